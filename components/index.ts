@@ -1,0 +1,28 @@
+/** The components, for use in other Pulumi programs. */
+export { Exposure, type ExposureArgs, type GatewayRouteArgs, type IngressArgs, type LoadBalancerArgs } from "./exposure.ts";
+export { type ImagesArgs, trivyVersion } from "./images.ts";
+export type { Identity } from "./kubernetes/labels.ts";
+export type { ClientsArgs } from "./kubernetes/network.ts";
+export type { PodArgs, Resources, SchedulingArgs, SecretKey } from "./kubernetes/pod.ts";
+export type { Transform } from "./kubernetes/transform.ts";
+export { Namespace, type NamespaceArgs, type NamespaceSettings } from "./namespace.ts";
+export {
+  type CacheConnection,
+  type EmbeddedRedisArgs,
+  type ExternalRedisArgs,
+  type PersistenceArgs,
+  type RedisArgs,
+  RedisCache,
+  type RedisCacheArgs,
+  type RedisTlsArgs,
+} from "./redis-cache.ts";
+export { ScanService, type ScanServiceArgs } from "./scan-service.ts";
+export {
+  type AutoscalingArgs,
+  type DatabaseArgs,
+  type ProxyArgs,
+  type ServerArgs,
+  type TokenArgs,
+  TrivyServer,
+  type TrivyServerArgs,
+} from "./trivy-server.ts";

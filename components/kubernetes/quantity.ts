@@ -1,0 +1,17 @@
+const units = { Ki: 2 ** 10, Mi: 2 ** 20, Gi: 2 ** 30, Ti: 2 ** 40, k: 1e3, M: 1e6, G: 1e9, T: 1e12, "": 1 } as const;
+
+export const bytesPattern = /^(\d+(?:\.\d+)?)(Ki|Mi|Gi|Ti|k|M|G|T|)$/;
+
+/** Bytes in a Kubernetes quantity. */
+export function bytes(quantity: string): number {
+  const [, number, unit] = bytesPattern.exec(quantity) ?? [];
+  if (number === undefined) throw new RangeError(`${quantity} is no quantity of bytes`);
+  return Math.round(Number(number) * units[unit as keyof typeof units]);
+}
+
+/** The quantity as the API server writes it, rounded up to whole mebibytes: another spelling would show as a difference for ever. */
+export function quantity(byteCount: number): string {
+  const mebibytes = Math.ceil(byteCount / units.Mi);
+  if (mebibytes % 2 ** 20 === 0) return `${mebibytes / 2 ** 20}Ti`;
+  return mebibytes % 1024 === 0 ? `${mebibytes / 1024}Gi` : `${mebibytes}Mi`;
+}

@@ -1,0 +1,332 @@
+import { createHash } from "node:crypto";
+import * as k8s from "@pulumi/kubernetes";
+import * as pulumi from "@pulumi/pulumi";
+import * as random from "@pulumi/random";
+import ipaddr from "ipaddr.js";
+import { imageReference } from "./images.ts";
+import { type Identity, labels, selector } from "./kubernetes/labels.ts";
+import { type EgressRule, tcp, toEndpoint } from "./kubernetes/network.ts";
+import { basePodSpec, containerSecurity, fromSecret, type PodArgs, type SecretKey, userIds } from "./kubernetes/pod.ts";
+import { bytes, quantity } from "./kubernetes/quantity.ts";
+import { type Transform, transformed } from "./kubernetes/transform.ts";
+import { redisConf } from "./redis-cache/redis.conf.ts";
+
+const port = 6379;
+
+export const redisDefaults = {
+  ttl: "168h",
+  port,
+  database: 0,
+  passwordKey: "password",
+  embedded: { maxMemory: "512Mi", cpu: "100m", persistence: true },
+} as const;
+
+/** How clients of the cache wait for it (go-redis' parameters): patient enough to ride through a restart, measured with pods killed under load. */
+const patience =
+  "max_retries=20&min_retry_backoff=250ms&max_retry_backoff=1s&dial_timeout=2s&read_timeout=3s&write_timeout=3s&pool_timeout=30s";
+
+/** The names by which TLS material stands in a Secret of cert-manager's. */
+const tlsKeys = { ca: "ca.crt", certificate: "tls.crt", key: "tls.key" } as const;
+
+export interface PersistenceArgs {
+  /** Size of the volume claim, a quantity of bytes. The append-only file may grow to three times the data while it is rewritten. @default four times `maxMemory` */
+  readonly size?: string;
+  /** StorageClass of the claim. @default the cluster's */
+  readonly storageClass?: string;
+}
+
+interface CommonRedisArgs {
+  /** How long an analysed image stays in the cache, a duration such as 168h; counted from the analysis, reading does not renew it. @default 168h (seven days) */
+  readonly ttl?: string;
+}
+
+/** A Redis, or Valkey, of the service's own: one pod, whose password is generated. */
+export interface EmbeddedRedisArgs extends CommonRedisArgs {
+  readonly mode: "embedded";
+  /** Memory for the cache's data, a quantity of bytes; the container's memory follows from it. 10,000 images with 500 packages each need about 1Gi (205 bytes a package, measured). @default 512Mi */
+  readonly maxMemory?: string;
+  /** CPU that the container asks for. @default 100m */
+  readonly cpu?: string;
+  /** Keeps the cache on a volume over restarts; `false`: a restart empties it and every image is analysed once more. @default true */
+  readonly persistence?: PersistenceArgs | boolean;
+}
+
+/**
+ * A Redis of somebody else's: one address that can be written to. Trivy has no client for Sentinel or Cluster, and no `rediss://`: `tls` does that.
+ */
+export interface ExternalRedisArgs extends CommonRedisArgs {
+  readonly mode: "external";
+  /** DNS name or IP address. */
+  readonly host: string;
+  /** @default 6379 */
+  readonly port?: number;
+  /** Number of the database. @default 0 */
+  readonly database?: number;
+  /** ACL user; needs GET, SET, DEL and PING on `fanal::*`. @default Redis' default user */
+  readonly user?: string;
+  /** Password. @default none */
+  readonly password?: pulumi.Input<string>;
+  /** An existing Secret that holds the password; it goes into a URL as it is, so let it be of letters and digits. @default none */
+  readonly existingSecret?: { readonly name: string; readonly key?: string };
+  readonly tls?: RedisTlsArgs;
+  /** CIDR blocks where the host's addresses are: narrows the network policy. @default any address if the host is a name */
+  readonly cidrs?: readonly string[];
+}
+
+/** Without anything: TLS with the system's certificate authorities. */
+export interface RedisTlsArgs {
+  /** Certificate authorities of a private CA, PEM. @default the system's */
+  readonly caCertificates?: string;
+  /** The client's certificate for mutual TLS, PEM; needs `caCertificates` and `clientKey`, because Trivy takes all three or none. @default none */
+  readonly clientCertificate?: string;
+  /** The client certificate's key, PEM. */
+  readonly clientKey?: pulumi.Input<string>;
+  /** An existing Secret with `ca.crt`, `tls.crt` and `tls.key`, such as cert-manager's, instead of the three above. @default none */
+  readonly existingSecret?: string;
+}
+
+export type RedisArgs = EmbeddedRedisArgs | ExternalRedisArgs;
+
+/** The arguments as the state may hold them: what is secret marked as such. */
+export function sealedRedis(redis: RedisArgs): RedisArgs {
+  if (redis.mode === "embedded") return redis;
+  const { password, tls } = redis;
+  return {
+    ...redis,
+    ...(password !== undefined && { password: pulumi.secret(password) }),
+    ...(tls?.clientKey !== undefined && { tls: { ...tls, clientKey: pulumi.secret(tls.clientKey) } }),
+  };
+}
+
+export interface RedisCacheArgs extends Identity, PodArgs {
+  readonly namespace: pulumi.Input<string>;
+  /** Labels of the pods that may connect. */
+  readonly clients: Readonly<Record<string, string>>;
+  readonly redis: RedisArgs;
+  readonly transform?: {
+    readonly statefulSet?: Transform<k8s.types.input.apps.v1.StatefulSet>;
+    readonly service?: Transform<k8s.types.input.core.v1.Service>;
+    readonly persistentVolumeClaim?: Transform<k8s.types.input.core.v1.PersistentVolumeClaim>;
+  };
+}
+
+/** All that a Trivy server must know to use the cache. */
+export interface CacheConnection {
+  /** The address for `--cache-backend`; `$(REDIS_PASSWORD)` in it stands for the password, if there is one. */
+  readonly backend: pulumi.Output<string>;
+  readonly ttl: string;
+  readonly password?: SecretKey;
+  /** Whether to speak TLS. */
+  readonly tls: boolean;
+  /** Certificate authorities to trust besides the system's, PEM. */
+  readonly caCertificates?: string;
+  /** A Secret with the CA, certificate and key of mutual TLS. */
+  readonly clientCertificate?: { readonly secret: pulumi.Input<string>; readonly keys: typeof tlsKeys };
+  readonly egress: EgressRule;
+}
+
+/** Where Trivy's servers keep what they have learned about images, so that each of them can answer any request. */
+export class RedisCache extends pulumi.ComponentResource {
+  readonly connection: CacheConnection;
+
+  constructor(name: string, args: RedisCacheArgs, opts?: pulumi.ComponentResourceOptions) {
+    const { transform, ...inputs } = args;
+    const redis = sealedRedis(args.redis);
+    super("trivy-server:index:RedisCache", name, { ...inputs, redis }, opts);
+    this.connection = redis.mode === "embedded" ? this.embedded(name, args, redis) : this.external(name, args, redis);
+    this.registerOutputs({ backend: this.connection.backend });
+  }
+
+  private embedded(name: string, args: RedisCacheArgs, redis: EmbeddedRedisArgs): CacheConnection {
+    const { namespace } = args;
+    const component = "cache";
+    const podSelector = selector(component);
+    const metadata = { namespace, labels: labels(args, component) };
+    const maxMemory = bytes(redis.maxMemory ?? redisDefaults.embedded.maxMemory);
+    const persistence = redis.persistence ?? redisDefaults.embedded.persistence;
+    const memory = containerMemory(maxMemory, persistence !== false);
+
+    // Letters and digits only: the password stands in a URL, and Trivy's log hides what is before the first @.
+    const password = new random.RandomPassword(`${name}-password`, { length: 32, special: false }, { parent: this }).result;
+    const secret = new k8s.core.v1.Secret(
+      `${name}-credentials`,
+      { metadata, stringData: { [redisDefaults.passwordKey]: password, "users.acl": password.apply(aclFile) } },
+      { parent: this },
+    );
+    const passwordKey = { name: secret.metadata.name, key: redisDefaults.passwordKey };
+    const config = new k8s.core.v1.ConfigMap(
+      `${name}-config`,
+      { metadata, data: { "redis.conf": redisConf({ maxMemory, persistence: persistence !== false }) } },
+      { parent: this },
+    );
+    const claim = persistence === false ? undefined : this.claim(name, args, maxMemory, persistence === true ? {} : persistence);
+    const service = new k8s.core.v1.Service(
+      `${name}-service`,
+      transformed(args.transform?.service, {
+        metadata: { ...metadata, name: "redis" },
+        spec: { selector: podSelector, ports: [{ name: "redis", port, targetPort: "redis" }] },
+      }),
+      { parent: this },
+    );
+    const policy = new k8s.networking.v1.NetworkPolicy(
+      `${name}-policy`,
+      {
+        metadata: { ...metadata, name: "redis" },
+        spec: {
+          podSelector: { matchLabels: podSelector },
+          policyTypes: ["Ingress"],
+          ingress: [{ from: [{ podSelector: { matchLabels: { ...args.clients } } }], ports: [tcp(port)] }],
+        },
+      },
+      { parent: this },
+    );
+    // A StatefulSet, because it never runs two pods at once on one append-only file.
+    new k8s.apps.v1.StatefulSet(
+      `${name}-stateful-set`,
+      transformed(args.transform?.statefulSet, {
+        metadata: { ...metadata, name: "redis" },
+        spec: {
+          serviceName: service.metadata.name,
+          replicas: 1,
+          selector: { matchLabels: podSelector },
+          template: {
+            metadata: { labels: metadata.labels, annotations: { ...args.podAnnotations } },
+            spec: {
+              ...basePodSpec(userIds.cache, args),
+              // Redis ends within a second of SIGTERM; the rest is for a slow disk.
+              terminationGracePeriodSeconds: 30,
+              containers: [
+                {
+                  name: "redis",
+                  image: imageReference("redis", args.images),
+                  // Whichever of the two the image has; its own entrypoint would load modules that a cache does not need.
+                  command: ["sh", "-c", 'exec "$(command -v redis-server || command -v valkey-server)" /etc/redis/redis.conf'],
+                  env: [fromSecret("REDISCLI_AUTH", passwordKey)],
+                  ports: [{ name: "redis", containerPort: port }],
+                  // Loading a large append-only file takes its time; ten minutes are over 50 GiB on an ordinary disk.
+                  startupProbe: { ...probe("PONG"), periodSeconds: 1, failureThreshold: 600 },
+                  readinessProbe: { ...probe("PONG"), periodSeconds: 5, failureThreshold: 2 },
+                  livenessProbe: { ...probe("PONG|LOADING*|BUSY*|MASTERDOWN*"), periodSeconds: 10, failureThreshold: 6 },
+                  resources: {
+                    requests: { cpu: redis.cpu ?? redisDefaults.embedded.cpu, memory, "ephemeral-storage": "64Mi" },
+                    limits: { memory, "ephemeral-storage": "64Mi" },
+                  },
+                  securityContext: containerSecurity,
+                  volumeMounts: [
+                    { name: "config", mountPath: "/etc/redis/redis.conf", subPath: "redis.conf", readOnly: true },
+                    { name: "acl", mountPath: "/etc/redis/acl", readOnly: true },
+                    { name: "data", mountPath: "/data" },
+                  ],
+                },
+              ],
+              volumes: [
+                { name: "config", configMap: { name: config.metadata.name } },
+                {
+                  name: "acl",
+                  secret: { secretName: secret.metadata.name, items: [{ key: "users.acl", path: "users.acl" }], defaultMode: 0o440 },
+                },
+                claim
+                  ? { name: "data", persistentVolumeClaim: { claimName: claim.metadata.name } }
+                  : { name: "data", emptyDir: { sizeLimit: "16Mi" } },
+              ],
+            },
+          },
+        },
+      }),
+      { parent: this, dependsOn: [policy], customTimeouts: { create: "15m", update: "15m" } },
+    );
+    return {
+      backend: pulumi.interpolate`redis://trivy:$(REDIS_PASSWORD)@redis.${namespace}.svc:${port}?${patience}`,
+      ttl: redis.ttl ?? redisDefaults.ttl,
+      password: passwordKey,
+      tls: false,
+      egress: { to: [{ podSelector: { matchLabels: podSelector } }], ports: [tcp(port)] },
+    };
+  }
+
+  /** The claim stands alone, not in the StatefulSet's template: so it can grow in place and goes with the stack. */
+  private claim(name: string, args: RedisCacheArgs, maxMemory: number, persistence: PersistenceArgs): k8s.core.v1.PersistentVolumeClaim {
+    return new k8s.core.v1.PersistentVolumeClaim(
+      `${name}-claim`,
+      transformed(args.transform?.persistentVolumeClaim, {
+        metadata: {
+          name: "redis",
+          namespace: args.namespace,
+          labels: labels(args, "cache"),
+          // A class that waits for the first consumer binds only when the pod is there, and the pod waits for the claim.
+          annotations: { "pulumi.com/skipAwait": "true" },
+        },
+        spec: {
+          accessModes: ["ReadWriteOnce"],
+          resources: { requests: { storage: persistence.size ?? claimSize(maxMemory) } },
+          ...(persistence.storageClass !== undefined && { storageClassName: persistence.storageClass }),
+        },
+      }),
+      { parent: this },
+    );
+  }
+
+  private external(name: string, args: RedisCacheArgs, redis: ExternalRedisArgs): CacheConnection {
+    const { host, database = redisDefaults.database, user = "", tls } = redis;
+    const metadata = { namespace: args.namespace, labels: labels(args, "cache") };
+    const secret = (suffix: string, stringData: Record<string, pulumi.Input<string>>) =>
+      new k8s.core.v1.Secret(`${name}-${suffix}`, { metadata, stringData }, { parent: this }).metadata.name;
+
+    let password: SecretKey | undefined;
+    if (redis.existingSecret) password = { key: redisDefaults.passwordKey, ...redis.existingSecret };
+    else if (redis.password !== undefined) {
+      const encoded = pulumi.output(redis.password).apply(encodeURIComponent);
+      password = { name: secret("credentials", { [redisDefaults.passwordKey]: encoded }), key: redisDefaults.passwordKey };
+    }
+    let clientCertificate: CacheConnection["clientCertificate"];
+    if (tls?.existingSecret) clientCertificate = { secret: tls.existingSecret, keys: tlsKeys };
+    else if (tls?.clientCertificate !== undefined && tls.clientKey !== undefined && tls.caCertificates !== undefined) {
+      const material = {
+        [tlsKeys.ca]: tls.caCertificates,
+        [tlsKeys.certificate]: tls.clientCertificate,
+        [tlsKeys.key]: tls.clientKey,
+      };
+      clientCertificate = { secret: secret("client-certificate", material), keys: tlsKeys };
+    }
+    const login = password || user ? `${encodeURIComponent(user)}${password ? ":$(REDIS_PASSWORD)" : ""}@` : "";
+    const endpoint = { host, port: redis.port ?? port };
+    const address = `${ipaddr.IPv6.isValid(host) ? `[${host}]` : host}:${endpoint.port}`;
+    const egress = redis.cidrs?.length
+      ? { to: redis.cidrs.map((cidr) => ({ ipBlock: { cidr } })), ports: [tcp(endpoint.port)] }
+      : toEndpoint(endpoint);
+    return {
+      backend: pulumi.output(`redis://${login}${address}/${database}?${patience}`),
+      ttl: redis.ttl ?? redisDefaults.ttl,
+      ...(password && { password }),
+      tls: tls !== undefined,
+      ...(tls?.caCertificates !== undefined && !clientCertificate && { caCertificates: tls.caCertificates }),
+      ...(clientCertificate && { clientCertificate }),
+      egress,
+    };
+  }
+}
+
+/**
+ * Users of the cache: only Trivy's, who may only do what Trivy does on Trivy's keys. The file holds the password's hash.
+ * What go-redis sends (measured): HELLO, AUTH, CLIENT SETINFO, PING; Trivy itself: GET, SET, DEL.
+ */
+export function aclFile(password: string): string {
+  const hash = createHash("sha256").update(password).digest("hex");
+  return `user default off\nuser trivy on #${hash} resetchannels ~fanal::* -@all +hello +auth +client|setinfo +ping +get +set +del\n`;
+}
+
+/** Rewriting the append-only file forks, and pages that change meanwhile exist twice; without it a quarter is enough for buffers and fragmentation. */
+export function containerMemory(maxMemory: number, persistence: boolean): string {
+  return quantity(persistence ? maxMemory * 2 : maxMemory / 0.75);
+}
+
+/** The old file, at most twice the data, and the new one that replaces it, with room to spare. */
+export function claimSize(maxMemory: number): string {
+  return quantity(maxMemory * 4);
+}
+
+/** Looks at the answer: redis-cli ends with 0 also when Redis refuses. */
+function probe(answers: string): k8s.types.input.core.v1.Probe {
+  const ask = '"$(command -v redis-cli || command -v valkey-cli)" --user trivy --no-auth-warning ping';
+  return { exec: { command: ["sh", "-c", `case "$(${ask} 2>&1)" in ${answers}) ;; *) exit 1 ;; esac`] }, timeoutSeconds: 5 };
+}

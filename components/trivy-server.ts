@@ -1,0 +1,455 @@
+import * as k8s from "@pulumi/kubernetes";
+import * as pulumi from "@pulumi/pulumi";
+import * as random from "@pulumi/random";
+import { imageReference } from "./images.ts";
+import { type Identity, labels, selector } from "./kubernetes/labels.ts";
+import { type ClientsArgs, clientPeers, type EgressRule, type Endpoint, type Peer, tcp, toEndpoints } from "./kubernetes/network.ts";
+import { basePodSpec, containerSecurity, fromSecret, type PodArgs, type Resources, type SecretKey, userIds } from "./kubernetes/pod.ts";
+import { bytes, quantity } from "./kubernetes/quantity.ts";
+import { type Transform, transformed } from "./kubernetes/transform.ts";
+import type { CacheConnection } from "./redis-cache.ts";
+
+const component = "server";
+const port = 4954;
+
+/** Selects the servers' pods. */
+export const serverSelector = selector(component);
+
+export const serverDefaults = {
+  replicas: 2,
+  autoscaling: { minReplicas: 2, targetCpuUtilization: 70 },
+  token: { enabled: true, key: "token" },
+  resources: { requests: { cpu: "200m", memory: "512Mi" }, limits: { memory: "2Gi" } },
+  databaseVolume: "2Gi",
+  drainSeconds: 15,
+  debug: false,
+} as const;
+
+export const databaseDefaults = {
+  // Upstream's order, and Amazon's copy after it: a registry that answers 429 or 5xx sends the server to the next.
+  repositories: ["mirror.gcr.io/aquasec/trivy-db:2", "ghcr.io/aquasecurity/trivy-db:2", "public.ecr.aws/aquasecurity/trivy-db:2"],
+  plainHttp: false,
+} as const;
+
+/** Number of servers by their CPU. */
+export interface AutoscalingArgs {
+  /** Never fewer replicas than this. @default 2 */
+  readonly minReplicas?: number;
+  /** Never more replicas than this. */
+  readonly maxReplicas: number;
+  /** Average CPU to aim at, in percent of what the servers request. @default 70 */
+  readonly targetCpuUtilization?: number;
+}
+
+/** The token that clients must send. Everyone who has it can write to the cache. */
+export interface TokenArgs {
+  /** @default true */
+  readonly enabled?: boolean;
+  /** The token. @default 32 generated letters and digits */
+  readonly value?: pulumi.Input<string>;
+  /** An existing Secret that holds the token. @default none */
+  readonly existingSecret?: { readonly name: string; readonly key?: string };
+}
+
+export interface ServerArgs {
+  /** Number of servers. @default 2 */
+  readonly replicas?: number;
+  /** Lets the number follow the load; `replicas` does not count then. @default off */
+  readonly autoscaling?: AutoscalingArgs;
+  readonly token?: TokenArgs;
+  /** @default requests of 200m and 512Mi, a memory limit of 2Gi, no CPU limit */
+  readonly resources?: Resources;
+  /** Size limit of each of two volumes: the vulnerability database's, and the one that an update is unpacked on. The database has 1.2 GB and doubles in two years. @default 2Gi */
+  readonly databaseVolume?: string;
+  /** Seconds that a server goes on answering after it left the Service; then requests still running are cut off. @default 15 */
+  readonly drainSeconds?: number;
+  /** Verbose log. @default false */
+  readonly debug?: boolean;
+  /** Certificate authorities to trust besides the system's, PEM: registries, proxies, Redis. @default none */
+  readonly caCertificates?: string;
+  /** Further environment variables. @default none */
+  readonly env?: Readonly<Record<string, string>>;
+  /** Names of existing Secrets whose keys become environment variables. @default none */
+  readonly envFromSecrets?: readonly string[];
+}
+
+/** Where the servers get the vulnerability database. */
+export interface DatabaseArgs {
+  /** OCI repositories, in the order in which they are tried. The next one is asked only when one answers with 429, 408 or 5xx; not when it cannot be reached. */
+  readonly repositories?: readonly string[];
+  /** Tries plain HTTP when HTTPS fails. Trivy then verifies no registry's certificate. @default false */
+  readonly plainHttp?: boolean;
+  /** Logins, each for one registry's host. @default none */
+  readonly credentials?: readonly { readonly registry: string; readonly username: string; readonly password: pulumi.Input<string> }[];
+  /** An existing Secret of type kubernetes.io/dockerconfigjson with the logins. @default none */
+  readonly existingSecret?: string;
+  /** CIDR blocks that the servers may reach on any port besides what the repositories' names tell: a private address behind a public name, blobs stored elsewhere. @default none */
+  readonly cidrs?: readonly string[];
+}
+
+/** An HTTP proxy for the way to the registries. */
+export interface ProxyArgs {
+  /** URL for plain HTTP. @default none */
+  readonly http?: string;
+  /** URL for HTTPS. @default none */
+  readonly https?: string;
+  /** Hosts, domains and CIDR blocks that are reached directly, besides the cluster's own. @default none */
+  readonly noProxy?: readonly string[];
+}
+
+export interface TrivyServerArgs extends Identity, PodArgs {
+  readonly namespace: pulumi.Input<string>;
+  readonly cache: CacheConnection;
+  readonly server?: ServerArgs;
+  readonly database?: DatabaseArgs;
+  readonly proxy?: ProxyArgs;
+  readonly clients?: ClientsArgs;
+  readonly transform?: {
+    readonly deployment?: Transform<k8s.types.input.apps.v1.Deployment>;
+    readonly networkPolicy?: Transform<k8s.types.input.networking.v1.NetworkPolicy>;
+    readonly podDisruptionBudget?: Transform<k8s.types.input.policy.v1.PodDisruptionBudget>;
+    readonly horizontalPodAutoscaler?: Transform<k8s.types.input.autoscaling.v2.HorizontalPodAutoscaler>;
+  };
+}
+
+/** The arguments as the state may hold them: what is secret marked as such. */
+export function sealedServer(server: ServerArgs): ServerArgs {
+  return server.token?.value === undefined ? server : { ...server, token: { ...server.token, value: pulumi.secret(server.token.value) } };
+}
+
+/** The arguments as the state may hold them: what is secret marked as such. */
+export function sealedDatabase(database: DatabaseArgs): DatabaseArgs {
+  const credentials = database.credentials?.map((login) => ({ ...login, password: pulumi.secret(login.password) }));
+  return credentials ? { ...database, credentials } : database;
+}
+
+/** Replicated Trivy servers without a state of their own. */
+export class TrivyServer extends pulumi.ComponentResource {
+  /** The port, by name, of the servers' pods. */
+  readonly port = "http";
+  /** The token that clients send; absent when it is switched off or stands in a Secret of somebody else's. */
+  readonly token: pulumi.Output<string> | undefined;
+
+  constructor(name: string, args: TrivyServerArgs, opts?: pulumi.ComponentResourceOptions) {
+    const { transform, cache, ...inputs } = args;
+    const server = sealedServer(args.server ?? {});
+    const database = sealedDatabase(args.database ?? {});
+    super("trivy-server:index:TrivyServer", name, { ...inputs, server, database }, opts);
+    const { namespace } = args;
+    const metadata = { namespace, labels: labels(args, component) };
+    const child = { parent: this };
+
+    const { token, tokenKey } = this.makeToken(name, metadata, server.token ?? {});
+    this.token = token;
+    const login = this.registryLogin(name, metadata, database);
+    const authorities = pemFiles({ "server.pem": server.caCertificates, "redis.pem": cache.caCertificates });
+    const authoritiesMap =
+      authorities && new k8s.core.v1.ConfigMap(`${name}-certificate-authorities`, { metadata, data: authorities }, child);
+
+    const policy = new k8s.networking.v1.NetworkPolicy(
+      `${name}-policy`,
+      transformed(transform?.networkPolicy, {
+        metadata: { ...metadata, name: "trivy-server" },
+        spec: {
+          podSelector: { matchLabels: serverSelector },
+          policyTypes: ["Ingress", "Egress"],
+          ingress: ingress(clientPeers(args.clients ?? {})),
+          egress: [cache.egress, ...databaseEgress(database, args.proxy ?? {})],
+        },
+      }),
+      child,
+    );
+
+    const mounts = volumes({
+      databaseVolume: server.databaseVolume ?? serverDefaults.databaseVolume,
+      authorities: authoritiesMap?.metadata.name,
+      registryLogin: login,
+      clientCertificate: cache.clientCertificate?.secret,
+    });
+    const { autoscaling } = server;
+    const drainSeconds = server.drainSeconds ?? serverDefaults.drainSeconds;
+    const deployment = new k8s.apps.v1.Deployment(
+      `${name}-deployment`,
+      transformed(transform?.deployment, {
+        metadata: { ...metadata, name: "trivy-server" },
+        spec: {
+          // With an autoscaler the number of replicas is its own to set: a number here would be fought over at every `up`.
+          ...(!autoscaling && { replicas: server.replicas ?? serverDefaults.replicas }),
+          selector: { matchLabels: serverSelector },
+          // A new server first, then an old one goes: there are never fewer than asked for.
+          strategy: { type: "RollingUpdate", rollingUpdate: { maxUnavailable: 0, maxSurge: 1 } },
+          progressDeadlineSeconds: 900,
+          template: {
+            metadata: { labels: metadata.labels, annotations: { ...args.podAnnotations } },
+            spec: {
+              ...basePodSpec(userIds.server, args),
+              topologySpreadConstraints: ["topology.kubernetes.io/zone", "kubernetes.io/hostname"].map((topologyKey) => ({
+                maxSkew: 1,
+                topologyKey,
+                whenUnsatisfiable: "ScheduleAnyway",
+                labelSelector: { matchLabels: serverSelector },
+                matchLabelKeys: ["pod-template-hash"],
+              })),
+              // Trivy ends at SIGTERM without waiting for requests, so they must have ended before: 45 s are left for what has not.
+              terminationGracePeriodSeconds: drainSeconds + 45,
+              containers: [
+                {
+                  name: "trivy",
+                  image: imageReference("trivy", args.images),
+                  args: ["server"],
+                  env: environment(args, tokenKey, login !== undefined, authorities !== undefined),
+                  ...(server.envFromSecrets?.length && {
+                    envFrom: server.envFromSecrets.map((secret) => ({ secretRef: { name: secret } })),
+                  }),
+                  ports: [{ name: this.port, containerPort: port }],
+                  // It listens only when it has the database, whose download may take ten minutes.
+                  startupProbe: { ...healthz(this.port), periodSeconds: 1, failureThreshold: 600 },
+                  readinessProbe: { ...healthz(this.port), periodSeconds: 2, failureThreshold: 2 },
+                  livenessProbe: { ...healthz(this.port), periodSeconds: 10, failureThreshold: 6 },
+                  lifecycle: { preStop: { sleep: { seconds: drainSeconds } } },
+                  resources: resources(server),
+                  securityContext: containerSecurity,
+                  volumeMounts: mounts.map(({ mountPath, readOnly, volume }) => ({ name: volume.name, mountPath, readOnly })),
+                },
+              ],
+              volumes: mounts.map(({ volume }) => volume),
+            },
+          },
+        },
+      }),
+      // Each server may take the ten minutes of its start-up probe, and they are replaced one after the other.
+      { parent: this, dependsOn: [policy, ...dependencies(opts)], customTimeouts: { create: "30m", update: "60m" } },
+    );
+
+    new k8s.policy.v1.PodDisruptionBudget(
+      `${name}-disruption-budget`,
+      transformed(transform?.podDisruptionBudget, {
+        metadata: { ...metadata, name: "trivy-server" },
+        // A pod that is not ready serves nobody: it must not stop a node's drain.
+        spec: { maxUnavailable: 1, selector: { matchLabels: serverSelector }, unhealthyPodEvictionPolicy: "AlwaysAllow" },
+      }),
+      child,
+    );
+    if (autoscaling)
+      new k8s.autoscaling.v2.HorizontalPodAutoscaler(
+        `${name}-autoscaler`,
+        transformed(transform?.horizontalPodAutoscaler, {
+          metadata: { ...metadata, name: "trivy-server" },
+          spec: {
+            scaleTargetRef: { apiVersion: "apps/v1", kind: "Deployment", name: deployment.metadata.name },
+            minReplicas: autoscaling.minReplicas ?? serverDefaults.autoscaling.minReplicas,
+            maxReplicas: autoscaling.maxReplicas,
+            // CPU alone: the database is mapped into memory, which therefore says nothing of the load.
+            metrics: [
+              {
+                type: "Resource",
+                resource: {
+                  name: "cpu",
+                  target: {
+                    type: "Utilization",
+                    averageUtilization: autoscaling.targetCpuUtilization ?? serverDefaults.autoscaling.targetCpuUtilization,
+                  },
+                },
+              },
+            ],
+            behavior: { scaleDown: { stabilizationWindowSeconds: 300, policies: [{ type: "Pods", value: 1, periodSeconds: 60 }] } },
+          },
+        }),
+        child,
+      );
+    this.registerOutputs({ token: this.token });
+  }
+
+  private makeToken(
+    name: string,
+    metadata: k8s.types.input.meta.v1.ObjectMeta,
+    { enabled = serverDefaults.token.enabled, value, existingSecret }: TokenArgs,
+  ): { token?: pulumi.Output<string>; tokenKey?: SecretKey } {
+    if (!enabled) return {};
+    if (existingSecret) return { tokenKey: { key: serverDefaults.token.key, ...existingSecret } };
+    const token =
+      value === undefined
+        ? new random.RandomPassword(`${name}-token`, { length: 32, special: false }, { parent: this }).result
+        : pulumi.output(value);
+    const { key } = serverDefaults.token;
+    const secret = new k8s.core.v1.Secret(`${name}-credentials`, { metadata, stringData: { [key]: token } }, { parent: this });
+    return { token, tokenKey: { name: secret.metadata.name, key } };
+  }
+
+  /** The Secret with the registries' logins, if there are any. */
+  private registryLogin(
+    name: string,
+    metadata: k8s.types.input.meta.v1.ObjectMeta,
+    { credentials = [], existingSecret }: DatabaseArgs,
+  ): pulumi.Input<string> | undefined {
+    if (existingSecret !== undefined || credentials.length === 0) return existingSecret;
+    const json = pulumi.output(credentials.map((login) => ({ ...login }))).apply(dockerConfig);
+    return new k8s.core.v1.Secret(
+      `${name}-registry-login`,
+      { metadata, type: "kubernetes.io/dockerconfigjson", stringData: { ".dockerconfigjson": json } },
+      { parent: this },
+    ).metadata.name;
+  }
+}
+
+function dependencies({ dependsOn = [] }: pulumi.ComponentResourceOptions = {}): pulumi.Resource[] {
+  return (Array.isArray(dependsOn) ? dependsOn : [dependsOn]) as pulumi.Resource[];
+}
+
+const paths = {
+  database: "/var/lib/trivy",
+  temporary: "/tmp",
+  authorities: "/etc/trivy-server/certificate-authorities",
+  login: "/etc/trivy-server/registry-login",
+  clientCertificate: "/etc/trivy-server/redis-client",
+} as const;
+
+interface Mount {
+  readonly mountPath: string;
+  readonly readOnly: boolean;
+  readonly volume: k8s.types.input.core.v1.Volume;
+}
+
+function volumes(from: {
+  databaseVolume: string;
+  authorities: pulumi.Input<string> | undefined;
+  registryLogin: pulumi.Input<string> | undefined;
+  clientCertificate: pulumi.Input<string> | undefined;
+}): Mount[] {
+  const sizeLimit = from.databaseVolume;
+  const mounts: Mount[] = [
+    { mountPath: paths.database, readOnly: false, volume: { name: "database", emptyDir: { sizeLimit } } },
+    { mountPath: paths.temporary, readOnly: false, volume: { name: "temporary", emptyDir: { sizeLimit } } },
+  ];
+  const readOnly = (mountPath: string, volume: k8s.types.input.core.v1.Volume) => mounts.push({ mountPath, readOnly: true, volume });
+  if (from.authorities !== undefined)
+    readOnly(paths.authorities, { name: "certificate-authorities", configMap: { name: from.authorities } });
+  if (from.registryLogin !== undefined) {
+    const items = [{ key: ".dockerconfigjson", path: "config.json" }];
+    readOnly(paths.login, { name: "registry-login", secret: { secretName: from.registryLogin, items, defaultMode: 0o440 } });
+  }
+  if (from.clientCertificate !== undefined)
+    readOnly(paths.clientCertificate, { name: "redis-client", secret: { secretName: from.clientCertificate, defaultMode: 0o440 } });
+  return mounts;
+}
+
+/** Variables that other settings decide: `env` must not set them. */
+export const managedVariables: Readonly<Record<string, string>> = {
+  TRIVY_LISTEN: "nothing: the Service needs the port as it is",
+  TRIVY_CACHE_DIR: "server.databaseVolume",
+  TMPDIR: "server.databaseVolume",
+  TRIVY_CACHE_BACKEND: "redis",
+  TRIVY_CACHE_TTL: "redis.ttl",
+  TRIVY_REDIS_TLS: "redis.tls",
+  TRIVY_REDIS_CA: "redis.tls",
+  TRIVY_REDIS_CERT: "redis.tls",
+  TRIVY_REDIS_KEY: "redis.tls",
+  REDIS_PASSWORD: "redis.password",
+  TRIVY_TOKEN: "server.token",
+  TRIVY_DB_REPOSITORY: "database.repositories",
+  TRIVY_INSECURE: "database.plainHttp",
+  DOCKER_CONFIG: "database.credentials",
+  SSL_CERT_DIR: "server.caCertificates",
+  TRIVY_DEBUG: "server.debug",
+  HTTP_PROXY: "proxy.http",
+  HTTPS_PROXY: "proxy.https",
+  NO_PROXY: "proxy.noProxy",
+};
+
+/** Everything is told to Trivy by its environment: arguments can be read by whoever lists processes. */
+function environment(
+  args: TrivyServerArgs,
+  token: SecretKey | undefined,
+  login: boolean,
+  authorities: boolean,
+): k8s.types.input.core.v1.EnvVar[] {
+  const { cache, server = {}, database = {}, proxy = {} } = args;
+  const plain: Record<string, pulumi.Input<string> | undefined | false> = {
+    TRIVY_LISTEN: `:${port}`,
+    TRIVY_CACHE_DIR: paths.database,
+    TMPDIR: paths.temporary,
+    TRIVY_CACHE_BACKEND: cache.backend,
+    TRIVY_CACHE_TTL: cache.ttl,
+    TRIVY_REDIS_TLS: cache.tls && !cache.clientCertificate && "true",
+    ...(cache.clientCertificate && {
+      TRIVY_REDIS_CA: `${paths.clientCertificate}/${cache.clientCertificate.keys.ca}`,
+      TRIVY_REDIS_CERT: `${paths.clientCertificate}/${cache.clientCertificate.keys.certificate}`,
+      TRIVY_REDIS_KEY: `${paths.clientCertificate}/${cache.clientCertificate.keys.key}`,
+    }),
+    TRIVY_DB_REPOSITORY: (database.repositories ?? databaseDefaults.repositories).join(","),
+    TRIVY_INSECURE: (database.plainHttp ?? databaseDefaults.plainHttp) && "true",
+    TRIVY_NO_PROGRESS: "true",
+    // Neither news nor statistics leave the cluster.
+    TRIVY_SKIP_VERSION_CHECK: "true",
+    TRIVY_DISABLE_TELEMETRY: "true",
+    TRIVY_DEBUG: (server.debug ?? serverDefaults.debug) && "true",
+    DOCKER_CONFIG: login && paths.login,
+    SSL_CERT_DIR: authorities && `/etc/ssl/certs:${paths.authorities}`,
+    HTTP_PROXY: proxy.http,
+    HTTPS_PROXY: proxy.https,
+    NO_PROXY: (proxy.http ?? proxy.https) !== undefined && [...inCluster, ...(proxy.noProxy ?? [])].join(","),
+    ...server.env,
+  };
+  return [
+    // First, because a reference like $(REDIS_PASSWORD) only sees what stands above it.
+    ...(cache.password ? [fromSecret("REDIS_PASSWORD", cache.password)] : []),
+    ...(token ? [fromSecret("TRIVY_TOKEN", token)] : []),
+    ...Object.entries(plain).flatMap(([name, value]) => (value === undefined || value === false ? [] : [{ name, value }])),
+  ];
+}
+
+const inCluster = ["localhost", "127.0.0.1", "::1", ".svc", ".cluster.local"];
+
+function resources(server: ServerArgs): k8s.types.input.core.v1.ResourceRequirements {
+  const volume = server.databaseVolume ?? serverDefaults.databaseVolume;
+  const { requests, limits } = { ...serverDefaults.resources, ...server.resources };
+  return {
+    requests: { ...serverDefaults.resources.requests, ...requests, "ephemeral-storage": volume },
+    // Both volumes full, and the log.
+    limits: { ...serverDefaults.resources.limits, ...limits, "ephemeral-storage": quantity(2 * bytes(volume) + bytes("256Mi")) },
+  };
+}
+
+const healthz = (portName: string): k8s.types.input.core.v1.Probe => ({ httpGet: { path: "/healthz", port: portName }, timeoutSeconds: 5 });
+
+/** No peers would mean everybody to Kubernetes. */
+const ingress = (from: Peer[]) => (from.length > 0 ? [{ from, ports: [tcp(port)] }] : []);
+
+function pemFiles(files: Record<string, string | undefined>): Record<string, string> | undefined {
+  const given = Object.entries(files).filter((file): file is [string, string] => file[1] !== undefined);
+  return given.length > 0 ? Object.fromEntries(given) : undefined;
+}
+
+function dockerConfig(logins: readonly { registry: string; username: string; password: string }[]): string {
+  const auth = (username: string, password: string) => Buffer.from(`${username}:${password}`).toString("base64");
+  return JSON.stringify({
+    auths: Object.fromEntries(logins.map(({ registry, username, password }) => [registry, { auth: auth(username, password) }])),
+  });
+}
+
+/** Where a repository's registry listens; plain HTTP is a second try. */
+export function repositoryEndpoints(repository: string, plainHttp: boolean): Endpoint[] {
+  const [authority = ""] = repository.split("/");
+  const { host = authority, port: explicit } = /^(?<host>.*?)(?::(?<port>\d+))?$/.exec(authority)?.groups ?? {};
+  const ports = explicit ? [Number(explicit)] : plainHttp ? [443, 80] : [443];
+  return ports.map((number) => ({ host: host.replace(/^\[|\]$/g, ""), port: number }));
+}
+
+/** What the servers must reach to get the database: the proxies, the registries that are not behind them, and what the settings add. */
+export function databaseEgress(database: DatabaseArgs, proxy: ProxyArgs): EgressRule[] {
+  const direct = [...inCluster, ...(proxy.noProxy ?? [])].map((entry) => entry.replace(/^\*?\./, ""));
+  const proxied = (host: string) =>
+    (proxy.http ?? proxy.https) !== undefined && !direct.some((entry) => entry === host || host.endsWith(`.${entry}`));
+  const proxies = [proxy.http, proxy.https].filter((url) => url !== undefined).map((url) => new URL(url));
+  const rules = toEndpoints([
+    ...proxies.map((url) => ({
+      host: url.hostname.replace(/^\[|\]$/g, ""),
+      port: Number(url.port) || (url.protocol === "https:" ? 443 : 80),
+    })),
+    ...(database.repositories ?? databaseDefaults.repositories)
+      .flatMap((repository) => repositoryEndpoints(repository, database.plainHttp ?? databaseDefaults.plainHttp))
+      .filter(({ host }) => !proxied(host)),
+  ]);
+  const cidrs = database.cidrs ?? [];
+  return cidrs.length > 0 ? [...rules, { to: cidrs.map((cidr) => ({ ipBlock: { cidr } })) }] : rules;
+}
