@@ -8,6 +8,8 @@ import { Problem } from "./problem.ts";
 export interface StackFile {
   /** The stack as Pulumi's commands take it: `dev`, `acme/dev`. */
   readonly stack: string;
+  /** Its own name, without an organisation: what the objects are labelled with. */
+  readonly name: string;
   readonly path: string;
   readonly text: string;
   /** Whether it holds encrypted values, which only their own secrets provider can read. */
@@ -43,7 +45,8 @@ export function stacksOf(folder: string): string[] {
 }
 
 export function readStackFile(folder: string, project: string, stack: string): StackFile {
-  const file = `Pulumi.${stack.split("/").at(-1)}.yaml`;
+  const name = stack.split("/").at(-1) ?? stack;
+  const file = `Pulumi.${name}.yaml`;
   const path = join(folder, file);
   if (!existsSync(path)) {
     throw new Problem(
@@ -79,6 +82,7 @@ export function readStackFile(folder: string, project: string, stack: string): S
   const context = provider("context");
   return {
     stack,
+    name,
     path,
     text,
     encrypted,

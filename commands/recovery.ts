@@ -1,0 +1,73 @@
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { hostname } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { z } from "zod";
+import type { State } from "./state.ts";
+
+/** Who holds the lock of a stack. */
+export interface Holder {
+  readonly user: string;
+  readonly host: string;
+  readonly pid: number;
+  readonly since: string;
+}
+
+const lockFile = z.object({ pid: z.number(), username: z.string(), hostname: z.string(), timestamp: z.string() });
+
+/** The locks of a stack whose state is in a folder. A file that cannot be read is none: the engine will say what it thinks of it. */
+export function readLocks(backendUrl: string, project: string, stack: string): Holder[] {
+  if (!backendUrl.startsWith("file:///")) return [];
+  const folder = join(fileURLToPath(backendUrl), ".pulumi", "locks", "organization", project, stack);
+  if (!existsSync(folder)) return [];
+  return readdirSync(folder).flatMap((file) => {
+    try {
+      const { username, hostname, pid, timestamp } = lockFile.parse(JSON.parse(readFileSync(join(folder, file), "utf8")));
+      return { user: username, host: hostname, pid, since: timestamp };
+    } catch {
+      return [];
+    }
+  });
+}
+
+/** The locks that the engine names in its refusal, whatever the backend. */
+export function parseLocks(error: string): Holder[] {
+  return [...error.matchAll(/created by (.+)@(\S+) \(pid (\d+)\) at (\S+)/g)].map(([, user = "", host = "", pid = "", since = ""]) => ({
+    user,
+    host,
+    pid: Number(pid),
+    since,
+  }));
+}
+
+export type Liveness = "running" | "gone" | "elsewhere";
+
+export function liveness({ host, pid }: Pick<Holder, "host" | "pid">): Liveness {
+  if (host !== hostname()) return "elsewhere";
+  try {
+    process.kill(pid, 0);
+    return "running";
+  } catch (error) {
+    // A process of another user exists as well, though it may not be signalled.
+    return (error as NodeJS.ErrnoException).code === "EPERM" ? "running" : "gone";
+  }
+}
+
+/** What `pulumi refresh` must be told so that nothing of an interrupted run stays pending: whether each object came to be is known by then. */
+export function refreshArguments(adopted: readonly { readonly urn: string; readonly id: string }[]): string[] {
+  return [
+    ...adopted.flatMap(({ urn, id }) => ["--import-pending-creates", urn, "--import-pending-creates", id]),
+    "--clear-pending-creates",
+  ];
+}
+
+/** The objects in the cluster that an interrupted run may have created. */
+export function pendingObjects({
+  pending,
+}: State): { urn: string; id: string; apiVersion: string; kind: string; name: string; namespace: string | undefined }[] {
+  return pending.flatMap(({ type, resource: { urn, type: token, inputs } }) => {
+    const { apiVersion, kind, metadata: { name, namespace } = {} } = inputs;
+    if (type !== "creating" || !token.startsWith("kubernetes:") || !apiVersion || !kind || !name) return [];
+    return { urn, id: namespace ? `${namespace}/${name}` : name, apiVersion, kind, name, namespace };
+  });
+}
