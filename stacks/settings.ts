@@ -59,14 +59,11 @@ export const schema = v.block({
         .optional()
         .describe("Registry that stands in for the host of the default images: a mirror, or that of a cluster without internet."),
       pullSecrets: v.listOf(v.objectName()).default([]).describe("Existing Secrets for pulling images."),
-      trivy: v
-        .image()
-        .optional()
-        .meta({
-          description:
-            "Image of the servers, whole (`registry` does not change it); a digest is welcome. Releases with known malware are refused.",
-          otherwise: images.trivy,
-        }),
+      trivy: v.image().optional().meta({
+        description:
+          "Image of the servers, whole (`registry` does not change it); a digest is welcome. Releases with known malware are refused.",
+        otherwise: images.trivy,
+      }),
       redis: v.image().optional().meta({ description: "Image of the cache, whole. Valkey's works as well.", otherwise: images.redis }),
     })
     .prefault({}),
@@ -220,7 +217,7 @@ export const schema = v.block({
     .block({
       type: v.choice(["none", "loadBalancer", "ingress", "gateway"]).default("none").describe("How clients outside the cluster get in."),
       host: v.dnsName().optional().describe("Ingress, gateway: DNS name."),
-      class: v.objectName().optional().describe("Load balancer, ingress: class; without it, the cluster's."),
+      class: v.className().optional().describe("Load balancer, ingress: class; without it, the cluster's."),
       tlsSecret: v.objectName().optional().describe("Ingress: existing Secret with the certificate; without it, the controller's own."),
       gateway: v
         .block({
@@ -531,6 +528,8 @@ function* exposureRules({ exposure, clients, server }: Settings, given: (path: s
   for (const key of ["host", "gateway"] as const)
     if (allowed.includes(key) && exposure[key] === undefined)
       yield { path: `exposure.${key}`, message: `is missing; exposure.type: ${type} needs it`, concerns };
+  if (type === "ingress" && exposure.class?.includes("/"))
+    yield { path: "exposure.class", message: `is ${exposure.class}; an Ingress class has no slash in its name`, concerns };
   if (clients.namespaces.length === 0 && clients.cidrs.length === 0)
     yield {
       path: "clients",

@@ -129,6 +129,13 @@ export const clientNamespace = () => text("DNS label or *", `${nameRight}; or "*
 export const objectName = () =>
   text("name of an object", "write a DNS name: small letters, digits, hyphens and dots, a letter or digit at both ends", isDnsName);
 
+/** Of an Ingress a DNS name, of a load balancer one with or without a prefix. */
+export const className = () =>
+  text("name of a class", "write a class such as traefik or service.example.com/balancer", (value) => {
+    const [name = "", prefix, ...rest] = value.split("/").reverse();
+    return rest.length === 0 && label.test(name) && (prefix === undefined || isDnsName(prefix));
+  });
+
 export const dataKey = () =>
   text("key of a Secret", "write letters, digits, hyphens, dots and underscores", (value) => /^[-._a-zA-Z0-9]{1,253}$/.test(value));
 
