@@ -378,10 +378,6 @@ function environment(
     }),
     TRIVY_DB_REPOSITORY: (database.repositories ?? databaseDefaults.repositories).join(","),
     TRIVY_INSECURE: (database.plainHttp ?? databaseDefaults.plainHttp) && "true",
-    TRIVY_NO_PROGRESS: "true",
-    // Neither news nor statistics leave the cluster.
-    TRIVY_SKIP_VERSION_CHECK: "true",
-    TRIVY_DISABLE_TELEMETRY: "true",
     TRIVY_DEBUG: (server.debug ?? serverDefaults.debug) && "true",
     DOCKER_CONFIG: login && paths.login,
     SSL_CERT_DIR: authorities && `/etc/ssl/certs:${paths.authorities}`,
