@@ -118,8 +118,8 @@ export async function exportStack(engine: Engine, stack: string): Promise<string
   throw new Problem(`Pulumi cannot read the stack ${stack} from ${engine.backend.url}:\n${stderr.trim()}`);
 }
 
-/** Creates the stack, without a mark on its file if the state is local. */
-export async function createStack(engine: Engine, file: StackFile): Promise<void> {
+/** Creates the stack, without a mark on its file if the state is local. Pulumi may have to ask for a passphrase. */
+export async function createStack(engine: Engine, file: StackFile): Promise<Outcome> {
   const { local } = engine.backend;
   const args = ["stack", "init", file.stack, "--no-select"];
   if (local && localStackFile(local, file)) {
@@ -127,8 +127,8 @@ export async function createStack(engine: Engine, file: StackFile): Promise<void
     writeFileSync(join(local, "Pulumi.yaml"), `name: ${readProject(engine.project).name}\nruntime: nodejs\n`);
     args.push("--cwd", local);
   }
-  const { ok, stderr } = await ask(engine, ...args);
-  if (!ok) throw new Problem(`Pulumi cannot create the stack ${file.stack} in ${engine.backend.url}:\n${stderr.trim()}`);
+  const outcome = await run(engine, ...args);
   // So that `npm run pulumi -- stack output` needs no --stack. In a backend of the user's own, what is selected is theirs.
-  if (local) await ask(engine, "stack", "select", file.stack);
+  if (local && outcome.status === 0) await ask(engine, "stack", "select", file.stack);
+  return outcome;
 }

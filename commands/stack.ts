@@ -55,7 +55,10 @@ async function operate(args: readonly string[]): Promise<number> {
     );
   }
   await unlock(engine, project, file);
-  if (exported === undefined) await createStack(engine, file);
+  if (exported === undefined) {
+    const { status, error } = await createStack(engine, file);
+    if (status !== 0) throw new Problem(explain(error, stack, engine.backend, process.env) ?? error, status);
+  }
 
   const copy = local && localStackFile(local, file);
   const common = ["--stack", stack, ...(copy ? ["--config-file", copy] : [])];
