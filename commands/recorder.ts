@@ -428,7 +428,7 @@ export function plainSecrets(resources: readonly RecordedResource[], secrets: re
 }
 
 /** What a text becomes inside of something that is encoded in base64, at each of the three offsets that it can have there. */
-function base64Forms(text: string): string[] {
+export function base64Forms(text: string): string[] {
   return [0, 1, 2].map((offset) => {
     const bytes = Buffer.concat([Buffer.alloc(offset), Buffer.from(text)]);
     return bytes.toString("base64").slice(Math.ceil((offset * 8) / 6), Math.floor((bytes.length * 8) / 6));

@@ -86,6 +86,18 @@ describe("record", () => {
     ]);
   });
 
+  it("waits for resources that are created after some work of another kind", async () => {
+    const { resources } = await record(() => {
+      configMap("first", { name: "first" }).id.apply(async () => {
+        for (const name of ["second", "third"]) {
+          await new Promise(setImmediate);
+          configMap(name, { name });
+        }
+      });
+    });
+    expect(resources.map(({ name }) => name)).to.deep.equal(["first", "second", "third"]);
+  });
+
   it("generates names of objects that have none, which follow their content", async () => {
     const named = async (data: Record<string, string>) => {
       const { resources, result } = await record(

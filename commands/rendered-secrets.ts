@@ -1,0 +1,143 @@
+import { createHash, randomBytes } from "node:crypto";
+import { isDeepStrictEqual } from "node:util";
+import { parseAllDocuments } from "yaml";
+import { isNamed, type Manifest, toYaml, yamlVersion } from "./manifests.ts";
+import { Problem } from "./problem.ts";
+import { type Answer, base64Forms, contentHash, plain, type RecordedResource } from "./recorder.ts";
+
+/** A value that is known here and must be nowhere else: a generated password, or what stands in for an encrypted setting. */
+interface Guarded {
+  /** What people know it by. */
+  readonly name: string;
+  readonly value: string;
+  readonly description: string;
+}
+
+/**
+ * Stands in for an encrypted setting: good for a password and recognisable wherever it ends up. The character at its end shows whether it was
+ * percent-encoded on the way.
+ */
+export function placeholder(setting: string): string {
+  return `encrypted${createHash("sha256").update(setting).digest("hex").slice(0, 32)}@`;
+}
+
+const password = { type: "random:index/randomPassword:RandomPassword", line: /^# generated (.+) ([0-9a-f]{8}): (.+)$/gm };
+
+/**
+ * Plays the providers for what is secret, with the memory of an earlier run: generated passwords stay, and so do the generated names of Secrets as
+ * long as they hold the same. The names are random: one that follows from the content would be a hash of it for everybody to try passwords on.
+ */
+export class RenderedSecrets {
+  private readonly kept: ReadonlyMap<string, string>;
+  private readonly before: readonly Record<string, unknown>[];
+  private readonly written: boolean;
+  private readonly generated = new Map<
+    string,
+    { readonly lineKey: string; readonly value: string; readonly inputs: Record<string, unknown> }
+  >();
+  private readonly encrypted: ReadonlyMap<string, string>;
+
+  /** `text` is the file of an earlier run; `encrypted` the settings that cannot be read, with what stands in for them; not `written`, names are plain. */
+  constructor(text: string | undefined, encrypted: ReadonlyMap<string, string>, written: boolean, path: string) {
+    this.kept = new Map([...(text ?? "").matchAll(password.line)].map(([, name, inputs, value]) => [`${name} ${inputs}`, value ?? ""]));
+    const documents = parseAllDocuments(text ?? "", { version: yamlVersion });
+    const error = "empty" in documents ? undefined : documents.flatMap(({ errors }) => errors)[0];
+    if (error) throw new Problem(`${path} cannot be read: ${error.message}\nMend it, or remove it to have new passwords generated.`);
+    this.before = documents.map((document) => (document.toJS() ?? {}) as Record<string, unknown>);
+    this.encrypted = encrypted;
+    this.written = written;
+  }
+
+  readonly answer = (resource: RecordedResource): Answer | undefined => {
+    if (resource.type === password.type) return this.password(resource);
+    return resource.type === "kubernetes:core/v1:Secret" && !isNamed(resource) ? this.named(resource) : undefined;
+  };
+
+  private password({ name, inputs, state }: RecordedResource): Answer {
+    const lineKey = `${name} ${contentHash(inputs)}`;
+    const result = this.kept.get(lineKey) ?? String(state["result"]);
+    this.generated.set(name, { lineKey, value: result, inputs });
+    return { state: { result } };
+  }
+
+  private named({ name, inputs, state }: RecordedResource): Answer {
+    const metadata = (given: string) => ({ state: { metadata: { ...(state["metadata"] as object), name: given } } });
+    // Who creates the Secret by hand should not have to make up eight digits, and to keep them.
+    if (!this.written || this.encryptedIn(inputs).length > 0) return metadata(name);
+    const content = ({ type, data, stringData }: Record<string, unknown>) => ({ type, data, stringData });
+    const same = this.before.find((secret) => {
+      const { name: earlier = "" } = (secret["metadata"] ?? {}) as { name?: string };
+      return earlier.replace(/-[0-9a-f]{8}$/, "") === name && isDeepStrictEqual(content(secret), content(plain(inputs) as typeof secret));
+    });
+    const earlier = (same?.["metadata"] as { name: string } | undefined)?.name;
+    return metadata(earlier ?? `${name}-${randomBytes(4).toString("hex")}`);
+  }
+
+  /** Which encrypted settings a value holds. */
+  encryptedIn(value: unknown): string[] {
+    const text = JSON.stringify(plain(value)) ?? "";
+    return [...this.encrypted].flatMap(([setting, stand]) => (holds(text, stand) ? [setting] : []));
+  }
+
+  /** The file with the given Secrets, and with what a later run has to know. */
+  file(head: string, secrets: readonly Manifest[]): string {
+    const comments = [...this.generated.values()].map(({ lineKey, value }) => `# generated ${lineKey}: ${value}\n`);
+    return [head, ...comments, ...secrets.map(({ body }) => `---\n${toYaml(body)}`)].join("");
+  }
+
+  /** A text that may be shown. */
+  masked(text: string): string {
+    return [...this.encrypted.values()].reduce(
+      (masked, stand) => masked.replaceAll(stand, "[encrypted]").replaceAll(core(stand), "[encrypted]"),
+      text,
+    );
+  }
+
+  /** What somebody has to know who creates the Secrets by hand; no value of a secret is in it. */
+  instructions(secrets: readonly Manifest[]): string[] {
+    const guarded: Guarded[] = [
+      ...[...this.generated].map(([name, { value, inputs }]) => ({ name, value, description: characters(inputs) })),
+      ...[...this.encrypted].map(([setting, value]) => ({ name: setting, value, description: "the encrypted setting" })),
+    ];
+    const used = new Set<Guarded>();
+    const lines = secrets.flatMap(({ object: { name, namespace }, body }) => {
+      const { type, data = {}, stringData = {} } = body as { type?: string; data?: object; stringData?: object };
+      const values = Object.entries({ ...data, ...stringData });
+      return [
+        `kubectl create secret generic ${name} -n ${namespace}${type ? ` --type=${type}` : ""}${values.map(([key]) => ` --from-file=${key}=FILE`).join("")}`,
+        ...values.flatMap(([key, value]) => template(key, String(value), guarded, used)).map((line) => `  ${line}`),
+      ];
+    });
+    return [...lines, ...[...used].map(({ name, description }) => `where <${name}> is ${description}`)];
+  }
+}
+
+const core = (value: string) => value.replace(/@$/, "");
+const sha256 = (value: string) => createHash("sha256").update(value).digest("hex");
+const holdsEncoded = (text: string, value: string) => base64Forms(core(value)).some((form) => text.includes(form));
+const holds = (text: string, value: string) =>
+  [core(value), sha256(value)].some((form) => text.includes(form)) || holdsEncoded(text, value);
+
+/** One entry of a Secret, with names where the secrets stand. */
+function template(key: string, value: string, guarded: readonly Guarded[], used: Set<Guarded>): string[] {
+  let text = value;
+  for (const secret of guarded.filter((secret) => holds(value, secret.value))) {
+    used.add(secret);
+    const { name } = secret;
+    text = holdsEncoded(text, secret.value)
+      ? `<made with ${name}, in base64>`
+      : text
+          .replaceAll(secret.value, `<${name}>`)
+          .replaceAll(encodeURIComponent(secret.value), `<${name}, percent-encoded>`)
+          .replaceAll(sha256(secret.value), `<SHA-256 of ${name}, hexadecimal>`)
+          .replaceAll(core(secret.value), `<${name}>`);
+  }
+  const lines = text.trimEnd().split("\n");
+  if (lines.length === 1) return [`${key}: ${text.trimEnd()}`];
+  return lines.length > 8 ? [`${key}: ${lines[0]} … (${lines.length} lines)`] : [`${key}: |`, ...lines.map((line) => `  ${line}`)];
+}
+
+function characters(inputs: Record<string, unknown>): string {
+  const { length, special = true } = plain(inputs) as { length: number; special?: boolean };
+  return `${length} random ${special ? "characters" : "letters and digits"}`;
+}

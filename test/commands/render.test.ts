@@ -1,0 +1,357 @@
+import { spawnSync } from "node:child_process";
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { expect } from "chai";
+import { parseAllDocuments } from "yaml";
+import { Problem } from "../../commands/problem.ts";
+import { parseArguments, type RenderOptions, render } from "../../commands/render.ts";
+
+const root = join(import.meta.dirname, "../..");
+
+/** A program with one of each: what has a name and what has none, a generated password and encrypted ones, text that YAML 1.1 takes for something else. */
+const program = `
+import * as k8s from "@pulumi/kubernetes";
+import * as pulumi from "@pulumi/pulumi";
+import * as random from "@pulumi/random";
+
+const config = new pulumi.Config();
+const { size, colour, pin, open } = config.requireObject("shop");
+if (size < 0) throw new pulumi.RunError(\`size is \${size}; write 0 or more\`);
+
+class Shop extends pulumi.ComponentResource {
+  constructor(name, args) {
+    super("small:index:Shop", name, { ...args, pin: args.pin && pulumi.secret(args.pin) });
+    const parent = { parent: this };
+    const metadata = { namespace: new k8s.core.v1.Namespace(name + "-namespace", { metadata: { name: "mall" } }, parent).metadata.name };
+    const goods = new k8s.core.v1.ConfigMap(name + "-goods", { metadata, data: { colour, answer: "yes", octal: "0777", time: "1:30" } }, parent);
+    const password = new random.RandomPassword(name + "-password", { length: size, special: false }, parent).result;
+    const till = new k8s.core.v1.Secret(name + "-till", { metadata, stringData: { password, url: pulumi.interpolate\`http://a:\${password}@b\` } }, parent);
+    const safe = args.pin && new k8s.core.v1.Secret(name + "-safe", { metadata, stringData: { pin: args.pin, uri: encodeURIComponent(args.pin) } }, parent);
+    new k8s.core.v1.Service(name + "-service", {
+      metadata: { ...metadata, name: "shop", annotations: { "pulumi.com/skipAwait": "true", ...(open && { sign: open }) } },
+      spec: { ports: [{ port: 80, name: "http" }], selector: { goods: goods.metadata.name, till: till.metadata.name, safe: safe?.metadata.name } },
+    }, parent);
+    this.password = password;
+    this.registerOutputs();
+  }
+}
+
+const shop = new Shop("shop", { size, colour, pin });
+export const greeting = "hello", password = shop.password, nothing = undefined;
+`;
+
+describe("npm start", () => {
+  let project: string;
+  const stackFile = (shop: string) => writeFileSync(join(project, "Pulumi.dev.yaml"), `config:\n  shop: ${shop}\n`);
+  const out = (...path: string[]) => join(project, "out", ...path);
+  const files = (stack = "dev"): Record<string, string> =>
+    Object.fromEntries(
+      readdirSync(out(stack))
+        .sort()
+        .map((file) => [file, readFileSync(out(stack, file), "utf8")]),
+    );
+  const objects = (stack = "dev") =>
+    Object.values(files(stack)).flatMap((text) => parseAllDocuments(text, { version: "1.1" }).map((document) => document.toJS()));
+  const object = (kind: string, name = "") => objects().find((found) => found.kind === kind && found.metadata.name.startsWith(name));
+  const show = (options: Partial<RenderOptions> = {}) => render({ project, stack: "dev", ...options });
+
+  before(() => {
+    project = mkdtempSync(join(tmpdir(), "render-"));
+    symlinkSync(join(root, "node_modules"), join(project, "node_modules"));
+    writeFileSync(join(project, "package.json"), '{ "type": "module" }');
+    writeFileSync(
+      join(project, "Pulumi.yaml"),
+      "name: small\nruntime: nodejs\nmain: program.ts\nconfig:\n  shop: { type: object, default: { size: 20, colour: red } }\n",
+    );
+    writeFileSync(join(project, "program.ts"), program);
+  });
+  after(() => rmSync(project, { recursive: true }));
+  beforeEach(() => {
+    rmSync(out(), { recursive: true, force: true });
+    stackFile("{ size: 32, colour: green }");
+  });
+
+  it("shows the tree of components and resources, what shaped them and the outputs, and no secret", async () => {
+    stackFile("{ size: 32, colour: green, pin: { secure: v1:AAAA } }");
+    const shown = await show();
+    const map = object("ConfigMap").metadata.name;
+    const till = object("Secret").metadata.name;
+    expect(shown.replaceAll(/ {2,}/g, "  ")).to.contain(`small, stack dev
+└─ Shop shop
+  │  colour=green  pin=[secret]  size=32
+  ├─ RandomPassword  shop-password
+  ├─ Namespace  mall  00-namespace-mall.yaml
+  ├─ Secret  ${till}  10-secrets.yaml
+  ├─ ConfigMap  ${map}  20-configmap-shop-goods.yaml
+  ├─ Service  shop  50-service-shop.yaml
+  └─ Secret  shop-safe  not written
+`);
+    expect(new Set([...shown.matchAll(/^ .*(?= \d\d-| not written)/gm)].map(([line]) => line.length)), "aligned").to.have.property(
+      "size",
+      1,
+    );
+    expect(shown).to.match(/Outputs\n {2}greeting {2}hello\n {2}password {2}\[secret\]\n\n/);
+    expect(shown)
+      .to.match(/kubectl apply -f \S*out\/dev\/\n/)
+      .and.contain("npm run up -- dev");
+    expect(shown).not.to.contain(object("Secret").stringData.password);
+  });
+
+  it("keeps the lines within the terminal, but for single words", async () => {
+    stackFile("{ size: 32, colour: [one, two, three], pin: 1 }");
+    const lines = (await show({ width: 30 })).split("\n");
+    expect(lines.find((line) => line.includes("colour="))).to.match(/^.{3}│ {2}colour=one,two,three$/);
+    expect(lines.find((line) => line.includes("size="))).to.contain("pin=[secret]  size=32");
+  });
+
+  it("writes one manifest per object, ready for kubectl and named by kind and name in the order of creation", async () => {
+    await show();
+    expect(Object.keys(files())).to.deep.equal([
+      "00-namespace-mall.yaml",
+      "10-secrets.yaml",
+      "20-configmap-shop-goods.yaml",
+      "50-service-shop.yaml",
+    ]);
+    const till = object("Secret", "shop-till-").metadata.name;
+    const goods = object("ConfigMap", "shop-goods-").metadata.name;
+    expect(till).to.match(/^shop-till-[0-9a-f]{8}$/);
+    expect(files()["50-service-shop.yaml"]).to.equal(`# Written by npm start -- dev; the next run overwrites it.
+apiVersion: v1
+kind: Service
+metadata:
+  name: shop
+  namespace: mall
+spec:
+  ports:
+    - name: http
+      port: 80
+  selector:
+    goods: ${goods}
+    till: ${till}
+`);
+  });
+
+  it("quotes what YAML 1.1, which Kubernetes reads, takes for something else", async () => {
+    await show();
+    expect(object("ConfigMap").data).to.deep.equal({ answer: "yes", colour: "green", octal: "0777", time: "1:30" });
+  });
+
+  it("leaves out the annotations that are meant for Pulumi, and only those", async () => {
+    stackFile("{ size: 32, colour: green, open: daily }");
+    await show();
+    expect(object("Service").metadata.annotations).to.deep.equal({ sign: "daily" });
+  });
+
+  it("takes the project's defaults for what the stack does not set", async () => {
+    writeFileSync(join(project, "Pulumi.dev.yaml"), "");
+    await show();
+    expect(object("ConfigMap").data.colour).to.equal("red");
+    expect(object("Secret").stringData.password).to.have.length(20);
+  });
+
+  it("gives the same bytes again, generated passwords and names included", async () => {
+    const shown = await show();
+    const before = files();
+    expect(await show()).to.equal(shown);
+    expect(files()).to.deep.equal(before);
+  });
+
+  it("renames a ConfigMap and a Secret when their content changes, with all that refers to them", async () => {
+    await show();
+    const [map, secret] = [object("ConfigMap").metadata.name, object("Secret").metadata.name];
+    stackFile("{ size: 32, colour: blue }");
+    await show();
+    expect(object("ConfigMap").metadata.name).not.to.equal(map);
+    expect(object("Secret").metadata.name).to.equal(secret);
+    stackFile("{ size: 33, colour: blue }");
+    await show();
+    expect(object("Secret").metadata.name).not.to.equal(secret);
+    expect(object("Secret").stringData.password).to.have.length(33);
+    expect(object("Service").spec.selector).to.deep.equal({
+      goods: object("ConfigMap").metadata.name,
+      till: object("Secret").metadata.name,
+    });
+  });
+
+  it("writes secrets to one file that says so, which only its owner can read", async () => {
+    await show();
+    writeFileSync(out("dev", "10-secrets.yaml"), files()["10-secrets.yaml"] ?? "", { mode: 0o644 });
+    await show();
+    expect(statSync(out("dev", "10-secrets.yaml")).mode & 0o777).to.equal(0o600);
+    const { "10-secrets.yaml": secrets = "", ...others } = files();
+    expect(secrets).to.match(/^(#.*\n)*# SECRETS IN PLAIN TEXT\. Do not commit/);
+    expect(JSON.stringify(others)).not.to.contain(object("Secret").stringData.password);
+  });
+
+  it("says which file is broken when the secrets of an earlier run cannot be read back", async () => {
+    await show();
+    writeFileSync(out("dev", "10-secrets.yaml"), `${files()["10-secrets.yaml"]}\n  broken: [`);
+    const before = files();
+    expect(await failure(show())).to.match(/10-secrets\.yaml cannot be read: /);
+    expect(files()).to.deep.equal(before);
+  });
+
+  describe("with --secrets=omit", () => {
+    it("writes no secret and tells what to create instead", async () => {
+      const shown = await show({ omitSecrets: true });
+      expect(Object.keys(files())).not.to.contain("10-secrets.yaml");
+      expect(object("Service").spec.selector.till).to.equal("shop-till");
+      expect(shown).to.contain(`
+  kubectl create secret generic shop-till -n mall --from-file=password=FILE --from-file=url=FILE
+    password: <shop-password>
+    url: http://a:<shop-password>@b
+  where <shop-password> is 32 random letters and digits
+`);
+    });
+
+    it("removes the secrets of an earlier run, and says so", async () => {
+      await show();
+      const shown = await show({ omitSecrets: true });
+      expect(Object.keys(files())).not.to.contain("10-secrets.yaml");
+      expect(shown).to.match(/10-secrets\.yaml of an earlier run is removed/);
+      expect(await show({ omitSecrets: true })).not.to.match(/is removed/);
+    });
+  });
+
+  describe("with encrypted settings", () => {
+    it("leaves out the Secrets that need them, tells what to create instead, and writes the others", async () => {
+      stackFile("{ size: 32, colour: green, pin: { secure: v1:AAAA } }");
+      const shown = await show();
+      expect(object("Secret", "shop-safe")).to.equal(undefined);
+      expect(object("Secret", "shop-till-")).to.have.nested.property("stringData.password");
+      expect(object("Service").spec.selector.safe).to.equal("shop-safe");
+      expect(shown).to.contain(`
+  kubectl create secret generic shop-safe -n mall --from-file=pin=FILE --from-file=uri=FILE
+    pin: <small:shop.pin>
+    uri: <small:shop.pin, percent-encoded>
+  where <small:shop.pin> is the encrypted setting
+`);
+      expect(`${shown}${JSON.stringify(files())}`).not.to.match(/encrypted[0-9a-f]|v1:AAAA/);
+    });
+
+    it("refuses a program that needs them in plain text", async () => {
+      stackFile("{ size: 32, colour: { secure: v1:AAAA } }");
+      const message = await failure(show());
+      expect(message).to.contain("small:shop.colour stands in ConfigMap shop-goods-").and.contain("npm run preview");
+      expect(existsSync(out("dev"))).to.equal(false);
+    });
+
+    it("says of refused settings that they may be no mistake", async () => {
+      stackFile("{ size: -1, colour: green, pin: { secure: v1:AAAA } }");
+      expect(await failure(show())).to.match(/^size is -1; write 0 or more\nEncrypted settings cannot be read here.*: small:shop\.pin$/);
+    });
+  });
+
+  it("removes what an earlier run wrote and this one does not, and leaves other files alone", async () => {
+    await show();
+    writeFileSync(out("dev", "mine.yaml"), "mine: true\n");
+    writeFileSync(out("dev", "50-service-gone.yaml"), files()["50-service-shop.yaml"] ?? "");
+    mkdirSync(out("dev", "folder"));
+    await show();
+    expect(readdirSync(out("dev")).sort()).to.deep.equal([
+      "00-namespace-mall.yaml",
+      "10-secrets.yaml",
+      "20-configmap-shop-goods.yaml",
+      "50-service-shop.yaml",
+      "folder",
+      "mine.yaml",
+    ]);
+  });
+
+  it("does not overwrite a file of somebody else's", async () => {
+    mkdirSync(out("dev"), { recursive: true });
+    writeFileSync(out("dev", "50-service-shop.yaml"), "mine: true\n");
+    expect(await failure(show())).to.match(/out\/dev\/50-service-shop\.yaml is not from npm start/);
+    expect(files()).to.deep.equal({ "50-service-shop.yaml": "mine: true\n" });
+  });
+
+  it("leaves everything as it was when the settings cannot be used", async () => {
+    await show();
+    const before = files();
+    stackFile("{ size: -1, colour: green }");
+    expect(await failure(show())).to.equal("size is -1; write 0 or more");
+    expect(files()).to.deep.equal(before);
+  });
+
+  it("names the stacks there are when there is no such stack", async () => {
+    expect(await failure(show({ stack: "nowhere" }))).to.match(/no stack nowhere(.|\n)*dev/);
+  });
+
+  async function failure(rendering: Promise<string>): Promise<string> {
+    try {
+      await rendering;
+    } catch (error) {
+      if (error instanceof Problem) return error.message;
+      throw error;
+    }
+    throw new Error("it succeeded");
+  }
+
+  describe("with this project's stacks", () => {
+    let project: string;
+    const stacks = ["dev", "staging", "prod"];
+    before(() => {
+      project = mkdtempSync(join(tmpdir(), "stacks-"));
+      symlinkSync(join(root, "node_modules"), join(project, "node_modules"));
+      for (const part of [
+        "package.json",
+        "index.ts",
+        "components",
+        "stacks",
+        "Pulumi.yaml",
+        ...stacks.map((stack) => `Pulumi.${stack}.yaml`),
+      ])
+        cpSync(join(root, part), join(project, part), { recursive: true });
+    });
+    after(() => rmSync(project, { recursive: true }));
+
+    for (const stack of stacks) {
+      it(`renders ${stack} to the same bytes twice, with no secret but in the file for them`, async () => {
+        const folder = join(project, "out", stack);
+        const read = () => Object.fromEntries(readdirSync(folder).map((file) => [file, readFileSync(join(folder, file), "utf8")]));
+        const shown = await render({ project, stack });
+        const first = read();
+        expect(await render({ project, stack })).to.equal(shown);
+        expect(read()).to.deep.equal(first);
+
+        const { "10-secrets.yaml": secrets = "", ...others } = first;
+        const generated = [...secrets.matchAll(/^# generated .*: (.*)$/gm)].map(([, value = ""]) => value);
+        expect(generated).to.have.length(stack === "dev" ? 1 : 2);
+        for (const secret of generated) expect(`${shown}${JSON.stringify(others)}`).not.to.contain(secret);
+        expect(Object.keys(others).some((file) => file.startsWith("60-deployment"))).to.equal(true);
+        expect(shown).to.contain("ScanService trivy").and.contain(`out/${stack}/`);
+      });
+    }
+  });
+
+  describe("on the command line", () => {
+    it("takes a stack and what to do with secrets, and answers all else with its usage and status 2", () => {
+      expect(parseArguments([])).to.deep.equal({ stack: "dev", omitSecrets: false, help: false });
+      expect(parseArguments(["prod", "--secrets=omit"])).to.deep.equal({ stack: "prod", omitSecrets: true, help: false });
+      for (const args of [["--nonsense"], ["dev", "prod"], ["--secrets=show"], ["--secrets"]])
+        expect(() => parseArguments(args))
+          .to.throw(Problem, "Usage: npm start")
+          .with.property("status", 2);
+    });
+
+    it("tells a problem in a message, without a stack trace", () => {
+      const { status, stdout, stderr } = spawnSync(process.execPath, [join(root, "commands/render.ts"), "nowhere"], { encoding: "utf8" });
+      expect({ status, stdout }).to.deep.equal({ status: 1, stdout: "" });
+      expect(stderr)
+        .to.contain("no stack nowhere")
+        .and.not.match(/^ +at /m);
+    }).timeout(20_000);
+  });
+});
