@@ -160,7 +160,7 @@ export class RedisCache extends pulumi.ComponentResource {
       { parent: this },
     );
     const claim = persistence === false ? undefined : this.claim(name, args, maxMemory, persistence === true ? {} : persistence);
-    const service = new k8s.core.v1.Service(
+    new k8s.core.v1.Service(
       `${name}-service`,
       transformed(args.transform?.service, {
         metadata: { ...metadata, name: "redis" },
@@ -186,7 +186,8 @@ export class RedisCache extends pulumi.ComponentResource {
       transformed(args.transform?.statefulSet, {
         metadata: { ...metadata, name: "redis" },
         spec: {
-          serviceName: service.metadata.name,
+          // By name: the Service is there when it has a pod, so the StatefulSet must not wait for it.
+          serviceName: "redis",
           replicas: 1,
           selector: { matchLabels: podSelector },
           template: {
