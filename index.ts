@@ -1,6 +1,7 @@
 import { ScanService } from "./components/index.ts";
 import { readSettings } from "./stacks/settings.ts";
 
-const service = new ScanService("trivy", readSettings());
+const { namespace, address, externalAddress, portForward, scan, token } = new ScanService("trivy", readSettings());
 
-export const { namespace, address, externalAddress, portForward, scan, token } = service;
+// Only what there is: Pulumi warns of outputs without a value.
+export default { namespace, address, ...(externalAddress && { externalAddress }), portForward, scan, ...(token && { token }) };

@@ -12,6 +12,7 @@ import { type Transform, transformed } from "./kubernetes/transform.ts";
 import { redisConf } from "./redis-cache/redis.conf.ts";
 
 const port = 6379;
+const serviceName = "redis";
 
 export const redisDefaults = {
   ttl: "168h",
@@ -163,7 +164,7 @@ export class RedisCache extends pulumi.ComponentResource {
     new k8s.core.v1.Service(
       `${name}-service`,
       transformed(args.transform?.service, {
-        metadata: { ...metadata, name: "redis" },
+        metadata: { ...metadata, name: serviceName },
         spec: { selector: podSelector, ports: [{ name: "redis", port, targetPort: "redis" }] },
       }),
       { parent: this },
@@ -237,7 +238,7 @@ export class RedisCache extends pulumi.ComponentResource {
       { parent: this, dependsOn: [policy], customTimeouts: { create: "15m", update: "15m" } },
     );
     return {
-      backend: pulumi.interpolate`redis://trivy:$(REDIS_PASSWORD)@redis.${namespace}.svc:${port}?${patience}`,
+      backend: pulumi.interpolate`redis://trivy:$(REDIS_PASSWORD)@${serviceName}.${namespace}.svc:${port}?${patience}`,
       ttl: redis.ttl ?? redisDefaults.ttl,
       password: passwordKey,
       tls: false,

@@ -36,6 +36,14 @@ describe("the scan service", () => {
     ]);
   });
 
+  it("lets no workload wait for a Service, for which the engine waits until it has ready pods", async () => {
+    const { resources } = await deploy({ server: { autoscaling: { maxReplicas: 3 } } });
+    const services = resources.filter(({ type }) => type === "kubernetes:core/v1:Service").map(({ urn }) => urn);
+    expect(services).to.have.length(2);
+    for (const { name, type, dependsOn } of resources)
+      if (/:(Deployment|StatefulSet)$/.test(type)) expect(dependsOn.filter((urn) => services.includes(urn)), name).to.deep.equal([]);
+  });
+
   it("keeps every secret out of plain text: generated ones", async () => {
     const deployed = await deploy();
     const secrets = ["trivy-redis-credentials", "trivy-server-credentials"].flatMap(
