@@ -96,9 +96,10 @@ export async function render({
     ],
     byHand.length > 0 && [title("Secrets to create; pods wait for them"), ...indented(secrets.instructions(byHand))],
     [
+      // Client-side, kubectl would write the whole of a Secret into an annotation as well.
       title("Next"),
       ...indented([
-        `kubectl apply -f ${display(folder)}/`,
+        `kubectl apply --server-side -f ${display(folder)}/`,
         `npm run up -- ${stack}   # by Pulumi instead: waits, shows differences, removes what is no longer wanted`,
       ]),
     ],

@@ -104,7 +104,7 @@ describe("npm start", () => {
     );
     expect(shown).to.match(/Outputs\n {2}greeting {2}hello\n {2}password {2}\[secret\]\n\n/);
     expect(shown)
-      .to.match(/kubectl apply -f \S*out\/dev\/\n/)
+      .to.match(/kubectl apply --server-side -f \S*out\/dev\/\n/)
       .and.contain("npm run up -- dev");
     expect(shown).not.to.contain(object("Secret").stringData.password);
   });
