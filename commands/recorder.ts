@@ -128,17 +128,21 @@ const debugging = createRequire(import.meta.url)("@pulumi/pulumi/runtime/debugga
   debuggablePromise: <T>(promise: Promise<T>) => Promise<T>;
 };
 
+const { stackTrace } = pulumi.Resource as unknown as { stackTrace(skip: number): unknown[] };
+
 /**
- * The SDK keeps a stack trace of each of its many promises, for its report of promises that nobody awaited, which `drain` makes good for. They
- * take two thirds of the time of a recording; the traces of the program's own errors stay.
+ * The SDK takes a stack trace of each of its many promises, for its report of promises that nobody awaited, which `drain` makes good for, and of
+ * each resource, for the engine. They are two thirds of the time of a recording; the traces of the program's own errors stay.
  */
 function spareStackTraces(): () => void {
   const { debuggablePromise } = debugging;
   const { stackTraceLimit } = Error;
   debugging.debuggablePromise = (promise) => promise;
+  Object.assign(pulumi.Resource, { stackTrace: () => [] });
   Error.stackTraceLimit = Math.min(stackTraceLimit, 10);
   return () => {
     debugging.debuggablePromise = debuggablePromise;
+    Object.assign(pulumi.Resource, { stackTrace });
     Error.stackTraceLimit = stackTraceLimit;
   };
 }
