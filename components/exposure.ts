@@ -90,7 +90,12 @@ export class Exposure extends pulumi.ComponentResource {
     ports: k8s.types.input.core.v1.ServicePort[],
     service: pulumi.Output<string>,
   ): pulumi.Output<string> {
-    const annotated = (suffix: string) => ({ ...metadata, name: `${serviceName}${suffix}`, annotations: { ...exposure.annotations } });
+    const { annotations = {} } = exposure;
+    const annotated = (suffix: string) => ({
+      ...metadata,
+      name: `${serviceName}${suffix}`,
+      ...(Object.keys(annotations).length > 0 && { annotations: { ...annotations } }),
+    });
     switch (exposure.type) {
       case "loadBalancer": {
         const balancer = new k8s.core.v1.Service(

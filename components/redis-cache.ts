@@ -6,7 +6,7 @@ import ipaddr from "ipaddr.js";
 import { imageReference } from "./images.ts";
 import { type Identity, labels, selector } from "./kubernetes/labels.ts";
 import { type EgressRule, tcp, toEndpoint } from "./kubernetes/network.ts";
-import { basePodSpec, containerSecurity, fromSecret, type PodArgs, type SecretKey, userIds } from "./kubernetes/pod.ts";
+import { basePodSpec, containerSecurity, fromSecret, type PodArgs, podMetadata, type SecretKey, userIds } from "./kubernetes/pod.ts";
 import { bytes, quantity } from "./kubernetes/quantity.ts";
 import { type Transform, transformed } from "./kubernetes/transform.ts";
 import { redisConf } from "./redis-cache/redis.conf.ts";
@@ -192,7 +192,7 @@ export class RedisCache extends pulumi.ComponentResource {
           replicas: 1,
           selector: { matchLabels: podSelector },
           template: {
-            metadata: { labels: metadata.labels, annotations: { ...args.podAnnotations } },
+            metadata: podMetadata(metadata.labels, args),
             spec: {
               ...basePodSpec(userIds.cache, args),
               // Redis ends within a second of SIGTERM; the rest is for a slow disk.

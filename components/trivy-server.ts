@@ -4,7 +4,16 @@ import * as random from "@pulumi/random";
 import { imageReference } from "./images.ts";
 import { type Identity, labels, selector } from "./kubernetes/labels.ts";
 import { type ClientsArgs, clientPeers, type EgressRule, type Endpoint, type Peer, tcp, toEndpoints } from "./kubernetes/network.ts";
-import { basePodSpec, containerSecurity, fromSecret, type PodArgs, type Resources, type SecretKey, userIds } from "./kubernetes/pod.ts";
+import {
+  basePodSpec,
+  containerSecurity,
+  fromSecret,
+  type PodArgs,
+  podMetadata,
+  type Resources,
+  type SecretKey,
+  userIds,
+} from "./kubernetes/pod.ts";
 import { bytes, quantity } from "./kubernetes/quantity.ts";
 import { type Transform, transformed } from "./kubernetes/transform.ts";
 import type { CacheConnection } from "./redis-cache.ts";
@@ -180,7 +189,7 @@ export class TrivyServer extends pulumi.ComponentResource {
           strategy: { type: "RollingUpdate", rollingUpdate: { maxUnavailable: 0, maxSurge: 1 } },
           progressDeadlineSeconds: 900,
           template: {
-            metadata: { labels: metadata.labels, annotations: { ...args.podAnnotations } },
+            metadata: podMetadata(metadata.labels, args),
             spec: {
               ...basePodSpec(userIds.server, args),
               topologySpreadConstraints: ["topology.kubernetes.io/zone", "kubernetes.io/hostname"].map((topologyKey) => ({

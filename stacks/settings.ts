@@ -557,9 +557,10 @@ function* plainSecrets({ server, redis, database }: Settings, isSecret: (key: st
       yield { path, message: `stands in plain text; set it with: pulumi config set --path --secret '${project}:${path}'` };
 }
 
-/** The settings as the components take them. */
-export function serviceArgs({ redis, exposure, clients, ...settings }: Settings): Omit<ScanServiceArgs, "instance"> {
-  return { ...settings, clients, redis: redisArgs(redis), exposure: exposureArgs(exposure) };
+/** The settings as the components take them: without what has no meaning beside another. */
+export function serviceArgs({ redis, exposure, server, ...settings }: Settings): Omit<ScanServiceArgs, "instance"> {
+  const { replicas, ...others } = server;
+  return { ...settings, server: others.autoscaling ? others : server, redis: redisArgs(redis), exposure: exposureArgs(exposure) };
 }
 
 function redisArgs({

@@ -38,7 +38,7 @@ export const userIds = { server: 10001, cache: 10002 } as const;
 
 /** The part of a pod's specification that is the same for all: no root, no API token, no Service variables. */
 export function basePodSpec(uid: number, args: PodArgs): Omit<types.input.core.v1.PodSpec, "containers"> {
-  const { nodeSelector, tolerations, priorityClassName } = args.scheduling ?? {};
+  const { nodeSelector = {}, tolerations = [], priorityClassName } = args.scheduling ?? {};
   const pullSecrets = args.images?.pullSecrets ?? [];
   return {
     automountServiceAccountToken: false,
@@ -53,9 +53,9 @@ export function basePodSpec(uid: number, args: PodArgs): Omit<types.input.core.v
       seccompProfile: { type: "RuntimeDefault" },
     },
     ...(pullSecrets.length > 0 && { imagePullSecrets: pullSecrets.map((name) => ({ name })) }),
-    ...(nodeSelector && { nodeSelector: { ...nodeSelector } }),
-    ...(tolerations && { tolerations: [...tolerations] }),
-    ...(priorityClassName && { priorityClassName }),
+    ...(Object.keys(nodeSelector).length > 0 && { nodeSelector: { ...nodeSelector } }),
+    ...(tolerations.length > 0 && { tolerations: [...tolerations] }),
+    ...(priorityClassName !== undefined && { priorityClassName }),
   };
 }
 
@@ -67,4 +67,9 @@ export interface SecretKey {
 
 export function fromSecret(name: string, { name: secret, key }: SecretKey): types.input.core.v1.EnvVar {
   return { name, valueFrom: { secretKeyRef: { name: secret, key } } };
+}
+
+/** A pod template's metadata. */
+export function podMetadata(labels: Record<string, string>, { podAnnotations = {} }: PodArgs): types.input.meta.v1.ObjectMeta {
+  return { labels, ...(Object.keys(podAnnotations).length > 0 && { annotations: { ...podAnnotations } }) };
 }

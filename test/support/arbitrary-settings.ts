@@ -1,0 +1,195 @@
+import fc, { type Arbitrary } from "fast-check";
+import { certificate } from "./certificate.ts";
+
+const names = fc.stringMatching(/^[a-z]([a-z0-9-]{0,20}[a-z0-9])?$/);
+const sizes = fc
+  .tuple(fc.integer({ min: 1, max: 4096 }), fc.constantFrom("Mi", "Gi", "M", "G"))
+  .map(([number, unit]) => `${number}${unit}`);
+const cores = fc.oneof(
+  fc.integer({ min: 1, max: 64 }),
+  fc.integer({ min: 1, max: 4000 }).map((number) => `${number}m`),
+  fc.constantFrom("0.5", "1.25"),
+);
+const cidrs = fc.oneof(
+  fc.tuple(fc.integer({ min: 1, max: 223 }), fc.nat(255)).map(([a, b]) => `${a}.${b}.0.0/16`),
+  fc.constantFrom("10.0.0.0/8", "203.0.113.7/32", "fd00::/8", "2001:db8::1/128", "0.0.0.0/0"),
+);
+const texts = fc.string({ maxLength: 20 });
+const labelValues = fc.stringMatching(/^([A-Za-z0-9]([A-Za-z0-9._-]{0,20}[A-Za-z0-9])?)?$/);
+const tables = (values: Arbitrary<string>) =>
+  fc.dictionary(
+    fc.oneof(
+      names,
+      names.map((name) => `example.com/${name}`),
+    ),
+    values,
+    { maxKeys: 3 },
+  );
+const images = fc.constantFrom(
+  "docker.io/valkey/valkey:8.1.1",
+  "registry.example.com:5000/a/b_c:1.0-alpine",
+  `redis@sha256:${"0f".repeat(32)}`,
+);
+const repositories = fc.constantFrom(
+  "ghcr.io/aquasecurity/trivy-db:2",
+  "10.1.2.3:5000/trivy-db",
+  "mirror.infra.svc:5000/trivy-db:2",
+  "harbor.corp/security/trivy-db:2",
+  "localhost:5000/trivy-db:2",
+);
+
+/** What people write by mistake, and what nobody would. */
+const nonsense: Arbitrary<unknown> = fc.oneof(
+  fc.constantFrom<unknown>(
+    "512MB",
+    "7d",
+    "latest",
+    "rediss://r:6379",
+    "http://me:pw@proxy:3128",
+    "-1",
+    "0",
+    "",
+    " ",
+    "Ü",
+    "__proto__",
+    "10.0.0.1/8",
+  ),
+  fc.constantFrom<unknown>(0, -1, 1.5, 1e21, Number.MAX_SAFE_INTEGER, null, true, false, [], {}, [[]], [null], { enabled: "yes" }),
+  fc.string(),
+  fc.integer(),
+  fc.jsonValue({ maxDepth: 2 }),
+);
+
+/**
+ * Settings of a stack. Without mistakes every value is of the right kind, though the values need not fit each other;
+ * with them, any may be nonsense, and keys are there that nobody knows.
+ */
+export function arbitrarySettings({ mistakes }: { readonly mistakes: boolean }): Arbitrary<Record<string, unknown>> {
+  const leaf = (good: Arbitrary<unknown>): Arbitrary<unknown> =>
+    mistakes ? fc.oneof({ weight: 12, arbitrary: good }, { weight: 1, arbitrary: nonsense }) : good;
+  const block = (keys: Record<string, Arbitrary<unknown>>, requiredKeys: string[] = []): Arbitrary<unknown> => {
+    const known = fc.record(keys, { requiredKeys });
+    if (!mistakes) return known;
+    const more = fc.tuple(
+      known,
+      fc.dictionary(fc.oneof(texts, fc.constantFrom("replcas", "constructor", "toString")), nonsense, { maxKeys: 1 }),
+    );
+    return fc.oneof(
+      { weight: 12, arbitrary: known },
+      { weight: 1, arbitrary: more.map(([one, other]) => ({ ...other, ...one })) },
+      { weight: 1, arbitrary: nonsense },
+    );
+  };
+  const list = (item: Arbitrary<unknown>) => leaf(fc.array(item, { maxLength: 3 }));
+  const flag = leaf(fc.boolean());
+  const secretKey = (key = names) => block({ name: leaf(names), key: leaf(key) }, ["name"]);
+
+  const autoscaling = block({ minReplicas: leaf(fc.integer({ min: 1, max: 5 })), maxReplicas: leaf(fc.integer({ min: 5, max: 20 })) }, [
+    "maxReplicas",
+  ]);
+  const token = fc.oneof(
+    flag,
+    block({ enabled: flag }),
+    block({ value: leaf(fc.stringMatching(/^[\x21-\x7e]{16,40}$/)) }),
+    block({ existingSecret: secretKey() }),
+  );
+  const server = {
+    token,
+    resources: block({
+      requests: block({ cpu: leaf(cores), memory: leaf(fc.constantFrom("64Mi", "1Gi")) }),
+      limits: block({ memory: leaf(fc.constantFrom("2Gi", "4096Mi")) }),
+    }),
+    databaseVolume: leaf(sizes),
+    drainSeconds: leaf(fc.integer({ min: 0, max: 300 })),
+    debug: flag,
+    caCertificates: leaf(fc.constant(certificate)),
+    env: leaf(fc.dictionary(fc.stringMatching(/^[A-Z_][A-Z0-9_]{0,8}$/), texts, { maxKeys: 3 })),
+    envFromSecrets: list(names),
+  };
+  const login = {
+    registry: leaf(fc.constantFrom("ghcr.io", "10.1.2.3:5000", "harbor.corp")),
+    username: leaf(texts),
+    password: leaf(fc.string({ minLength: 1 })),
+  };
+  const database = {
+    repositories: leaf(fc.array(repositories, { minLength: 1, maxLength: 3 })),
+    plainHttp: flag,
+    cidrs: list(cidrs),
+  };
+  const embedded = {
+    ttl: leaf(fc.constantFrom("1h30m", "168h", "90s")),
+    maxMemory: leaf(sizes),
+    cpu: leaf(cores),
+    persistence: fc.oneof(flag, block({ enabled: flag }), block({ storageClass: leaf(names), size: leaf(fc.constant("64Ti")) })),
+  };
+  const external = {
+    mode: leaf(fc.constant("external")),
+    host: leaf(fc.constantFrom("redis.example.com", "10.0.0.7", "fd00::7", "redis.data.svc", "redis")),
+    port: leaf(fc.integer({ min: 1, max: 65535 })),
+    database: leaf(fc.nat(15)),
+    user: leaf(texts),
+    password: leaf(fc.string({ minLength: 1 })),
+    tls: fc.oneof(
+      flag,
+      fc.record({ enabled: leaf(fc.constant(true)), existingSecret: leaf(names) }),
+      fc.record({ enabled: leaf(fc.constant(true)), caCertificates: leaf(fc.constant(certificate)) }),
+    ),
+    cidrs: list(cidrs),
+  };
+  const host = leaf(fc.constantFrom("trivy.example.com", "scan.corp"));
+  const exposure = fc.oneof(
+    block({ type: leaf(fc.constant("none")) }),
+    block({ type: leaf(fc.constant("loadBalancer")), class: leaf(names), annotations: leaf(tables(texts)) }, ["type"]),
+    block({ type: leaf(fc.constant("ingress")), host, class: leaf(names), tlsSecret: leaf(names), annotations: leaf(tables(texts)) }, [
+      "type",
+      "host",
+    ]),
+    block(
+      {
+        type: leaf(fc.constant("gateway")),
+        host,
+        gateway: block({ name: leaf(names), namespace: leaf(names), section: leaf(names) }, ["name"]),
+      },
+      ["type", "host", "gateway"],
+    ),
+  );
+  const keys = {
+    namespace: block({ name: leaf(names), create: flag }),
+    images: block({
+      registry: leaf(fc.constantFrom("mirror.example.com", "localhost:5000/hub")),
+      pullSecrets: list(names),
+      trivy: leaf(images),
+      redis: leaf(images),
+    }),
+    server: fc.oneof(block({ ...server, replicas: leaf(fc.integer({ min: 1, max: 9 })) }), block({ ...server, autoscaling })),
+    database: fc.oneof(
+      block({ ...database, credentials: leaf(fc.array(block(login, Object.keys(login)), { maxLength: 2 })) }),
+      block({ ...database, existingSecret: leaf(names) }),
+    ),
+    proxy: block({
+      http: leaf(fc.constant("http://10.0.0.9:3128")),
+      https: leaf(fc.constantFrom("http://proxy.example.com:3128", "https://p")),
+      noProxy: list(fc.constant(".corp")),
+    }),
+    redis: fc.oneof(block(embedded), block(external, ["mode", "host"])),
+    clients: block({ namespaces: list(fc.oneof(names, fc.constant("*"))), cidrs: list(cidrs) }),
+    exposure,
+    scheduling: block({
+      nodeSelector: leaf(tables(labelValues)),
+      tolerations: list(
+        block({
+          key: leaf(names),
+          operator: leaf(fc.constantFrom("Exists", "Equal")),
+          effect: leaf(fc.constantFrom("NoSchedule", "NoExecute")),
+        }),
+      ),
+      priorityClassName: leaf(names),
+    }),
+    labels: leaf(tables(labelValues)),
+    podAnnotations: leaf(tables(texts)),
+  };
+  const unknownKeys = mistakes
+    ? fc.dictionary(fc.constantFrom("sever", "constructor", "image"), nonsense, { maxKeys: 1 })
+    : fc.constant({});
+  return fc.tuple(fc.record(keys, { requiredKeys: [] }), unknownKeys).map(([known, others]) => ({ ...others, ...known }));
+}
