@@ -61,13 +61,16 @@ async function findCommand(): Promise<string> {
 }
 
 /** Runs a Pulumi command in the background, for its output. */
-export function ask(engine: Engine, ...args: string[]): Promise<{ ok: boolean; stdout: string; stderr: string }> {
+export const ask = (engine: Engine, ...args: string[]) => tell(engine, "", ...args);
+
+/** The same for a command that reads something. */
+export function tell(engine: Engine, input: string, ...args: string[]): Promise<{ ok: boolean; stdout: string; stderr: string }> {
   return new Promise((resolve) => {
     const options = { cwd: engine.project, env: engine.env, maxBuffer: 256 * 2 ** 20 };
     const child = execFile(engine.command, [...args, "--non-interactive"], options, (error, stdout, stderr) =>
       resolve({ ok: !error, stdout, stderr: stderr || (error?.message ?? "") }),
     );
-    child.stdin?.end();
+    child.stdin?.end(input);
   });
 }
 

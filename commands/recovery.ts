@@ -53,14 +53,6 @@ export function liveness({ host, pid }: Pick<Holder, "host" | "pid">): Liveness 
   }
 }
 
-/** What `pulumi refresh` must be told so that nothing of an interrupted run stays pending: whether each object came to be is known by then. */
-export function refreshArguments(adopted: readonly { readonly urn: string; readonly id: string }[]): string[] {
-  return [
-    ...adopted.flatMap(({ urn, id }) => ["--import-pending-creates", urn, "--import-pending-creates", id]),
-    "--clear-pending-creates",
-  ];
-}
-
 /** The objects in the cluster that an interrupted run may have created. */
 export function pendingObjects({
   pending,
@@ -70,4 +62,28 @@ export function pendingObjects({
     if (type !== "creating" || !token.startsWith("kubernetes:") || !apiVersion || !kind || !name) return [];
     return { urn, id: namespace ? `${namespace}/${name}` : name, apiVersion, kind, name, namespace };
   });
+}
+
+const initErrors = ["the run that created it was interrupted"];
+
+const exportedState = z.looseObject({
+  deployment: z.looseObject({
+    resources: z.array(z.looseObject({})).nullish(),
+    pending_operations: z.array(z.looseObject({ resource: z.looseObject({ urn: z.string() }) })).nullish(),
+  }),
+});
+
+/**
+ * The state of an interrupted run as `pulumi stack import` takes it: with the objects that came to be, and with nothing pending. (`pulumi refresh
+ * --import-pending-creates` is made for that, but the engine drops what it is told to import.) Nobody knows whether these objects became ready, so
+ * they are noted as not initialised: the next `up` applies them again and waits for them.
+ */
+export function mendedState(exported: string, adopted: readonly { readonly urn: string; readonly id: string }[]): string {
+  const state = exportedState.parse(JSON.parse(exported));
+  const { resources, pending_operations: pending, ...rest } = state.deployment;
+  const found = adopted.flatMap(({ urn, id }) => {
+    const resource = pending?.find(({ resource }) => resource.urn === urn)?.resource;
+    return resource ? [{ ...resource, id, outputs: resource["inputs"], initErrors }] : [];
+  });
+  return JSON.stringify({ ...state, deployment: { ...rest, resources: [...(resources ?? []), ...found] } });
 }

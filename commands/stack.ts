@@ -5,11 +5,11 @@
 import { z } from "zod";
 import { localStackFile } from "./backend.ts";
 import { type Cluster, findCluster } from "./cluster.ts";
-import { ask, createStack, type Engine, exportStack, isInteractive, openEngine, run } from "./engine.ts";
+import { ask, createStack, type Engine, exportStack, isInteractive, openEngine, run, tell } from "./engine.ts";
 import { explain, lockedMessage } from "./explain.ts";
 import { adoptable, isOtherCluster, preflight } from "./preflight.ts";
 import { main, Problem } from "./problem.ts";
-import { liveness, readLocks, refreshArguments } from "./recovery.ts";
+import { liveness, mendedState, readLocks } from "./recovery.ts";
 import { type ProviderSetting, projectFolder, readProject, readStackFile, type StackFile, stacksOf } from "./stack-file.ts";
 import { parseState, type State } from "./state.ts";
 
@@ -62,12 +62,14 @@ async function operate(args: readonly string[]): Promise<number> {
 
   const copy = local && localStackFile(local, file);
   const common = ["--stack", stack, ...(copy ? ["--config-file", copy] : [])];
-  const mending = operation === "preview" ? [] : await mend(cluster, engine, file, state, operation, common);
+  if (operation !== "preview") await mend(cluster, engine, file, state, exported ?? "{}", common);
+  else if (state.pending.length > 0)
+    console.error(`An earlier run was interrupted; the next \`npm run up -- ${stack}\` will mend what it left behind.`);
 
   // On a local cluster nothing needs to be asked; but what is gone is gone, so `destroy` and a refresh that forgets ask where they can.
   const unasked = approved || (cluster.local && !other && !(operation === "destroy" && interactive));
   const confirmation = operation !== "preview" && unasked ? ["--yes"] : [];
-  const outcome = await run(engine, operation, ...common, ...confirmation, ...mending, ...flags);
+  const outcome = await run(engine, operation, ...common, ...confirmation, ...flags);
 
   if (outcome.interrupted && outcome.status !== 0) {
     if (outcome.error) console.error(outcome.error);
@@ -118,29 +120,26 @@ async function unlock(engine: Engine, project: string, file: StackFile): Promise
   console.error(`An earlier run (process ${holders.map(({ pid }) => pid).join(", ")}) was killed: its lock is taken away.`);
 }
 
-/**
- * What an interrupted run had begun is either in the cluster, and taken over into the state, or it is not, and forgotten. A refresh can do that on its
- * way and gets the arguments for it; before other operations there is one of its own.
- */
-async function mend(
-  cluster: Cluster,
-  engine: Engine,
-  file: StackFile,
-  state: State,
-  operation: Operation,
-  common: string[],
-): Promise<string[]> {
-  if (state.pending.length === 0) return [];
+/** What an interrupted run had begun to create is either in the cluster, and taken over into the state, or it is not, and forgotten. */
+async function mend(cluster: Cluster, engine: Engine, file: StackFile, state: State, exported: string, common: string[]): Promise<void> {
+  if (state.pending.length === 0) return;
   const adopted = await adoptable(cluster, file, state);
-  const args = refreshArguments(adopted);
-  const names = state.pending.map(({ resource, type }) => `  ${type} ${resource.type} ${resource.urn.split("::").at(-1)}`);
   console.error(
-    ["An earlier run was interrupted in the midst of:", ...names, `${adopted.length} of them exist and are taken over.`].join("\n"),
+    [
+      "An earlier run was interrupted in the midst of:",
+      ...state.pending.map(({ type, resource: { urn } }) => {
+        const outcome =
+          type !== "creating" ? "" : adopted.some((object) => object.urn === urn) ? ": it exists, and is taken over" : ": forgotten";
+        return `  ${type} ${urn.split("::").at(-1)}${outcome}`;
+      }),
+    ].join("\n"),
   );
-  if (operation === "refresh") return args;
-  const { status, error } = await run(engine, "refresh", ...common, "--yes", "--skip-preview", ...args);
+  const { ok, stderr } = await tell(engine, mendedState(exported, adopted), "stack", "import", "--stack", file.stack);
+  if (!ok) throw new Problem(explain(stderr, file.stack, engine.backend, process.env) ?? stderr.trim());
+  if (state.pending.every(({ type }) => type === "creating")) return;
+  // Whether what was to be changed or deleted still is as the state has it, the provider can tell.
+  const { status, error } = await run(engine, "refresh", ...common, "--yes", "--skip-preview");
   if (status !== 0) throw new Problem(explain(error, file.stack, engine.backend, process.env) ?? error, status);
-  return [];
 }
 
 const outputs = z.object({ portForward: z.string(), scan: z.string(), token: z.unknown() }).partial();

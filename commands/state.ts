@@ -33,8 +33,11 @@ const serviceType = "kubernetes:core/v1:Service";
 
 /** The object by which a cluster is recognised: the namespace, or the service where the namespace is somebody else's. */
 export function landmark({
-  resources,
+  resources: all,
+  pending,
 }: State): { kind: "Namespace" | "Service"; name: string; namespace: string; uid: string } | undefined {
+  // One that was just being deleted may be gone.
+  const resources = all.filter(({ urn }) => !pending.some(({ resource }) => resource.urn === urn));
   const found =
     resources.find(({ type }) => type === namespaceType) ??
     resources.find(({ type, outputs }) => type === serviceType && outputs.metadata?.name === "trivy");

@@ -4,8 +4,8 @@ import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "chai";
 import { explain, lockedMessage } from "../../commands/explain.ts";
-import { liveness, parseLocks, pendingObjects, readLocks, refreshArguments } from "../../commands/recovery.ts";
-import { parseState } from "../../commands/state.ts";
+import { liveness, mendedState, parseLocks, pendingObjects, readLocks } from "../../commands/recovery.ts";
+import { landmark, parseState } from "../../commands/state.ts";
 
 const locked = `error: the stack is currently locked by 2 lock(s). Either wait for the other process(es) to end or delete the lock file with \`pulumi cancel\`.
   s3://state/.pulumi/locks/organization/trivy-server/dev/1.json: created by ann@laptop (pid 12) at 2026-11-22T10:00:00Z
@@ -123,18 +123,44 @@ describe("an interrupted run", () => {
     ]);
   });
 
-  it("is mended by a refresh that imports what exists and forgets the rest", () => {
-    expect(
-      refreshArguments([
-        { urn: "urn:a", id: "trivy/a" },
-        { urn: "urn:b", id: "b" },
-      ]),
-    ).to.deep.equal([
-      ...["--import-pending-creates", "urn:a", "--import-pending-creates", "trivy/a"],
-      ...["--import-pending-creates", "urn:b", "--import-pending-creates", "b"],
-      "--clear-pending-creates",
-    ]);
-    expect(refreshArguments([])).to.deep.equal(["--clear-pending-creates"]);
+  it("is mended by taking over what exists, to be applied again, and forgetting the rest", () => {
+    const exported = {
+      version: 3,
+      deployment: {
+        manifest: { magic: "m" },
+        resources: [{ urn: "urn:stack", type: "pulumi:pulumi:Stack" }],
+        pending_operations: [
+          {
+            type: "creating",
+            resource: { urn: "urn:a", custom: true, parent: "urn:stack", inputs: { kind: "Secret", stringData: { ciphertext: "v1:" } } },
+          },
+          { type: "creating", resource: { urn: "urn:b", custom: true, inputs: { kind: "Service" } } },
+        ],
+      },
+    };
+    expect(JSON.parse(mendedState(JSON.stringify(exported), [{ urn: "urn:a", id: "trivy/a" }]))).to.deep.equal({
+      version: 3,
+      deployment: {
+        manifest: { magic: "m" },
+        resources: [
+          { urn: "urn:stack", type: "pulumi:pulumi:Stack" },
+          {
+            ...{ urn: "urn:a", custom: true, parent: "urn:stack", id: "trivy/a" },
+            inputs: { kind: "Secret", stringData: { ciphertext: "v1:" } },
+            outputs: { kind: "Secret", stringData: { ciphertext: "v1:" } },
+            initErrors: ["the run that created it was interrupted"],
+          },
+        ],
+      },
+    });
+  });
+
+  it("is not taken for the wrong cluster when what it deleted is gone", () => {
+    const namespace = { urn: "urn:n", type: "kubernetes:core/v1:Namespace", outputs: { metadata: { name: "trivy", uid: "1" } } };
+    const deployment = (pending_operations: object[]) =>
+      parseState(JSON.stringify({ deployment: { resources: [namespace], pending_operations } }));
+    expect(landmark(deployment([]))).to.include({ kind: "Namespace", name: "trivy", uid: "1" });
+    expect(landmark(deployment([{ type: "deleting", resource: namespace }]))).to.equal(undefined);
   });
 
   it("leaves a stack alone that has no state yet", () => {

@@ -1,0 +1,240 @@
+import { spawnSync } from "node:child_process";
+import { existsSync } from "node:fs";
+import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { hostname } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { expect } from "chai";
+import { apply, deleteNamespaces, eventually, kubectl, namespaceObject } from "./support/cluster.ts";
+import type { CommandResult } from "./support/command.ts";
+import { checkEnvironment } from "./support/environment.ts";
+import { Project } from "./support/project.ts";
+
+const stack = "e2e-problems";
+const visitor = "e2e-visitor";
+
+describe("`npm run up` when something is wrong", () => {
+  let project: Project;
+  before(async () => {
+    await checkEnvironment();
+    project = await Project.create({ newcomer: true });
+    await project.writeStack(stack, { server: { replicas: 1 } }, "dev");
+  });
+  after(async () => {
+    await project?.remove();
+    await deleteNamespaces(stack, visitor);
+  });
+
+  const operation = (name: string, env: NodeJS.ProcessEnv = {}, ...flags: string[]) =>
+    project.run("npm", ["run", "--silent", name, "--", stack, ...flags], { env });
+  const up = (env?: NodeJS.ProcessEnv) => operation("up", env, "--yes");
+  const good = ({ status, stdout, stderr }: CommandResult) => expect(status, stdout + stderr).to.equal(0);
+  const refused = ({ status, stdout, stderr }: CommandResult, ...messages: (string | RegExp)[]) => {
+    expect(status, stdout + stderr).to.equal(1);
+    for (const message of messages) typeof message === "string" ? expect(stderr).to.include(message) : expect(stderr).to.match(message);
+    expect(stdout + stderr, "a stack trace").not.to.match(/^\s+at .*[:(]\d+/m);
+    expect(stderr.trim().split("\n"), "one message").to.have.length.below(16);
+  };
+  const kubeconfig = async (name: string, change: (config: ClientConfig) => void) => {
+    const config: ClientConfig = JSON.parse(await kubectl("config", "view", "--raw", "--minify", "--flatten", "-o", "json"));
+    change(config);
+    const file = join(project.folder, name);
+    await writeFile(file, JSON.stringify(config), { mode: 0o600 });
+    return { KUBECONFIG: file };
+  };
+  const locks = () => join(project.folder, ".pulumi-local/state/.pulumi/locks/organization/trivy-server", stack);
+  const pendingCreations = async () => {
+    const file = join(project.folder, ".pulumi-local/state/.pulumi/stacks/trivy-server", `${stack}.json`);
+    if (!existsSync(file)) return [];
+    const text = await readFile(file, "utf8");
+    // The engine may be about to write it.
+    if (!text.trimEnd().endsWith("}")) return [];
+    const operations: { type: string; resource: { type: string } }[] = JSON.parse(text).checkpoint.latest?.pending_operations ?? [];
+    return operations.filter(({ type }) => type === "creating").map(({ resource }) => resource.type);
+  };
+
+  describe("before anything is created", () => {
+    afterEach(async () => {
+      expect(await kubectl("get", "all,secrets,configmaps", "-n", stack, "--ignore-not-found", "-o", "name")).not.to.match(/trivy|redis/);
+    });
+
+    it("no kubeconfig", async () => {
+      refused(await up({ KUBECONFIG: join(project.folder, "none") }), "No kubeconfig", "none");
+    });
+
+    it("no such context", async () => {
+      const env = await kubeconfig("lost.json", (config) => {
+        for (const context of config.contexts) context.name = "found";
+        config["current-context"] = "lost";
+      });
+      refused(await up(env), "no context lost", "Contexts: found");
+    });
+
+    it("no cluster at the address", async () => {
+      const env = await kubeconfig("gone.json", (config) => {
+        for (const { cluster } of config.clusters) cluster.server = "https://127.0.0.1:64999";
+      });
+      refused(await up(env), /cannot be reached at https:\/\/127\.0\.0\.1:64999: .*ECONNREFUSED/);
+    });
+
+    it("credentials that the cluster does not accept", async () => {
+      const env = await kubeconfig("stranger.json", (config) => {
+        for (const user of config.users) user.user = { token: "nobody-s-token" };
+      });
+      const result = await up(env);
+      refused(result, "does not accept your credentials");
+      expect(result.stdout + result.stderr).not.to.include("nobody-s-token");
+    });
+
+    it("rights that are missing, all at once", async () => {
+      const metadata = { name: visitor, namespace: visitor };
+      await apply(namespaceObject(visitor), { apiVersion: "v1", kind: "ServiceAccount", metadata });
+      const token = (await kubectl("create", "token", visitor, "-n", visitor)).trim();
+      const env = await kubeconfig("visitor.json", (config) => {
+        for (const user of config.users) user.user = { token };
+      });
+      const result = await up(env);
+      refused(
+        result,
+        `system:serviceaccount:${visitor}:${visitor} may not`,
+        /namespaces: .*create/,
+        `deployments.apps in namespace ${stack}:`,
+        `secrets in namespace ${stack}:`,
+      );
+      expect(result.stdout + result.stderr).not.to.include(token);
+    });
+
+    it("a cluster that is not local, and nobody to ask", async () => {
+      const env = await kubeconfig("prod.json", (config) => {
+        for (const context of config.contexts) context.name = "prod";
+        config["current-context"] = "prod";
+      });
+      for (const name of ["up", "destroy"])
+        refused(await operation(name, env), "context prod is no local cluster", `npm run ${name} -- ${stack} --yes`);
+    });
+
+    it("a namespace of another owner, and of another stack", async () => {
+      await apply(namespaceObject(stack));
+      refused(await up(), `namespace ${stack} exists already`, "create: false");
+      await kubectl("label", "namespace", stack, "app.kubernetes.io/part-of=trivy-server", "app.kubernetes.io/instance=prod");
+      refused(await up(), `namespace ${stack} belongs to the stack prod`, `Pulumi.${stack}.yaml`);
+      await deleteNamespaces(stack);
+    });
+
+    it("a stack that has no file", async () => {
+      refused(await project.run("npm", ["run", "--silent", "up", "--", "nope", "--yes"]), "Pulumi.nope.yaml does not exist", stack);
+    });
+  });
+
+  describe("while objects are created", () => {
+    const pidFile = () => join(project.folder, "up.pid");
+    /** Starts a run, and waits until the engine has begun to create an object of a kind. Some are created in a moment. */
+    const startUntil = async (kind: RegExp) => {
+      const finished = project.run("sh", ["-c", `echo $$ >up.pid; exec node commands/stack.ts up ${stack} --yes`]);
+      let ended: CommandResult | undefined;
+      void finished.then((result) => {
+        ended = result;
+      });
+      while (!(await pendingCreations()).some((type) => kind.test(type))) {
+        if (ended) throw new Error(`${kind} was never pending: ${ended.stdout}${ended.stderr}`);
+        await sleep(10);
+      }
+      return { finished, pid: Number(await readFile(pidFile(), "utf8")) };
+    };
+
+    it("^C: the engine ends what it has begun, and the next run goes on", async () => {
+      const { finished, pid } = await startUntil(/StatefulSet|Deployment/);
+      process.kill(pid, "SIGINT");
+      const { status, stdout, stderr } = await finished;
+      expect(status).not.to.equal(0);
+      expect(stderr).to.include(`Interrupted. What was finished is recorded; \`npm run up -- ${stack}\` goes on from there.`);
+      expect(stdout + stderr).not.to.match(/^\s+at .*[:(]\d+/m);
+      good(await up());
+      good(await operation("preview", {}, "--expect-no-changes"));
+      good(await operation("destroy", {}, "--yes"));
+    });
+
+    const kill = (pid: number) => {
+      const { stdout } = spawnSync("ps", ["-A", "-o", "pid=,ppid="], { encoding: "utf8" });
+      const processes = stdout.split("\n").map((line) => line.trim().split(/\s+/).map(Number));
+      for (const [child = 0] of [[pid], ...processes.filter(([, parent]) => parent === pid)]) process.kill(child, "SIGKILL");
+    };
+    const mended = async () => {
+      const begun = await pendingCreations();
+      const result = await up();
+      good(result);
+      expect(result.stderr).to.include("was killed: its lock is taken away");
+      if (begun.length > 0) expect(result.stderr).to.include("An earlier run was interrupted");
+      expect(await pendingCreations()).to.deep.equal([]);
+      good(await operation("preview", {}, "--expect-no-changes"));
+    };
+
+    it("a kill at the first object: the next run mends what is half-registered", async () => {
+      const { finished, pid } = await startUntil(/^kubernetes:/);
+      kill(pid);
+      expect((await finished).status).to.equal(137);
+      await mended();
+      good(await operation("destroy", {}, "--yes"));
+    });
+
+    it("a kill beside a Deployment that is there and not ready: the next run takes it over", async () => {
+      const { finished, pid } = await startUntil(/:Deployment$/);
+      await eventually("the Deployment", async () => {
+        const name = await kubectl("get", "deployment", "-n", stack, "--ignore-not-found", "-o", "name");
+        return name.trim() || undefined;
+      });
+      kill(pid);
+      expect((await finished).status).to.equal(137);
+      await mended();
+    });
+  });
+
+  describe("with a stack that is up", () => {
+    before(async () => good(await up()));
+
+    it("a wrong passphrase", async () => {
+      const result = await up({ PULUMI_CONFIG_PASSPHRASE: "hunter22" });
+      refused(result, "The passphrase in PULUMI_CONFIG_PASSPHRASE is not the one", ".pulumi-local/passphrase");
+      expect(result.stderr).not.to.include("hunter22");
+      good(await operation("preview", {}, "--expect-no-changes"));
+    });
+
+    it("a lock of another machine, and of a live process on this one", async () => {
+      const lock = (host: string, pid: number) =>
+        writeFile(join(locks(), "test.json"), JSON.stringify({ pid, username: "ann", hostname: host, timestamp: "2026-11-22T10:00:00Z" }));
+      await mkdir(locks(), { recursive: true });
+      await lock("elsewhere", 4711);
+      refused(await up(), "process 4711 of ann on elsewhere, since 2026-11-22T10:00:00Z", `npm run pulumi -- cancel --stack ${stack}`);
+      await lock(hostname(), process.pid);
+      refused(await up(), `process ${process.pid} of ann`, "is running on this machine");
+      await lock(hostname(), spawnSync("true").pid);
+      const result = await operation("preview", {}, "--expect-no-changes");
+      good(result);
+      expect(result.stderr).to.include("its lock is taken away");
+    });
+
+    it("another passphrase than ever, when the file is gone", async () => {
+      const file = join(project.folder, ".pulumi-local/passphrase");
+      const passphrase = await readFile(file, "utf8");
+      await rm(file);
+      refused(await up(), `The passphrase of the local state is gone: ${file}`);
+      await writeFile(file, passphrase, { mode: 0o600 });
+    });
+
+    it("a cluster that does not have what the state says", async () => {
+      await deleteNamespaces(stack);
+      const question = `The stack ${stack} is up in a cluster that has the namespace ${stack} with the uid`;
+      refused(await up(), question, "The context is probably wrong", `npm run refresh -- ${stack}`);
+      refused(await operation("destroy", {}, "--yes"), question);
+      good(await operation("refresh", {}, "--yes"));
+      good(await up());
+    });
+  });
+});
+
+interface ClientConfig {
+  "current-context": string;
+  contexts: { name: string }[];
+  clusters: { name: string; cluster: { server: string } }[];
+  users: { name: string; user: object }[];
+}
