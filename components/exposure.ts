@@ -53,6 +53,7 @@ export interface ExposureArgs extends Identity {
     readonly service?: Transform<k8s.types.input.core.v1.Service>;
     readonly loadBalancer?: Transform<k8s.types.input.core.v1.Service>;
     readonly ingress?: Transform<k8s.types.input.networking.v1.Ingress>;
+    readonly route?: Transform<k8s.apiextensions.CustomResourceArgs>;
   };
 }
 
@@ -141,7 +142,7 @@ export class Exposure extends pulumi.ComponentResource {
         const { name: gateway, namespace, section } = exposure.gateway;
         new k8s.apiextensions.CustomResource(
           `${name}-route`,
-          {
+          transformed(transform?.route, {
             apiVersion: "gateway.networking.k8s.io/v1",
             kind: "HTTPRoute",
             metadata: annotated(""),
@@ -152,7 +153,7 @@ export class Exposure extends pulumi.ComponentResource {
               hostnames: [exposure.host],
               rules: [{ timeouts: { request: requestTimeout }, backendRefs: [{ name: service, port: servicePort }] }],
             },
-          },
+          }),
           { parent: this },
         );
         return pulumi.output(`https://${exposure.host}`);

@@ -18,7 +18,11 @@ export interface NamespaceSettings {
 
 export interface NamespaceArgs extends Identity {
   readonly namespace?: NamespaceSettings;
-  readonly transform?: { readonly namespace?: Transform<k8s.types.input.core.v1.Namespace> };
+  readonly transform?: {
+    readonly namespace?: Transform<k8s.types.input.core.v1.Namespace>;
+    readonly defaultDeny?: Transform<k8s.types.input.networking.v1.NetworkPolicy>;
+    readonly allowDns?: Transform<k8s.types.input.networking.v1.NetworkPolicy>;
+  };
 }
 
 /** A namespace under Pod Security `restricted` in which no pod reaches or is reached by anything but DNS, until another policy allows it. */
@@ -54,15 +58,19 @@ export class Namespace extends pulumi.ComponentResource {
         ).metadata.name
       : pulumi.output(namespace);
     const podSelector = create ? {} : { matchLabels: { "app.kubernetes.io/part-of": partOf } };
-    const policy = (suffix: string, spec: Omit<k8s.types.input.networking.v1.NetworkPolicySpec, "podSelector">) =>
+    const policy = (
+      suffix: string,
+      spec: Omit<k8s.types.input.networking.v1.NetworkPolicySpec, "podSelector">,
+      change: Transform<k8s.types.input.networking.v1.NetworkPolicy> | undefined,
+    ) =>
       new k8s.networking.v1.NetworkPolicy(
         `${name}-${suffix}`,
-        { metadata: { ...metadata, name: suffix, namespace: this.name }, spec: { ...spec, podSelector } },
+        transformed(change, { metadata: { ...metadata, name: suffix, namespace: this.name }, spec: { ...spec, podSelector } }),
         { parent: this },
       );
     this.policies = [
-      policy("default-deny", { policyTypes: ["Ingress", "Egress"] }),
-      policy("allow-dns", { policyTypes: ["Egress"], egress: [toDns] }),
+      policy("default-deny", { policyTypes: ["Ingress", "Egress"] }, transform?.defaultDeny),
+      policy("allow-dns", { policyTypes: ["Egress"], egress: [toDns] }, transform?.allowDns),
     ];
     this.registerOutputs({ name: this.name });
   }

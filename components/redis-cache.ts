@@ -108,6 +108,10 @@ export interface RedisCacheArgs extends Identity, PodArgs {
     readonly statefulSet?: Transform<k8s.types.input.apps.v1.StatefulSet>;
     readonly service?: Transform<k8s.types.input.core.v1.Service>;
     readonly persistentVolumeClaim?: Transform<k8s.types.input.core.v1.PersistentVolumeClaim>;
+    readonly configMap?: Transform<k8s.types.input.core.v1.ConfigMap>;
+    readonly networkPolicy?: Transform<k8s.types.input.networking.v1.NetworkPolicy>;
+    /** The password's and, of an external Redis, the client certificate's. */
+    readonly secret?: Transform<k8s.types.input.core.v1.Secret>;
   };
 }
 
@@ -151,13 +155,19 @@ export class RedisCache extends pulumi.ComponentResource {
     const password = new random.RandomPassword(`${name}-password`, { length: 32, special: false }, { parent: this }).result;
     const secret = new k8s.core.v1.Secret(
       `${name}-credentials`,
-      { metadata, stringData: { [redisDefaults.passwordKey]: password, "users.acl": password.apply(aclFile) } },
+      transformed(args.transform?.secret, {
+        metadata,
+        stringData: { [redisDefaults.passwordKey]: password, "users.acl": password.apply(aclFile) },
+      }),
       { parent: this },
     );
     const passwordKey = { name: secret.metadata.name, key: redisDefaults.passwordKey };
     const config = new k8s.core.v1.ConfigMap(
       `${name}-config`,
-      { metadata, data: { "redis.conf": redisConf({ maxMemory, persistence: persistence !== false }) } },
+      transformed(args.transform?.configMap, {
+        metadata,
+        data: { "redis.conf": redisConf({ maxMemory, persistence: persistence !== false }) },
+      }),
       { parent: this },
     );
     const claim = persistence === false ? undefined : this.claim(name, args, maxMemory, persistence === true ? {} : persistence);
@@ -171,14 +181,14 @@ export class RedisCache extends pulumi.ComponentResource {
     );
     const policy = new k8s.networking.v1.NetworkPolicy(
       `${name}-policy`,
-      {
+      transformed(args.transform?.networkPolicy, {
         metadata: { ...metadata, name: "redis" },
         spec: {
           podSelector: { matchLabels: podSelector },
           policyTypes: ["Ingress"],
           ingress: [{ from: [{ podSelector: { matchLabels: { ...args.clients } } }], ports: [tcp(port)] }],
         },
-      },
+      }),
       { parent: this },
     );
     // A StatefulSet, because it never runs two pods at once on one append-only file.
@@ -272,7 +282,8 @@ export class RedisCache extends pulumi.ComponentResource {
     const { host, database = redisDefaults.database, user = "", tls } = redis;
     const metadata = { namespace: args.namespace, labels: labels(args, "cache") };
     const secret = (suffix: string, stringData: Record<string, pulumi.Input<string>>) =>
-      new k8s.core.v1.Secret(`${name}-${suffix}`, { metadata, stringData }, { parent: this }).metadata.name;
+      new k8s.core.v1.Secret(`${name}-${suffix}`, transformed(args.transform?.secret, { metadata, stringData }), { parent: this }).metadata
+        .name;
 
     let password: SecretKey | undefined;
     if (redis.existingSecret) password = { key: redisDefaults.passwordKey, ...redis.existingSecret };

@@ -118,6 +118,9 @@ export interface TrivyServerArgs extends Identity, PodArgs {
     readonly networkPolicy?: Transform<k8s.types.input.networking.v1.NetworkPolicy>;
     readonly podDisruptionBudget?: Transform<k8s.types.input.policy.v1.PodDisruptionBudget>;
     readonly horizontalPodAutoscaler?: Transform<k8s.types.input.autoscaling.v2.HorizontalPodAutoscaler>;
+    readonly configMap?: Transform<k8s.types.input.core.v1.ConfigMap>;
+    /** The token's and the registries' logins'. */
+    readonly secret?: Transform<k8s.types.input.core.v1.Secret>;
   };
 }
 
@@ -148,12 +151,17 @@ export class TrivyServer extends pulumi.ComponentResource {
     const metadata = { namespace, labels: labels(args, component) };
     const child = { parent: this };
 
-    const { token, tokenKey } = this.makeToken(name, metadata, server.token ?? {});
+    const { token, tokenKey } = this.makeToken(name, metadata, server.token ?? {}, transform?.secret);
     this.token = token;
-    const login = this.registryLogin(name, metadata, database);
+    const login = this.registryLogin(name, metadata, database, transform?.secret);
     const authorities = pemFiles({ "server.pem": server.caCertificates, "redis.pem": cache.caCertificates });
     const authoritiesMap =
-      authorities && new k8s.core.v1.ConfigMap(`${name}-certificate-authorities`, { metadata, data: authorities }, child);
+      authorities &&
+      new k8s.core.v1.ConfigMap(
+        `${name}-certificate-authorities`,
+        transformed(transform?.configMap, { metadata, data: authorities }),
+        child,
+      );
 
     const policy = new k8s.networking.v1.NetworkPolicy(
       `${name}-policy`,
@@ -273,6 +281,7 @@ export class TrivyServer extends pulumi.ComponentResource {
     name: string,
     metadata: k8s.types.input.meta.v1.ObjectMeta,
     { enabled = serverDefaults.token.enabled, value, existingSecret }: TokenArgs,
+    transform: Transform<k8s.types.input.core.v1.Secret> | undefined,
   ): { token?: pulumi.Output<string>; tokenKey?: SecretKey } {
     if (!enabled) return {};
     if (existingSecret) return { tokenKey: { key: serverDefaults.token.key, ...existingSecret } };
@@ -281,7 +290,9 @@ export class TrivyServer extends pulumi.ComponentResource {
         ? new random.RandomPassword(`${name}-token`, { length: 32, special: false }, { parent: this }).result
         : pulumi.output(value);
     const { key } = serverDefaults.token;
-    const secret = new k8s.core.v1.Secret(`${name}-credentials`, { metadata, stringData: { [key]: token } }, { parent: this });
+    const secret = new k8s.core.v1.Secret(`${name}-credentials`, transformed(transform, { metadata, stringData: { [key]: token } }), {
+      parent: this,
+    });
     return { token, tokenKey: { name: secret.metadata.name, key } };
   }
 
@@ -290,12 +301,13 @@ export class TrivyServer extends pulumi.ComponentResource {
     name: string,
     metadata: k8s.types.input.meta.v1.ObjectMeta,
     { credentials = [], existingSecret }: DatabaseArgs,
+    transform: Transform<k8s.types.input.core.v1.Secret> | undefined,
   ): pulumi.Input<string> | undefined {
     if (existingSecret !== undefined || credentials.length === 0) return existingSecret;
     const json = pulumi.output(credentials.map((login) => ({ ...login }))).apply(dockerConfig);
     return new k8s.core.v1.Secret(
       `${name}-registry-login`,
-      { metadata, type: "kubernetes.io/dockerconfigjson", stringData: { ".dockerconfigjson": json } },
+      transformed(transform, { metadata, type: "kubernetes.io/dockerconfigjson", stringData: { ".dockerconfigjson": json } }),
       { parent: this },
     ).metadata.name;
   }

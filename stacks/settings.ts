@@ -576,7 +576,7 @@ function redisArgs({
 }: Settings["redis"]): NonNullable<ScanServiceArgs["redis"]> {
   const { enabled: persistent, ...claim } = persistence;
   const { enabled: encrypted, ...material } = tls;
-  if (mode === "embedded") return { mode, ttl, maxMemory, cpu, persistence: persistent && claim };
+  if (mode === "embedded") return { mode, ttl, maxMemory, cpu, persistence: persistent && (Object.values(claim).some((value) => value !== undefined) ? claim : true) };
   return { mode, ttl, host, cidrs, ...login, ...(encrypted && { tls: material }) };
 }
 

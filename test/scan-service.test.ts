@@ -41,7 +41,11 @@ describe("the scan service", () => {
     const services = resources.filter(({ type }) => type === "kubernetes:core/v1:Service").map(({ urn }) => urn);
     expect(services).to.have.length(2);
     for (const { name, type, dependsOn } of resources)
-      if (/:(Deployment|StatefulSet)$/.test(type)) expect(dependsOn.filter((urn) => services.includes(urn)), name).to.deep.equal([]);
+      if (/:(Deployment|StatefulSet)$/.test(type))
+        expect(
+          dependsOn.filter((urn) => services.includes(urn)),
+          name,
+        ).to.deep.equal([]);
   });
 
   it("keeps every secret out of plain text: generated ones", async () => {
@@ -127,6 +131,37 @@ describe("the scan service", () => {
       expect(template.spec).to.deep.include(scheduling);
       expect(template.metadata.annotations).to.deep.equal({ "sidecar.istio.io/inject": "false" });
     }
+  });
+
+  it("lets a program change each child where no argument reaches, and only that one", async () => {
+    const annotate =
+      (name: string) =>
+      <Args extends { metadata?: unknown }>(args: Args): Args => ({
+        ...args,
+        metadata: { ...(args.metadata as object), annotations: { changed: name } },
+      });
+    const hooks = {
+      namespace: ["namespace", "defaultDeny", "allowDns"],
+      redis: ["statefulSet", "service", "persistentVolumeClaim", "configMap", "networkPolicy", "secret"],
+      server: ["deployment", "networkPolicy", "podDisruptionBudget", "horizontalPodAutoscaler", "configMap", "secret"],
+      exposure: ["service", "ingress"],
+    };
+    const transform = Object.fromEntries(
+      Object.entries(hooks).map(([part, children]) => [
+        part,
+        Object.fromEntries(children.map((child) => [child, annotate(`${part}.${child}`)])),
+      ]),
+    );
+    const settings = {
+      server: { autoscaling: { maxReplicas: 3 }, caCertificates: certificate },
+      clients: { namespaces: ["ingress"] },
+      exposure: { type: "ingress", host: "trivy.example.com" },
+    };
+    const { resources } = await deploy(settings, { transform });
+    const changed = resources
+      .filter(({ type }) => type.startsWith("kubernetes:"))
+      .map(({ inputs }) => (plain(inputs["metadata"]) as { annotations?: { changed?: string } }).annotations?.changed);
+    expect(changed).to.have.members(Object.entries(hooks).flatMap(([part, children]) => children.map((child) => `${part}.${child}`)));
   });
 
   it("tells how to reach it and how to scan", async () => {

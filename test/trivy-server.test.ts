@@ -235,12 +235,4 @@ describe("the Trivy servers", () => {
   it("are given the time that ten-minute starts, one after the other, take", async () => {
     expect((await deploy()).resource("trivy-server-deployment").customTimeouts).to.deep.equal({ create: "30m", update: "60m" });
   });
-
-  it("can be changed where no argument reaches", async () => {
-    const deployed = await deploy(
-      {},
-      { transform: { server: { deployment: (args) => ({ ...args, metadata: { name: "trivy-server", annotations: { a: "b" } } }) } } },
-    );
-    expect(deployed.one("Deployment").metadata.annotations).to.deep.equal({ a: "b" });
-  });
 });
