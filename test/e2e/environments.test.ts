@@ -1,0 +1,51 @@
+import { expect } from "chai";
+import { eventually, get, serviceUrl } from "./support/cluster.ts";
+import { checkEnvironment, environment, knownFinding } from "./support/environment.ts";
+import { scan } from "./support/load.ts";
+import { Project } from "./support/project.ts";
+
+describe("dev, staging and prod side by side", () => {
+  const servers = { dev: 2, staging: 2, prod: 3 };
+  const stacks = Object.keys(servers) as (keyof typeof servers)[];
+  let project: Project;
+
+  before(async () => {
+    await checkEnvironment();
+    project = await Project.create();
+    for (const stack of stacks) {
+      await project.writeStack(`e2e-${stack}`, {}, stack);
+      await project.must("pulumi", ["stack", "init", `e2e-${stack}`]);
+    }
+    await Promise.all(stacks.map((stack) => project.pulumi(`e2e-${stack}`, "up", "--yes", "--skip-preview")));
+  });
+  after(() => project?.remove());
+
+  for (const stack of stacks)
+    it(`scans in ${stack}`, async () => {
+      const namespace = `e2e-${stack}`;
+      const { status } = await get("deployment", "trivy-server", "-n", namespace);
+      expect(status.readyReplicas).to.equal(servers[stack]);
+      const outputs = JSON.parse((await project.pulumi(namespace, "stack", "output", "--json", "--show-secrets")).stdout);
+      expect(outputs).to.have.property("namespace", namespace);
+      expect(outputs.token === undefined, "open to everybody").to.equal(stack === "dev");
+      expect(await scan(environment.alpine, { server: await serviceUrl(namespace), token: outputs.token })).to.deep.include(knownFinding);
+    });
+
+  it("lets prod's autoscaler see the load and keep its least number", async () => {
+    const { spec, status } = await eventually(
+      "the autoscaler's metrics",
+      async () => {
+        const autoscaler = await get("horizontalpodautoscaler", "trivy-server", "-n", "e2e-prod");
+        return autoscaler.status.currentMetrics?.[0]?.resource?.current?.averageUtilization === undefined ? undefined : autoscaler;
+      },
+      120,
+    );
+    expect(spec).to.include({ minReplicas: 3, maxReplicas: 10 });
+    expect(status.desiredReplicas).to.be.at.least(3);
+    await project.pulumi("e2e-prod", "preview", "--refresh", "--expect-no-changes");
+  });
+
+  it("leaves nothing of any when they are destroyed", async () => {
+    await Promise.all(stacks.map((stack) => project.destroy(`e2e-${stack}`)));
+  });
+});

@@ -1,0 +1,269 @@
+import { readdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { expect } from "chai";
+import { imageReference } from "../../components/images.ts";
+import {
+  apply,
+  cacheConnections,
+  deleteNamespaces,
+  dumpWithoutSecrets,
+  eventually,
+  get,
+  idlePod,
+  inPod,
+  type KubernetesObject,
+  kubectl,
+  namespaceObject,
+  readyAddresses,
+  serverPods,
+  serviceUrl,
+} from "./support/cluster.ts";
+import { checkEnvironment, environment, environmentSettings, knownFinding } from "./support/environment.ts";
+import { type LoadResult, load, scan } from "./support/load.ts";
+import { Project } from "./support/project.ts";
+
+const stack = "e2e-service";
+const [invited, strangers] = ["e2e-invited", "e2e-strangers"];
+
+describe("the service", () => {
+  let project: Project;
+  let server: string;
+  let token: string;
+  let output = "";
+
+  const half = environment.scans / 2;
+  const scans = { images: environment.images, scans: half };
+  const loaded = (options: { unique?: boolean } = {}, meanwhile?: () => Promise<unknown>) =>
+    load({ ...scans, server, token, ...options }, meanwhile);
+
+  before(async () => {
+    await checkEnvironment();
+    project = await Project.create();
+    await project.writeStack(stack, { server: { replicas: 2 }, clients: { namespaces: [invited] } });
+    await project.must("pulumi", ["stack", "init", stack]);
+    const { stdout, stderr } = await project.pulumi(stack, "up", "--yes", "--diff");
+    output = stdout + stderr;
+    server = await serviceUrl(stack);
+    token = await project.output(stack, "token");
+  });
+  after(async () => {
+    await project?.remove();
+    await deleteNamespaces(invited, strangers);
+  });
+
+  describe("its token", () => {
+    it("lets a client in that has it", async () => {
+      expect(await scan(environment.alpine, { server, token })).to.deep.include(knownFinding);
+    });
+
+    it("keeps others out", async () => {
+      for (const wrong of [undefined, `${token}x`]) {
+        const refusal = await scan(environment.alpine, { server, token: wrong }).catch((error: Error) => error.message);
+        expect(refusal).to.include("twirp error unauthenticated");
+      }
+    });
+  });
+
+  describe("what is not changed", () => {
+    it("stays as it is at the next `up`", () => project.pulumi(stack, "up", "--yes", "--expect-no-changes"));
+
+    it("stays as it is after a refresh", async () => {
+      await project.pulumi(stack, "refresh", "--yes", "--expect-no-changes");
+      await project.pulumi(stack, "preview", "--expect-no-changes");
+    });
+  });
+
+  describe("its secrets", () => {
+    let secrets: string[];
+
+    before(async () => {
+      const { items } = await get("secrets", "-n", stack);
+      const values: string[] = items.flatMap(({ data }: KubernetesObject) => [data.password, data.token].filter(Boolean));
+      secrets = values.flatMap((value) => [value, Buffer.from(value, "base64").toString()]);
+      expect(secrets).to.have.length(4).and.include(token);
+    });
+
+    const clean = (where: string, text: string) => {
+      for (const secret of secrets) expect(text.includes(secret), `a secret in ${where}`).to.equal(false);
+    };
+
+    it("are in no object but Secrets", async () => {
+      const dump = await dumpWithoutSecrets(stack);
+      expect(dump).to.include("kind: StatefulSet").and.include("kind: Deployment").and.include("kind: Pod");
+      clean("the objects", dump);
+    });
+
+    it("are in no process' arguments", async () => {
+      for (const pod of ["redis-0", ...(await serverPods(stack))]) {
+        const { output: processes } = await inPod(stack, pod, "sh", "-c", "cat /proc/[0-9]*/cmdline | tr '\\0' ' '");
+        expect(processes).to.match(/redis-server|valkey-server|trivy server/);
+        clean(pod, processes);
+      }
+    });
+
+    it("are in neither Pulumi's output nor, in plain text, its state", async () => {
+      clean("the output of `pulumi up --diff`", output);
+      clean("the outputs", (await project.pulumi(stack, "stack", "output", "--json")).stdout);
+      const state = join(project.folder, "../state/.pulumi");
+      const files = (await readdir(state, { recursive: true, withFileTypes: true })).filter((entry) => entry.isFile());
+      const texts = await Promise.all(files.map(({ parentPath, name }) => readFile(join(parentPath, name), "utf8")));
+      expect(texts.join()).to.include("kubernetes:core/v1:Secret");
+      clean("the state", texts.join());
+    });
+  });
+
+  describe("its walls", () => {
+    const image = imageReference("redis", environmentSettings()["images"]);
+    const redis = `redis.${stack}.svc`;
+    /** Whether a connection comes about, whatever the other side makes of a PING. */
+    const connects = async (namespace: string, pod: string, host: string, port: number) => {
+      const { output } = await inPod(namespace, pod, "redis-cli", "-h", host, "-p", String(port), "-t", "3", "ping");
+      if (/^error: |Error from server/m.test(output)) throw new Error(output);
+      return !output.includes("Could not connect");
+    };
+
+    before(async () => {
+      await apply(namespaceObject(invited), namespaceObject(strangers));
+      const serverLabels = { "app.kubernetes.io/part-of": "trivy-server", "app.kubernetes.io/component": "server" };
+      await apply(
+        idlePod(invited, "idle", image),
+        idlePod(strangers, "idle", image),
+        idlePod(stack, "unlabelled", image),
+        idlePod(stack, "labelled", image, serverLabels),
+      );
+      for (const [namespace, pod] of [
+        [invited, "idle"],
+        [strangers, "idle"],
+        [stack, "unlabelled"],
+        [stack, "labelled"],
+      ])
+        await kubectl("wait", "--for=condition=Ready", `pod/${pod}`, "-n", namespace ?? "", "--timeout=60s");
+      await eventually("the labelled pod's way to Redis", async () => (await connects(stack, "labelled", redis, 6379)) || undefined);
+    });
+    after(() => kubectl("delete", "pod", "labelled", "unlabelled", "-n", stack));
+
+    it("let the servers alone to Redis", async () => {
+      expect(await connects(stack, "unlabelled", redis, 6379), "a pod beside them").to.equal(false);
+      expect(await connects(invited, "idle", redis, 6379), "a client").to.equal(false);
+      expect(await connects(strangers, "idle", redis, 6379), "a stranger").to.equal(false);
+      expect(await connects(strangers, "idle", "kubernetes.default.svc", 443), "a stranger to the API server").to.equal(true);
+    });
+
+    it("let the clients' namespaces alone to the servers", async () => {
+      expect(await connects(invited, "idle", `trivy.${stack}.svc`, 80), "a client").to.equal(true);
+      expect(await connects(strangers, "idle", `trivy.${stack}.svc`, 80), "a stranger").to.equal(false);
+    });
+
+    it("let the servers out to nothing but what they need", async () => {
+      const [address = ""] = await readyAddresses(stack);
+      expect(await connects(invited, "idle", address, 4954), "a client to a server").to.equal(true);
+      expect(await connects(stack, "labelled", address, 4954), "a server to another").to.equal(false);
+      expect(await connects(stack, "labelled", "kubernetes.default.svc", 443), "a server to the API server").to.equal(false);
+    });
+
+    it("ask every user of Redis for a password", async () => {
+      const asNobody = await inPod(stack, "redis-0", "env", "-u", "REDISCLI_AUTH", "redis-cli", "ping");
+      expect(asNobody.output).to.match(/NOAUTH/);
+      const asDefault = await inPod(stack, "redis-0", "redis-cli", "--user", "default", "ping");
+      expect(asDefault.output).to.match(/WRONGPASS/);
+    });
+
+    it("let Trivy's user do what Trivy does, on Trivy's keys", async () => {
+      const asTrivy = async (...command: string[]) => (await inPod(stack, "redis-0", "redis-cli", "--user", "trivy", ...command)).output;
+      expect(await asTrivy("set", "fanal::e2e", "1")).to.match(/OK$/);
+      expect(await asTrivy("get", "fanal::e2e")).to.match(/1$/);
+      expect(await asTrivy("del", "fanal::e2e")).to.match(/1$/);
+      for (const command of [["get", "other"], ["set", "other", "1"], ["keys", "*"], ["flushall"], ["config", "get", "*"], ["acl", "list"]])
+        expect(await asTrivy(...command), command.join(" ")).to.match(/NOPERM/);
+    });
+  });
+
+  describe("several servers, any of which may get a request", () => {
+    const allGood = (result: LoadResult, atLeast: number) => {
+      console.log(
+        `      ${result.good} of ${result.scans} scans good, ${result.perSecond.toFixed(1)} a second, the slowest ${result.slowest.toFixed(1)} s`,
+      );
+      expect(result, JSON.stringify(result)).to.include({ failed: 0, wrong: 0, good: result.scans });
+      expect(result.scans).to.be.at.least(atLeast);
+    };
+    /** Gives what that does to the cluster's objects: `+` creates, `~` updates, `-` deletes. */
+    const setReplicas = async (count: number) => {
+      await project.pulumi(stack, "config", "set", "--path", "trivy-server:server.replicas", String(count));
+      const { stdout } = await project.pulumi(stack, "up", "--yes", "--skip-preview");
+      return [...new Set(stdout.match(/^ *[^ @]+ +kubernetes:\S+/gm)?.map((line) => line.trim().replace(/ +/, " ")))];
+    };
+    const goodWith = async (replicas: number) => {
+      await eventually(`${replicas} addresses`, async () => (await readyAddresses(stack)).length === replicas || undefined);
+      allGood(await loaded(), half);
+      allGood(await loaded({ unique: true }), half);
+      const connections = await cacheConnections(stack);
+      expect(connections, "servers").to.have.length(replicas);
+      expect(Math.min(...connections), "fewest connections of a server to the cache").to.be.at.least(1);
+    };
+
+    it("give good scans, two of them", () => goodWith(2));
+
+    it("are one more and one less without the loss of a scan", async () => {
+      const result = await loaded({ unique: true }, async () => {
+        for (const count of [3, 2]) {
+          expect(await setReplicas(count)).to.deep.equal(["~ kubernetes:apps/v1:Deployment"]);
+        }
+        // The one that went away answers as long as it drains.
+        await eventually("two servers", async () =>
+          (await get("pods", "-n", stack, "-l", component)).items.length === 2 ? true : undefined,
+        );
+      });
+      allGood(result, 1);
+    });
+    const component = "app.kubernetes.io/component=server";
+
+    it("give good scans, five of them", async () => {
+      await setReplicas(5);
+      await goodWith(5);
+    });
+
+    it("find what Redis kept over a restart, and need no more rights than they have", async () => {
+      await addAdministrator();
+      await kubectl("delete", "pod", "redis-0", "-n", stack);
+      await kubectl("rollout", "status", "statefulset/redis", "-n", stack, "--timeout=120s");
+      const admin = async (...command: string[]) =>
+        (await inPod(stack, "redis-0", "redis-cli", "--user", "admin", "--pass", "admin", "--no-auth-warning", ...command)).output;
+
+      expect(await scan(environment.alpine, { server, token })).to.deep.include(knownFinding);
+      expect(await admin("info", "commandstats"), "what it took")
+        .to.match(/cmdstat_get:/)
+        .and.not.match(/cmdstat_set:/);
+      expect(await scan(environment.alpine, { server, token, unique: true })).to.deep.include(knownFinding);
+      expect(await admin("info", "commandstats"), "what an upload took").to.match(/cmdstat_set:/);
+      expect(await admin("acl", "log"), "what was refused").to.equal("");
+    });
+
+    /** To look into Redis, which lets nobody do that. */
+    async function addAdministrator(): Promise<void> {
+      const { items } = await get("secrets", "-n", stack);
+      const secret = items.find(({ data }: KubernetesObject) => data["users.acl"]);
+      const users = `${Buffer.from(secret.data["users.acl"], "base64")}user admin on >admin allkeys allcommands\n`;
+      await kubectl("patch", "secret", secret.metadata.name, "-n", stack, "-p", JSON.stringify({ stringData: { "users.acl": users } }));
+    }
+
+    it("lose most scans without the shared cache", async () => {
+      await kubectl("set", "env", "deployment/trivy-server", "-n", stack, "TRIVY_CACHE_BACKEND=fs");
+      await kubectl("rollout", "status", "deployment/trivy-server", "-n", stack, "--timeout=300s");
+      // Until the old ones have drained, some requests still reach servers that share the cache.
+      await eventually("the old servers' end", async () =>
+        (await get("pods", "-n", stack, "-l", component)).items.length === 5 ? true : undefined,
+      );
+      const result = await load({ ...scans, scans: 40, server, token });
+      expect(result.wrong, JSON.stringify(result)).to.equal(0);
+      expect(result.failed).to.be.above(20);
+      expect(Object.keys(result.reasons).join()).to.include("layer cache missing");
+    });
+  });
+
+  // Last, which a test beside these groups would not be.
+  describe("its end", () => {
+    it("leaves nothing", async () => {
+      await project.destroy(stack);
+    });
+  });
+});

@@ -1,0 +1,120 @@
+import { cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { delimiter, dirname, join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { parse, stringify } from "yaml";
+import { deleteNamespaces, eventually, remains } from "./cluster.ts";
+import { type CommandOptions, type CommandResult, must, run } from "./command.ts";
+import { environmentSettings } from "./environment.ts";
+
+const root = join(import.meta.dirname, "../../..");
+
+export type Settings = Readonly<Record<string, unknown>>;
+
+/** A copy of the project, with stacks and a state of its own: whatever happens in it, the user's are not touched. */
+export class Project {
+  readonly folder: string;
+  private readonly env: NodeJS.ProcessEnv;
+  private readonly stacks = new Set<string>();
+
+  private constructor(folder: string, env: NodeJS.ProcessEnv) {
+    this.folder = folder;
+    this.env = env;
+  }
+
+  /** `newcomer`: nobody has logged in to a backend or thought of a passphrase. */
+  static async create({ newcomer = false } = {}): Promise<Project> {
+    const temporary = await mkdtemp(join(tmpdir(), "trivy-server-e2e-"));
+    const folder = join(temporary, "project");
+    const state = join(temporary, "state");
+    await mkdir(state);
+    const { stdout } = await must("git", ["ls-files", "--cached", "--others", "--exclude-standard", "-z"], { cwd: root });
+    for (const file of stdout.split("\0").filter(Boolean)) {
+      await mkdir(dirname(join(folder, file)), { recursive: true });
+      // What is deleted and not yet committed is still listed.
+      await cp(join(root, file), join(folder, file)).catch(ignoreMissing);
+    }
+    await symlink(join(root, "node_modules"), join(folder, "node_modules"));
+    const inherited = Object.entries(process.env).filter(
+      ([name]) => !/^PULUMI_(BACKEND_URL|ACCESS_TOKEN|CREDENTIALS_PATH|CONFIG_PASSPHRASE)/.test(name) && !/^npm_/.test(name),
+    );
+    return new Project(folder, {
+      ...Object.fromEntries(inherited),
+      PATH: [join(folder, "node_modules/.bin"), process.env["PATH"]].join(delimiter),
+      PULUMI_HOME: join(temporary, "home"),
+      PULUMI_SKIP_UPDATE_CHECK: "true",
+      ...(!newcomer && { PULUMI_BACKEND_URL: pathToFileURL(state).href, PULUMI_CONFIG_PASSPHRASE: "end to end" }),
+    });
+  }
+
+  /**
+   * Writes a stack's file: the settings of a committed one, if there is one of that name, what the environment needs, and then these. It gets a
+   * namespace of its own, called as the stack.
+   */
+  async writeStack(stack: string, settings: Settings, committed?: string): Promise<void> {
+    const text = committed === undefined ? "" : await readFile(join(this.folder, `Pulumi.${committed}.yaml`), "utf8");
+    const config: Record<string, unknown> = parse(text)?.config ?? {};
+    const unprefixed = Object.fromEntries(Object.entries(config).map(([key, value]) => [key.replace("trivy-server:", ""), value]));
+    const all = [environmentSettings(), { namespace: { name: stack } }, settings].reduce<Settings>(merged, unprefixed);
+    const prefixed = Object.fromEntries(Object.entries(all).map(([key, value]) => [`trivy-server:${key}`, value]));
+    await writeFile(join(this.folder, `Pulumi.${stack}.yaml`), stringify({ config: prefixed }));
+    this.stacks.add(stack);
+  }
+
+  run(command: string, args: readonly string[], options: CommandOptions = {}): Promise<CommandResult> {
+    return run(command, args, { cwd: this.folder, ...options, env: { ...this.env, ...options.env } });
+  }
+
+  must(command: string, args: readonly string[], options: CommandOptions = {}): Promise<CommandResult> {
+    return must(command, args, { cwd: this.folder, ...options, env: { ...this.env, ...options.env } });
+  }
+
+  /** Pulumi itself, as its users call it. */
+  pulumi(stack: string, ...args: string[]): Promise<CommandResult> {
+    return this.must("pulumi", [...args, "--stack", stack, "--non-interactive"]);
+  }
+
+  async output(stack: string, name: string): Promise<string> {
+    return (await this.pulumi(stack, "stack", "output", name, "--show-secrets")).stdout.trim();
+  }
+
+  /** Takes a stack away, as its user would, and fails if anything of it is left. */
+  async destroy(stack: string): Promise<CommandResult> {
+    const result = await this.must("npm", ["run", "destroy", "--", stack, "--yes"]);
+    let left: string[] = [];
+    const nothingLeft = async () => {
+      left = await remains(stack, stack);
+      return left.length === 0 || undefined;
+    };
+    await eventually("nothing left", nothingLeft).catch((error) => {
+      throw new Error(`${error.message}; of ${stack} there are ${left.join(", ")}`);
+    });
+    return result;
+  }
+
+  /** Destroys what the tests have not, by force if need be, and deletes the copy. */
+  async remove(): Promise<void> {
+    for (const stack of this.stacks) {
+      if ((await remains(stack, stack)).length === 0) continue;
+      const { status } = await this.run("npm", ["run", "destroy", "--", stack, "--yes", "--skip-preview"]);
+      if (status !== 0) await deleteNamespaces(stack);
+    }
+    await rm(dirname(this.folder), { recursive: true, force: true });
+  }
+}
+
+function ignoreMissing(error: NodeJS.ErrnoException): void {
+  if (error.code !== "ENOENT") throw error;
+}
+
+const isBlock = (value: unknown): value is Settings => typeof value === "object" && value !== null && !Array.isArray(value);
+
+/** The second settings over the first, block by block. */
+function merged(under: Settings, over: Settings): Settings {
+  const result: Record<string, unknown> = { ...under };
+  for (const [key, value] of Object.entries(over)) {
+    const below = result[key];
+    result[key] = isBlock(below) && isBlock(value) ? merged(below, value) : value;
+  }
+  return result;
+}
