@@ -407,6 +407,7 @@ function rules(settings: Settings, raw: Raw, isSecret: (key: string) => boolean)
     ...serverRules(settings, given),
     ...redisRules(settings.redis, given),
     ...databaseRules(settings.database),
+    ...podRules(settings),
     ...exposureRules(settings, given),
     ...plainSecrets(settings, isSecret),
   ];
@@ -506,6 +507,19 @@ function* databaseRules({ credentials, existingSecret }: Settings["database"]): 
       yield { path: `database.credentials[${index}].registry`, message: `is ${registry} a second time; keep one login for each registry` };
 }
 
+function* podRules({ images, scheduling }: Settings): Generator<RuleProblem> {
+  for (const [index, name] of images.pullSecrets.entries())
+    if (images.pullSecrets.indexOf(name) < index)
+      yield { path: `images.pullSecrets[${index}]`, message: `is ${name} a second time; keep one` };
+  for (const [index, { key, operator, value }] of scheduling.tolerations.entries()) {
+    const path = `scheduling.tolerations[${index}]`;
+    if (key === undefined && operator === "Equal")
+      yield { path: `${path}.key`, message: "is missing; name the taint, or write operator: Exists to tolerate every one" };
+    if (value !== undefined && operator === "Exists")
+      yield { path: `${path}.value`, message: "has no meaning with operator: Exists; remove it, or write operator: Equal" };
+  }
+}
+
 const exposureKeys = {
   none: [],
   loadBalancer: ["class", "annotations"],
@@ -576,7 +590,14 @@ function redisArgs({
 }: Settings["redis"]): NonNullable<ScanServiceArgs["redis"]> {
   const { enabled: persistent, ...claim } = persistence;
   const { enabled: encrypted, ...material } = tls;
-  if (mode === "embedded") return { mode, ttl, maxMemory, cpu, persistence: persistent && (Object.values(claim).some((value) => value !== undefined) ? claim : true) };
+  if (mode === "embedded")
+    return {
+      mode,
+      ttl,
+      maxMemory,
+      cpu,
+      persistence: persistent && (Object.values(claim).some((value) => value !== undefined) ? claim : true),
+    };
   return { mode, ttl, host, cidrs, ...login, ...(encrypted && { tls: material }) };
 }
 
