@@ -49,7 +49,7 @@ try {
     await measured("npm run up, no changes", () => project.must("npm", ["run", "up", "--", stack, "--yes", "--expect-no-changes"]));
     await measured("npm run destroy", () => project.must("npm", ["run", "destroy", "--", stack, "--yes"]));
     await measured("kubectl apply, to the first good scan", async () => {
-      await kubectl("apply", "-f", join(project.folder, "out", stack));
+      await kubectl("apply", "--server-side", "-f", join(project.folder, "out", stack));
       await kubectl("rollout", "status", "statefulset/redis", "deployment/trivy-server", "-n", stack, "--timeout=600s");
       await firstGoodScan();
     });

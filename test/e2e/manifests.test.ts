@@ -1,10 +1,20 @@
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { expect } from "chai";
-import { deleteNamespaces, get, kubectl, serviceUrl } from "./support/cluster.ts";
+import fc from "fast-check";
+import { manifests } from "../../commands/manifests.ts";
+import { record } from "../../commands/recorder.ts";
+import { ScanService } from "../../components/scan-service.ts";
+import { checkSettings, type Settings, serviceArgs } from "../../stacks/settings.ts";
+import { arbitrarySettings } from "../support/arbitrary-settings.ts";
+import { apply, deleteNamespaces, get, kubectl, serviceUrl } from "./support/cluster.ts";
+import { must } from "./support/command.ts";
 import { checkEnvironment, environment, knownFinding } from "./support/environment.ts";
 import { scan } from "./support/load.ts";
 import { Project } from "./support/project.ts";
+
+/** What makes the API server say all that it could say, and refuse what it would only warn of. */
+const strictly = ["apply", "--server-side", "--force-conflicts", "--dry-run=server", "--validate=strict", "--warnings-as-errors"];
 
 describe("the manifests of `npm start`", () => {
   const environments = ["dev", "staging", "prod"];
@@ -31,8 +41,8 @@ describe("the manifests of `npm start`", () => {
     it(`are what the API server accepts to the letter, under Pod Security: ${stack}`, async () => {
       const [namespace = ""] = (await readdir(out(stack))).filter((file) => /^\d+-namespace-/.test(file));
       // A dry run needs the namespace, whose labels are what Pod Security goes by.
-      await kubectl("apply", "-f", join(out(stack), namespace));
-      await kubectl("apply", "-f", out(stack), "--dry-run=server", "--validate=strict", "--warnings-as-errors");
+      await kubectl("apply", "--server-side", "-f", join(out(stack), namespace));
+      await kubectl(...strictly, "-f", out(stack));
     });
 
   it("are clean by the scanner that they deploy", async () => {
@@ -43,7 +53,7 @@ describe("the manifests of `npm start`", () => {
   });
 
   it("bring up a service that scans, with kubectl alone", async () => {
-    await kubectl("apply", "-f", out(applied));
+    await kubectl("apply", "--server-side", "-f", out(applied));
     await kubectl("rollout", "status", "statefulset/redis", "deployment/trivy-server", "-n", applied, "--timeout=300s");
     const { items } = await get("secrets", "-n", applied);
     const [token] = items.flatMap(({ data }: { data: Record<string, string> }) => data["token"] ?? []);
@@ -52,3 +62,40 @@ describe("the manifests of `npm start`", () => {
     expect(found).to.deep.include(knownFinding);
   });
 });
+
+describe("the manifests of any settings that are accepted", () => {
+  const namespace = "e2e-random";
+  const count = 30;
+
+  before(checkEnvironment);
+  after(() => deleteNamespaces(namespace));
+
+  it(`are what the API server accepts to the letter: ${count} at random`, async () => {
+    const seed = Date.now();
+    const drawn = fc.sample(arbitrarySettings({ mistakes: false }), { seed, numRuns: count * 20 });
+    const accepted = drawn.flatMap((settings) => settingsIn(namespace, settings)).slice(0, count);
+    expect(accepted).to.have.length(count);
+    const objects = [];
+    for (const settings of accepted) {
+      const { resources } = await record(() => new ScanService("trivy", { ...serviceArgs(settings), instance: namespace }));
+      objects.push(...manifests(resources).map(({ body }) => body));
+    }
+    // The namespace comes first, and for good: a dry run of what is in it needs it. The Gateway API is not part of every cluster.
+    const [own, rest] = [objects.filter(({ kind }) => kind === "Namespace"), objects.filter(({ kind }) => kind !== "Namespace")];
+    await apply(...own.slice(0, 1));
+    const items = rest.filter(({ kind }) => kind !== "HTTPRoute");
+    expect(items.length).to.be.above(count * 5);
+    const input = JSON.stringify({ apiVersion: "v1", kind: "List", items });
+    await must("kubectl", [...strictly, "-f", "-"], { input }).catch((error) => {
+      throw new Error(`with the seed ${seed}: ${error.message}`);
+    });
+  });
+});
+
+function settingsIn(namespace: string, settings: Record<string, unknown>): Settings[] {
+  try {
+    return [checkSettings({ ...settings, namespace: { name: namespace } })];
+  } catch {
+    return [];
+  }
+}
