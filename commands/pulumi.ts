@@ -1,9 +1,9 @@
 /** `npm run pulumi -- …`: any command of Pulumi's, with the CLI, the state and the passphrase that `npm run up` uses. */
 import { localStackFile } from "./backend.ts";
-import { ask, openEngine, run } from "./engine.ts";
+import { ask, createStack, exportStack, openEngine, run } from "./engine.ts";
 import { explain } from "./explain.ts";
-import { main } from "./problem.ts";
-import { projectFolder, readProject, readStackFile } from "./stack-file.ts";
+import { main, Problem } from "./problem.ts";
+import { projectFolder, readProject, readStackFile, stacksOf } from "./stack-file.ts";
 
 /** They read the stack's file, and with a passphrase they write to it. `config` does, too, but there it is meant. */
 const withStackFile = ["up", "update", "preview", "refresh", "destroy", "import", "watch"];
@@ -19,6 +19,17 @@ async function pulumi(args: readonly string[]): Promise<number> {
     const selected = stack ?? (await ask(engine, "stack", "--show-name")).stdout.trim();
     const copy = selected && localStackFile(local, readStackFile(projectFolder, readProject(projectFolder).name, selected));
     if (copy) extra.push("--config-file", copy);
+  }
+  // A newcomer changes a setting before the first `up`: the stack is there as soon as its file is.
+  if (
+    local &&
+    stack &&
+    args[0] === "config" &&
+    stacksOf(projectFolder).includes(stack) &&
+    (await exportStack(engine, stack)) === undefined
+  ) {
+    const { status, error } = await createStack(engine, readStackFile(projectFolder, readProject(projectFolder).name, stack));
+    if (status !== 0) throw new Problem(explain(error, stack, engine.backend, process.env) ?? error, status);
   }
   const { status, error } = await run(engine, ...args, ...extra);
   if (error) console.error(explain(error, stack ?? "", engine.backend, process.env) ?? error);

@@ -7,6 +7,7 @@ import { localStackFile } from "./backend.ts";
 import { type Cluster, findCluster } from "./cluster.ts";
 import { ask, createStack, type Engine, exportStack, isInteractive, openEngine, run, tell } from "./engine.ts";
 import { explain, lockedMessage } from "./explain.ts";
+import { unreadyPods } from "./pods.ts";
 import { adoptable, isOtherCluster, preflight } from "./preflight.ts";
 import { main, Problem } from "./problem.ts";
 import { liveness, mendedState, readLocks } from "./recovery.ts";
@@ -77,7 +78,10 @@ async function operate(args: readonly string[]): Promise<number> {
   } else if (outcome.error) {
     console.error(explain(outcome.error, stack, engine.backend, process.env) ?? outcome.error);
   }
-  if (operation === "up" && outcome.status === 0) await sayNext(engine, stack);
+  if (operation === "up") {
+    if (outcome.status === 0) await sayNext(engine, stack);
+    else await sayWhatHolds(cluster, file.namespace.name);
+  }
   return outcome.status;
 }
 
@@ -140,6 +144,12 @@ async function mend(cluster: Cluster, engine: Engine, file: StackFile, state: St
   // Whether what was to be changed or deleted still is as the state has it, the provider can tell.
   const { status, error } = await run(engine, "refresh", ...common, "--yes", "--skip-preview");
   if (status !== 0) throw new Problem(explain(error, file.stack, engine.backend, process.env) ?? error, status);
+}
+
+/** What the engine waits for without a word: it sees that pods are not ready, and not why. */
+async function sayWhatHolds(cluster: Cluster, namespace: string): Promise<void> {
+  const pods = await unreadyPods(cluster, namespace);
+  if (pods.length > 0) console.error(["", `Not ready in the namespace ${namespace}:`, ...pods].join("\n"));
 }
 
 const outputs = z.object({ portForward: z.string(), scan: z.string(), token: z.unknown() }).partial();

@@ -1,0 +1,58 @@
+import { CoreV1Api, type V1ContainerStatus, type V1Pod } from "@kubernetes/client-node";
+import { partOf } from "../components/kubernetes/labels.ts";
+import type { Cluster } from "./cluster.ts";
+
+/** Why pods of the service are not ready, a line each, as far as the cluster tells: for the end of an `up` that waited for them in vain. */
+export async function unreadyPods(cluster: Cluster, namespace: string): Promise<string[]> {
+  const api = cluster.config.makeApiClient(CoreV1Api);
+  const lastWords = async (pod: string, { name: container, restartCount }: V1ContainerStatus) => {
+    const log = await api.readNamespacedPodLog({ name: pod, namespace, container, previous: restartCount > 0, tailLines: 50 });
+    return decisiveLine(log);
+  };
+  try {
+    const { items } = await api.listNamespacedPod({ namespace, labelSelector: `app.kubernetes.io/part-of=${partOf}` });
+    const lines = await Promise.all(
+      items.map(async (pod) => {
+        const trouble = podTrouble(pod);
+        if (!trouble) return [];
+        const words = trouble.started && (await lastWords(trouble.name, trouble.started).catch(() => undefined));
+        return [`  ${trouble.name}: ${trouble.reason}${words ? `\n    ${words}` : ""}`];
+      }),
+    );
+    return lines.flat();
+  } catch {
+    // What went wrong is said already; this would only have added to it.
+    return [];
+  }
+}
+
+interface Trouble {
+  readonly name: string;
+  readonly reason: string;
+  /** The container that has something in its log. */
+  readonly started?: V1ContainerStatus;
+}
+
+/** What keeps a pod from being ready, if anything does. One that is about to go is nobody's trouble. */
+export function podTrouble({ metadata, status }: V1Pod): Trouble | undefined {
+  const name = metadata?.name ?? "";
+  if (metadata?.deletionTimestamp) return undefined;
+  const unscheduled = status?.conditions?.find((condition) => condition.type === "PodScheduled" && condition.status === "False");
+  if (unscheduled) return { name, reason: `no node takes it: ${unscheduled.message ?? unscheduled.reason}` };
+  const container = status?.containerStatuses?.find(({ ready }) => !ready);
+  if (!container) return undefined;
+  const { restartCount, state } = container;
+  const waiting = state?.waiting;
+  const began = state?.running !== undefined || state?.terminated !== undefined || restartCount > 0;
+  const restarts = restartCount > 0 ? `, restarted ${restartCount} times` : "";
+  const reason = waiting ? `${waiting.reason}${began ? "" : `: ${waiting.message ?? "no message"}`}` : "not ready";
+  return { name, reason: `${reason}${restarts}`, ...(began && { started: container }) };
+}
+
+/** The line of a log that says why the program ended, without what stands around it. */
+export function decisiveLine(log: string): string | undefined {
+  const lines = log.split("\n").filter((line) => line.trim());
+  const line =
+    lines.findLast((candidate) => /FATAL/.test(candidate)) ?? lines.findLast((candidate) => /error/i.test(candidate)) ?? lines.at(-1);
+  return line?.replace(/^\S+\s+FATAL\s+(Fatal error\s+)?/, "").slice(0, 600);
+}
