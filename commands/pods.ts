@@ -49,10 +49,13 @@ export function podTrouble({ metadata, status }: V1Pod): Trouble | undefined {
   return { name, reason: `${reason}${restarts}`, ...(began && { started: container }) };
 }
 
-/** The line of a log that says why the program ended, without what stands around it. */
+/** What a log says of why the program ended: what was fatal, with the lines that it goes on for, or else the last error, or the last line. */
 export function decisiveLine(log: string): string | undefined {
   const lines = log.split("\n").filter((line) => line.trim());
-  const line =
-    lines.findLast((candidate) => /FATAL/.test(candidate)) ?? lines.findLast((candidate) => /error/i.test(candidate)) ?? lines.at(-1);
-  return line?.replace(/^\S+\s+FATAL\s+(Fatal error\s+)?/, "").slice(0, 600);
+  const fatal = lines.findLastIndex((line) => /FATAL/.test(line));
+  const words = fatal >= 0 ? lines.slice(fatal, fatal + 4).join(" ") : (lines.findLast((line) => /error/i.test(line)) ?? lines.at(-1));
+  return words
+    ?.replace(/^\S+\s+FATAL\s+(Fatal error\s+)?/, "")
+    .replaceAll(/\s+/g, " ")
+    .slice(0, 800);
 }

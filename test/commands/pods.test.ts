@@ -38,7 +38,9 @@ describe("a pod that is not ready", () => {
 
   it("tells the reason from its log: what was fatal, or an error, or the last line", () => {
     const fatal = "2026-11-22T11:10:52Z\tFATAL\tFatal error\trun error: failed to download vulnerability DB: dial tcp: i/o timeout";
-    expect(decisiveLine(`a\n${fatal}\nusage\n`)).to.equal("run error: failed to download vulnerability DB: dial tcp: i/o timeout");
+    expect(decisiveLine(`a\n${fatal}\n\t* Get: no such host\n`)).to.equal(
+      "run error: failed to download vulnerability DB: dial tcp: i/o timeout * Get: no such host",
+    );
     expect(decisiveLine("one\nAn Error happened\nlast\n")).to.equal("An Error happened");
     expect(decisiveLine("one\nlast\n\n")).to.equal("last");
     expect(decisiveLine("")).to.equal(undefined);
