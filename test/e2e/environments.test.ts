@@ -23,8 +23,11 @@ describe("dev, staging and prod side by side", () => {
   for (const stack of stacks)
     it(`scans in ${stack}`, async () => {
       const namespace = `e2e-${stack}`;
-      const { status } = await get("deployment", "trivy-server", "-n", namespace);
-      expect(status.readyReplicas).to.equal(servers[stack]);
+      // An autoscaler finds one server and adds the others.
+      await eventually(`${servers[stack]} servers`, async () => {
+        const { status } = await get("deployment", "trivy-server", "-n", namespace);
+        return status.readyReplicas === servers[stack] || undefined;
+      });
       const outputs = JSON.parse((await project.pulumi(namespace, "stack", "output", "--json", "--show-secrets")).stdout);
       expect(outputs).to.have.property("namespace", namespace);
       expect(outputs.token === undefined, "open to everybody").to.equal(stack === "dev");
