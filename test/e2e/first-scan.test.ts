@@ -11,7 +11,7 @@ describe("a newcomer, from an empty cluster to the first scan", () => {
   before(async () => {
     await checkEnvironment();
     project = await Project.create({ newcomer: true });
-    await project.writeStack(stack, {}, "dev");
+    await project.writeStack(stack, { server: { drainSeconds: 1 } }, "dev");
   });
   after(() => project?.remove());
 

@@ -26,7 +26,7 @@ describe("the manifests of `npm start`", () => {
     await checkEnvironment();
     project = await Project.create();
     for (const [index, stack] of stacks.entries()) {
-      await project.writeStack(stack, {}, environments[index]);
+      await project.writeStack(stack, { server: { drainSeconds: 1 } }, environments[index]);
       await project.must("npm", ["start", "--", stack]);
     }
   });
