@@ -70,7 +70,12 @@ async function operate(args: readonly string[]): Promise<number> {
   // On a local cluster nothing needs to be asked; but what is gone is gone, so `destroy` and a refresh that forgets ask where they can.
   const unasked = approved || (cluster.local && !other && !(operation === "destroy" && interactive));
   const confirmation = operation !== "preview" && unasked ? ["--yes"] : [];
-  const outcome = await run(engine, operation, ...common, ...confirmation, ...flags);
+  // Where nothing is asked and nothing is there yet, a preview would only say the same as the progress.
+  const unseen = operation === "up" && confirmation.length > 0 && state.resources.length === 0 && state.pending.length === 0;
+  // So that `npm run pulumi -- stack output` needs no --stack. In a backend of the user's own, what is selected is theirs.
+  const selected = local && exported === undefined ? ask(engine, "stack", "select", file.stack) : undefined;
+  const outcome = await run(engine, operation, ...common, ...confirmation, ...(unseen ? ["--skip-preview"] : []), ...flags);
+  await selected;
 
   if (outcome.interrupted && outcome.status !== 0) {
     if (outcome.error) console.error(outcome.error);
