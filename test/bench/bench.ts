@@ -3,7 +3,7 @@
  * Needs what the end-to-end tests need (test/e2e/support/environment.ts); BENCH_ROUNDS is 3 unless given.
  */
 import { join } from "node:path";
-import { deleteNamespaces, kubectl, serviceUrl } from "../e2e/support/cluster.ts";
+import { deleteNamespaces, eventually, kubectl, serviceUrl } from "../e2e/support/cluster.ts";
 import { checkEnvironment, environment } from "../e2e/support/environment.ts";
 import { scan } from "../e2e/support/load.ts";
 import { Project } from "../e2e/support/project.ts";
@@ -29,9 +29,10 @@ function median(what: string): number {
   return ((sorted[Math.ceil(middle) - 1] ?? Number.NaN) + (sorted[Math.floor(middle)] ?? Number.NaN)) / 2;
 }
 
+/** Tries at once and again: a Service's address may lead nowhere for a moment after its pods are ready. */
 async function firstGoodScan(): Promise<void> {
-  const found = await scan(environment.alpine, { server: await serviceUrl(stack) });
-  if (found.length === 0) throw new Error("the first scan found nothing");
+  const server = await serviceUrl(stack);
+  await eventually("a good scan", async () => (await scan(environment.alpine, { server }).catch(() => [])).length > 0 || undefined);
 }
 
 await checkEnvironment();
