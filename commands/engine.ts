@@ -35,8 +35,6 @@ export async function openEngine(project: string): Promise<Engine> {
   const folders = [join(project, "node_modules", ".bin"), ...(isAbsolute(command) ? [dirname(command)] : [])];
   const env = {
     PULUMI_SKIP_UPDATE_CHECK: "true",
-    // Half of the program's time is Node reading Pulumi's SDK, which the program's second start, after the preview, then need not do again.
-    NODE_COMPILE_CACHE: join(project, "node_modules", ".cache", "compile"),
     ...process.env,
     ...backend.env,
     PATH: [...folders, process.env["PATH"]].join(delimiter),

@@ -1,4 +1,4 @@
-// Pulumi runs this before the program (Pulumi.yaml, nodeargs). Plain JavaScript, because an older Node would only say that it does not know `.ts`.
+// Node runs this before the program (Pulumi.yaml, nodeargs) and before the commands. Plain JavaScript, because an older Node would only say that it does not know `.ts`.
 const [major, minor] = process.versions.node.split(".").map(Number);
 if (major < 22 || (major === 22 && minor < 18)) {
   console.error(
@@ -8,3 +8,5 @@ if (major < 22 || (major === 22 && minor < 18)) {
   // Pulumi's sign that the reason has been said.
   process.exit(32);
 }
+// What Node has compiled once, the next run reads: about half a second less of Pulumi's SDK, and as much of the Kubernetes client.
+require("node:module").enableCompileCache(`${__dirname}/../node_modules/.cache/compile`);
