@@ -8,6 +8,8 @@ export const images = {
   /** GitHub's registry, because Docker Hub limits anonymous pulls. */
   trivy: `ghcr.io/aquasecurity/trivy:${trivyVersion}`,
   redis: "docker.io/library/redis:8.10.2-alpine3.23",
+  /** The long-term supported branch. */
+  haproxy: "docker.io/library/haproxy:3.0.11",
 } as const;
 
 export interface ImagesArgs {
@@ -17,6 +19,8 @@ export interface ImagesArgs {
   readonly pullSecrets?: readonly string[];
   /** The Trivy server's image, whole; `registry` does not change it. @default ghcr.io/aquasecurity/trivy at `trivyVersion` */
   readonly trivy?: string;
+  /** The gateway's image, whole. `registry` does not change it. @default docker.io/library/haproxy */
+  readonly haproxy?: string;
   /** The cache's image, whole; Valkey's works as well. `registry` does not change it. @default docker.io/library/redis */
   readonly redis?: string;
 }
