@@ -9,7 +9,8 @@ import { type EgressRule, tcp, toEndpoint } from "./kubernetes/network.ts";
 import { basePodSpec, containerSecurity, fromSecret, type PodArgs, podMetadata, type SecretKey, userIds } from "./kubernetes/pod.ts";
 import { bytes, quantity } from "./kubernetes/quantity.ts";
 import { type Transform, transformed } from "./kubernetes/transform.ts";
-import { redisConf } from "./redis-cache/redis.conf.ts";
+import { PrivateAuthority } from "./private-authority.ts";
+import { redisConf, tlsPath } from "./redis-cache/redis.conf.ts";
 
 const port = 6379;
 const serviceName = "redis";
@@ -19,12 +20,20 @@ export const redisDefaults = {
   port,
   database: 0,
   passwordKey: "password",
-  embedded: { maxMemory: "512Mi", cpu: "100m", persistence: true },
+  embedded: { maxMemory: "512Mi", cpu: "100m", persistence: true, generation: 1, retire: false },
 } as const;
 
-/** How clients of the cache wait for it (go-redis' parameters): patient enough to ride through a restart, measured with pods killed under load. */
-const patience =
-  "max_retries=20&min_retry_backoff=250ms&max_retry_backoff=1s&dial_timeout=2s&read_timeout=3s&write_timeout=3s&pool_timeout=30s";
+/**
+ * How clients of the cache wait for it (go-redis' parameters), measured with Redis killed, away and cut off under load. Alone, a server's own patience is all
+ * there is. Where something in front repeats what fails, a server that soon gives up is repeated sooner, and the waits do not multiply.
+ */
+const patience = {
+  alone: "max_retries=20&min_retry_backoff=250ms&max_retry_backoff=1s&dial_timeout=2s&read_timeout=3s&write_timeout=3s&pool_timeout=30s",
+  repeated: "max_retries=6&min_retry_backoff=200ms&max_retry_backoff=1s&dial_timeout=2s&read_timeout=3s&write_timeout=3s&pool_timeout=10s",
+} as const;
+
+/** May PING with any password, and nothing else: for those who only ask whether Redis answers. */
+const probeUser = "probe";
 
 /** The names by which TLS material stands in a Secret of cert-manager's. */
 const tlsKeys = { ca: "ca.crt", certificate: "tls.crt", key: "tls.key" } as const;
@@ -41,7 +50,7 @@ interface CommonRedisArgs {
   readonly ttl?: string;
 }
 
-/** A Redis, or Valkey, of the service's own: one pod, whose password is generated. */
+/** A Redis, or Valkey, of the service's own: one pod, whose password, and certificates if wanted, are generated. */
 export interface EmbeddedRedisArgs extends CommonRedisArgs {
   readonly mode: "embedded";
   /** Memory for the cache's data, a quantity of bytes; the container's memory follows from it. 10,000 images with 500 packages each need about 1Gi (205 bytes a package, measured). @default 512Mi */
@@ -50,6 +59,12 @@ export interface EmbeddedRedisArgs extends CommonRedisArgs {
   readonly cpu?: string;
   /** Keeps the cache on a volume over restarts; `false`: a restart empties it and every image is analysed once more. @default true */
   readonly persistence?: PersistenceArgs | boolean;
+  /** Number of the generated password. One more generates another, and the one before stays valid as well. @default 1 */
+  readonly generation?: number;
+  /** The password of the generation before is no longer valid; set it when all servers use the present one. @default false */
+  readonly retire?: boolean;
+  /** Mutual TLS, with certificates of an authority of the stack's own. @default no TLS */
+  readonly tls?: Readonly<Record<string, never>>;
 }
 
 /**
@@ -101,16 +116,18 @@ export function sealedRedis(redis: RedisArgs): RedisArgs {
 
 export interface RedisCacheArgs extends Identity, PodArgs {
   readonly namespace: pulumi.Input<string>;
-  /** Labels of the pods that may connect. */
-  readonly clients: Readonly<Record<string, string>>;
+  /** Labels of the pods that may connect: each entry selects some. */
+  readonly clients: readonly Readonly<Record<string, string>>[];
   readonly redis: RedisArgs;
+  /** Whether something in front of the servers repeats requests that fail. @default false */
+  readonly repeated?: boolean;
   readonly transform?: {
     readonly statefulSet?: Transform<k8s.types.input.apps.v1.StatefulSet>;
     readonly service?: Transform<k8s.types.input.core.v1.Service>;
     readonly persistentVolumeClaim?: Transform<k8s.types.input.core.v1.PersistentVolumeClaim>;
     readonly configMap?: Transform<k8s.types.input.core.v1.ConfigMap>;
     readonly networkPolicy?: Transform<k8s.types.input.networking.v1.NetworkPolicy>;
-    /** The password's and, of an external Redis, the client certificate's. */
+    /** All of them: the password's, the users' and those of certificates. */
     readonly secret?: Transform<k8s.types.input.core.v1.Secret>;
   };
 }
@@ -128,6 +145,10 @@ export interface CacheConnection {
   /** A Secret with the CA, certificate and key of mutual TLS. */
   readonly clientCertificate?: { readonly secret: pulumi.Input<string>; readonly keys: typeof tlsKeys };
   readonly egress: EgressRule;
+  /** Where to ask whether Redis answers. `user` may PING with any password; without it, an unauthenticated PING is answered with `+PONG` or `-NOAUTH`. */
+  readonly health: { readonly host: pulumi.Output<string>; readonly port: number; readonly user?: string };
+  /** What servers must wait for, because before it Redis refuses them: empty but for a password that was rotated. */
+  readonly ready: readonly pulumi.Resource[];
 }
 
 /** Where Trivy's servers keep what they have learned about images, so that each of them can answer any request. */
@@ -151,22 +172,23 @@ export class RedisCache extends pulumi.ComponentResource {
     const persistence = redis.persistence ?? redisDefaults.embedded.persistence;
     const memory = containerMemory(maxMemory, persistence !== false);
 
-    // Letters and digits only: the password stands in a URL, and Trivy's log hides what is before the first @.
-    const password = new random.RandomPassword(`${name}-password`, { length: 32, special: false }, { parent: this }).result;
-    const secret = new k8s.core.v1.Secret(
-      `${name}-credentials`,
-      transformed(args.transform?.secret, {
-        metadata,
-        stringData: { [redisDefaults.passwordKey]: password, "users.acl": password.apply(aclFile) },
-      }),
-      { parent: this },
-    );
-    const passwordKey = { name: secret.metadata.name, key: redisDefaults.passwordKey };
+    const generation = redis.generation ?? redisDefaults.embedded.generation;
+    const current = this.password(name, generation);
+    const valid =
+      generation === 1 || (redis.retire ?? redisDefaults.embedded.retire) ? [current] : [current, this.password(name, generation - 1)];
+    const secret = (suffix: string, stringData: Record<string, pulumi.Input<string>>) =>
+      new k8s.core.v1.Secret(`${name}-${suffix}`, transformed(args.transform?.secret, { metadata, stringData }), { parent: this }).metadata
+        .name;
+    const passwordKey = { name: secret("credentials", { [redisDefaults.passwordKey]: current }), key: redisDefaults.passwordKey };
+    // Apart from the password, so that the servers need not be replaced when only the users change.
+    const users = secret("users", { "users.acl": pulumi.all(valid).apply(aclFile) });
+    const tls = redis.tls && this.certificates(name, namespace, secret);
+
     const config = new k8s.core.v1.ConfigMap(
       `${name}-config`,
       transformed(args.transform?.configMap, {
         metadata,
-        data: { "redis.conf": redisConf({ maxMemory, persistence: persistence !== false }) },
+        data: { "redis.conf": redisConf({ maxMemory, persistence: persistence !== false, tls: tls !== undefined }) },
       }),
       { parent: this },
     );
@@ -186,13 +208,13 @@ export class RedisCache extends pulumi.ComponentResource {
         spec: {
           podSelector: { matchLabels: podSelector },
           policyTypes: ["Ingress"],
-          ingress: [{ from: [{ podSelector: { matchLabels: { ...args.clients } } }], ports: [tcp(port)] }],
+          ingress: [{ from: args.clients.map((labels) => ({ podSelector: { matchLabels: { ...labels } } })), ports: [tcp(port)] }],
         },
       }),
       { parent: this },
     );
     // A StatefulSet, because it never runs two pods at once on one append-only file.
-    new k8s.apps.v1.StatefulSet(
+    const statefulSet = new k8s.apps.v1.StatefulSet(
       `${name}-stateful-set`,
       transformed(args.transform?.statefulSet, {
         metadata: { ...metadata, name: "redis" },
@@ -216,9 +238,9 @@ export class RedisCache extends pulumi.ComponentResource {
                   env: [fromSecret("REDISCLI_AUTH", passwordKey)],
                   ports: [{ name: "redis", containerPort: port }],
                   // Loading a large append-only file takes its time; ten minutes are over 50 GiB on an ordinary disk.
-                  startupProbe: { ...probe("PONG"), periodSeconds: 1, failureThreshold: 600 },
-                  readinessProbe: { ...probe("PONG"), periodSeconds: 5, failureThreshold: 2 },
-                  livenessProbe: { ...probe("PONG|LOADING*|BUSY*|MASTERDOWN*"), periodSeconds: 10, failureThreshold: 6 },
+                  startupProbe: { ...probe("PONG", tls !== undefined), periodSeconds: 1, failureThreshold: 600 },
+                  readinessProbe: { ...probe("PONG", tls !== undefined), periodSeconds: 5, failureThreshold: 2 },
+                  livenessProbe: { ...probe("PONG|LOADING*|BUSY*|MASTERDOWN*", tls !== undefined), periodSeconds: 10, failureThreshold: 6 },
                   resources: {
                     requests: { cpu: redis.cpu ?? redisDefaults.embedded.cpu, memory, "ephemeral-storage": "64Mi" },
                     limits: { memory, "ephemeral-storage": "64Mi" },
@@ -227,16 +249,18 @@ export class RedisCache extends pulumi.ComponentResource {
                   volumeMounts: [
                     { name: "config", mountPath: "/etc/redis/redis.conf", subPath: "redis.conf", readOnly: true },
                     { name: "acl", mountPath: "/etc/redis/acl", readOnly: true },
+                    ...(tls ? Object.keys(tls).map((side) => ({ name: `tls-${side}`, mountPath: tlsPath(side), readOnly: true })) : []),
                     { name: "data", mountPath: "/data" },
                   ],
                 },
               ],
               volumes: [
                 { name: "config", configMap: { name: config.metadata.name } },
-                {
-                  name: "acl",
-                  secret: { secretName: secret.metadata.name, items: [{ key: "users.acl", path: "users.acl" }], defaultMode: 0o440 },
-                },
+                { name: "acl", secret: { secretName: users, defaultMode: 0o440 } },
+                ...Object.entries(tls ?? {}).map(([side, secretName]) => ({
+                  name: `tls-${side}`,
+                  secret: { secretName, defaultMode: 0o440 },
+                })),
                 claim
                   ? { name: "data", persistentVolumeClaim: { claimName: claim.metadata.name } }
                   : { name: "data", emptyDir: { sizeLimit: "16Mi" } },
@@ -247,12 +271,45 @@ export class RedisCache extends pulumi.ComponentResource {
       }),
       { parent: this, dependsOn: [policy], customTimeouts: { create: "15m", update: "15m" } },
     );
+    const host = pulumi.interpolate`${serviceName}.${namespace}.svc`;
     return {
-      backend: pulumi.interpolate`redis://trivy:$(REDIS_PASSWORD)@${serviceName}.${namespace}.svc:${port}?${patience}`,
+      backend: pulumi.interpolate`redis://trivy:$(REDIS_PASSWORD)@${host}:${port}?${patience[args.repeated ? "repeated" : "alone"]}`,
       ttl: redis.ttl ?? redisDefaults.ttl,
       password: passwordKey,
-      tls: false,
+      tls: tls !== undefined,
+      ...(tls && { clientCertificate: { secret: tls.client, keys: tlsKeys } }),
       egress: { to: [{ podSelector: { matchLabels: podSelector } }], ports: [tcp(port)] },
+      health: { host, port, user: probeUser },
+      // A new stack starts Redis and the servers at once; only a later password is one that a Redis at work may not know yet.
+      ready: generation > 1 ? [statefulSet] : [],
+    };
+  }
+
+  /** Letters and digits only: the password stands in a URL, and Trivy's log hides what is before the first @. */
+  private password(name: string, generation: number): pulumi.Output<string> {
+    const suffix = generation === 1 ? "" : `-${generation}`;
+    return new random.RandomPassword(`${name}-password${suffix}`, { length: 32, special: false }, { parent: this }).result;
+  }
+
+  /** Certificates for both sides of mutual TLS: names of their Secrets. */
+  private certificates(
+    name: string,
+    namespace: pulumi.Input<string>,
+    secret: (suffix: string, stringData: Record<string, pulumi.Input<string>>) => pulumi.Output<string>,
+  ): { readonly server: pulumi.Output<string>; readonly client: pulumi.Output<string> } {
+    const authority = new PrivateAuthority(`${name}-authority`, { commonName: "trivy-server Redis" }, { parent: this });
+    const service = pulumi.interpolate`${serviceName}.${namespace}.svc`;
+    const make = (use: "server" | "client", commonName: string, dnsNames: pulumi.Input<string>[]) => {
+      const { certificate, key } = authority.issue(`${name}-${use}`, { commonName, dnsNames, use });
+      return secret(`${use}-certificate`, {
+        [tlsKeys.ca]: authority.certificate,
+        [tlsKeys.certificate]: certificate,
+        [tlsKeys.key]: key,
+      });
+    };
+    return {
+      server: make("server", serviceName, [serviceName, service, pulumi.interpolate`${service}.cluster.local`]),
+      client: make("client", "trivy", []),
     };
   }
 
@@ -308,24 +365,31 @@ export class RedisCache extends pulumi.ComponentResource {
       ? { to: redis.cidrs.map((cidr) => ({ ipBlock: { cidr } })), ports: [tcp(endpoint.port)] }
       : toEndpoint(endpoint);
     return {
-      backend: pulumi.output(`redis://${login}${address}/${database}?${patience}`),
+      backend: pulumi.output(`redis://${login}${address}/${database}?${patience[args.repeated ? "repeated" : "alone"]}`),
       ttl: redis.ttl ?? redisDefaults.ttl,
       ...(password && { password }),
       tls: tls !== undefined,
       ...(tls?.caCertificates !== undefined && !clientCertificate && { caCertificates: tls.caCertificates }),
       ...(clientCertificate && { clientCertificate }),
       egress,
+      health: { host: pulumi.output(endpoint.host), port: endpoint.port },
+      ready: [],
     };
   }
 }
 
 /**
- * Users of the cache: only Trivy's, who may only do what Trivy does on Trivy's keys. The file holds the password's hash.
+ * Users of the cache: Trivy's, who may only do what Trivy does on Trivy's keys, and one who may ask whether Redis answers. The file holds the passwords' hashes.
  * What go-redis sends (measured): HELLO, AUTH, CLIENT SETINFO, PING; Trivy itself: GET, SET, DEL.
  */
-export function aclFile(password: string): string {
-  const hash = createHash("sha256").update(password).digest("hex");
-  return `user default off\nuser trivy on #${hash} resetchannels ~fanal::* -@all +hello +auth +client|setinfo +ping +get +set +del\n`;
+export function aclFile(passwords: readonly string[]): string {
+  const hashes = passwords.map((password) => `#${createHash("sha256").update(password).digest("hex")}`);
+  return [
+    "user default off",
+    `user trivy on ${hashes.join(" ")} resetchannels ~fanal::* -@all +hello +auth +client|setinfo +ping +get +set +del`,
+    `user ${probeUser} on nopass resetkeys resetchannels -@all +ping`,
+    "",
+  ].join("\n");
 }
 
 /** Rewriting the append-only file forks, and pages that change meanwhile exist twice; without it a quarter is enough for buffers and fragmentation. */
@@ -339,7 +403,11 @@ export function claimSize(maxMemory: number): string {
 }
 
 /** Looks at the answer: redis-cli ends with 0 also when Redis refuses. */
-function probe(answers: string): k8s.types.input.core.v1.Probe {
-  const ask = '"$(command -v redis-cli || command -v valkey-cli)" --user trivy --no-auth-warning ping';
+function probe(answers: string, tls: boolean): k8s.types.input.core.v1.Probe {
+  const client = tlsPath("client");
+  const encrypted = tls
+    ? ` --tls --cacert ${client}/${tlsKeys.ca} --cert ${client}/${tlsKeys.certificate} --key ${client}/${tlsKeys.key}`
+    : "";
+  const ask = `"$(command -v redis-cli || command -v valkey-cli)"${encrypted} --user trivy --no-auth-warning ping`;
   return { exec: { command: ["sh", "-c", `case "$(${ask} 2>&1)" in ${answers}) ;; *) exit 1 ;; esac`] }, timeoutSeconds: 5 };
 }

@@ -67,7 +67,7 @@ export class ScanService extends pulumi.ComponentResource {
 
     const namespace = new Namespace(name, { instance, labels, namespace: args.namespace, transform: transform?.namespace }, child);
     const inNamespace = { ...common, namespace: namespace.name };
-    const cache = new RedisCache(`${name}-redis`, { ...inNamespace, redis, clients: serverSelector, transform: transform?.redis }, child);
+    const cache = new RedisCache(`${name}-redis`, { ...inNamespace, redis, clients: [serverSelector], transform: transform?.redis }, child);
     const servers = new TrivyServer(
       `${name}-server`,
       {
@@ -79,7 +79,7 @@ export class ScanService extends pulumi.ComponentResource {
         clients: args.clients,
         transform: transform?.server,
       },
-      { parent: this, dependsOn: [...namespace.policies] },
+      { parent: this, dependsOn: [...namespace.policies, ...cache.connection.ready] },
     );
     const exposure = new Exposure(
       `${name}-exposure`,

@@ -1,15 +1,29 @@
 import { createHash } from "node:crypto";
 import { expect } from "chai";
-import { plain } from "../commands/recorder.ts";
-import { containerMemory } from "../components/redis-cache.ts";
+import { plain, plainSecrets, record, settled } from "../commands/recorder.ts";
+import { containerMemory, RedisCache, type RedisCacheArgs } from "../components/redis-cache.ts";
 import { certificate } from "./support/certificate.ts";
-import { deploy } from "./support/service.ts";
+import { type Deployed, deploy, type Manifest } from "./support/service.ts";
 
 const patience =
   "max_retries=20&min_retry_backoff=250ms&max_retry_backoff=1s&dial_timeout=2s&read_timeout=3s&write_timeout=3s&pool_timeout=30s";
 
+const sha256 = (text: string) => createHash("sha256").update(text).digest("hex");
+
+/** The users that Redis will know, a line each. */
+const users = (deployed: Deployed): string[] => deployed.one("Secret", "trivy-redis-users").stringData["users.acl"].split("\n");
+
+/** The cache by itself. */
+async function cache(args: Partial<RedisCacheArgs>) {
+  const recording = await record(
+    () =>
+      new RedisCache("cache", { namespace: "scanning", instance: "dev", clients: [{ app: "a" }], redis: { mode: "embedded" }, ...args }),
+  );
+  return { ...recording, connection: recording.result.connection };
+}
+
 describe("the Redis cache behind the servers", () => {
-  it("is wired to the letter: address, user, and the password from the very Secret that Redis' own users come from", async () => {
+  it("is wired to the letter: address, user, and the password whose hash Redis knows", async () => {
     const deployed = await deploy();
     const secret = deployed.one("Secret", "trivy-redis-credentials");
     const { password } = secret.stringData;
@@ -20,14 +34,17 @@ describe("the Redis cache behind the servers", () => {
     expect(password).to.match(/^[A-Za-z0-9]{32}$/);
 
     const redis = deployed.one("StatefulSet");
+    const known = deployed.one("Secret", "trivy-redis-users");
     expect(redis.spec.template.spec.volumes).to.deep.include({
       name: "acl",
-      secret: { secretName: secret.metadata.name, items: [{ key: "users.acl", path: "users.acl" }], defaultMode: 0o440 },
+      secret: { secretName: known.metadata.name, defaultMode: 0o440 },
     });
-    const hash = createHash("sha256").update(password).digest("hex");
-    expect(secret.stringData["users.acl"].split("\n")).to.deep.equal([
+    expect(deployed.container("StatefulSet").volumeMounts).to.deep.include({ name: "acl", mountPath: "/etc/redis/acl", readOnly: true });
+    expect(known.stringData).to.have.all.keys("users.acl");
+    expect(users(deployed)).to.deep.equal([
       "user default off",
-      `user trivy on #${hash} resetchannels ~fanal::* -@all +hello +auth +client|setinfo +ping +get +set +del`,
+      `user trivy on #${sha256(password)} resetchannels ~fanal::* -@all +hello +auth +client|setinfo +ping +get +set +del`,
+      "user probe on nopass resetkeys resetchannels -@all +ping",
       "",
     ]);
     expect(deployed.container("StatefulSet").env).to.deep.equal([
@@ -126,6 +143,98 @@ describe("the Redis cache behind the servers", () => {
     const reference = (deployed: typeof one) => deployed.variable("REDIS_PASSWORD").secretKeyRef.name;
     expect(reference(one)).not.to.equal(reference(other));
     expect(one.resource("trivy-redis-credentials").inputs["metadata"]).not.to.have.property("name");
+  });
+
+  describe("whose password is rotated", () => {
+    const passwords = async (redis: Record<string, unknown>) => {
+      const deployed = await deploy({}, { redis: { mode: "embedded", ...redis } });
+      const generated = deployed.resources.filter(({ type, name }) => type.endsWith(":RandomPassword") && name.startsWith("trivy-redis"));
+      const values = Object.fromEntries(generated.map(({ name, state }) => [name, plain(state["result"]) as string]));
+      const [, hashes = ""] = /^user trivy on (.*?) resetchannels/m.exec(users(deployed).join("\n")) ?? [];
+      return { deployed, values, hashes: hashes.split(" ") };
+    };
+
+    it("keeps the first one's name, which existing stacks know", async () => {
+      const { values } = await passwords({ generation: 1 });
+      expect(values).to.have.all.keys("trivy-redis-password");
+    });
+
+    it("knows the new one and the one before, and gives the servers the new one", async () => {
+      const { deployed, values, hashes } = await passwords({ generation: 2 });
+      const { "trivy-redis-password": first = "", "trivy-redis-password-2": second = "", ...others } = values;
+      expect(others).to.deep.equal({});
+      expect(first).not.to.equal(second);
+      expect(hashes).to.deep.equal([`#${sha256(second)}`, `#${sha256(first)}`]);
+      const secret = deployed.one("Secret", "trivy-redis-credentials");
+      expect(secret.stringData).to.deep.equal({ password: second });
+      expect(deployed.variable("REDIS_PASSWORD")).to.deep.equal({ secretKeyRef: { name: secret.metadata.name, key: "password" } });
+    });
+
+    it("forgets the ones before that", async () => {
+      const { values, hashes } = await passwords({ generation: 4 });
+      const { "trivy-redis-password-3": third = "", "trivy-redis-password-4": fourth = "", ...others } = values;
+      expect(others).to.deep.equal({});
+      expect(hashes).to.deep.equal([`#${sha256(fourth)}`, `#${sha256(third)}`]);
+    });
+
+    it("knows the new one alone when the one before is retired", async () => {
+      const { values, hashes } = await passwords({ generation: 2, retire: true });
+      expect(values).to.have.all.keys("trivy-redis-password-2");
+      expect(hashes).to.deep.equal([`#${sha256(values["trivy-redis-password-2"] ?? "")}`]);
+      expect((await passwords({ generation: 1, retire: true })).hashes).to.have.length(1);
+    });
+
+    it("replaces no server to retire one: their Secret is the password's alone", async () => {
+      const { values, hashes, deployed } = await passwords({ generation: 2 });
+      expect(deployed.resource("trivy-redis-users").propertyDependencies["stringData"]).to.have.length(2);
+      expect(deployed.resource("trivy-redis-credentials").propertyDependencies["stringData"]).to.have.length(1);
+      expect(JSON.stringify(deployed.one("Deployment"))).not.to.contain(deployed.one("Secret", "trivy-redis-users").metadata.name);
+      expect([Object.keys(values).length, hashes.length]).to.deep.equal([2, 2]);
+    });
+
+    it("tells Redis before it tells the servers, and only then: a new stack starts both at once", async () => {
+      for (const [generation, waits] of [
+        [1, false],
+        [2, true],
+      ] as const) {
+        const { deployed } = await passwords({ generation });
+        const { dependsOn } = deployed.resource("trivy-server-deployment");
+        expect(dependsOn.includes(deployed.resource("trivy-redis-stateful-set").urn), `generation ${generation}`).to.equal(waits);
+      }
+    });
+
+    it("shows neither", async () => {
+      const { deployed, values } = await passwords({ generation: 2 });
+      const inputs = deployed.resources.map((resource) => ({ ...resource, state: {} }));
+      expect(plainSecrets(inputs, Object.values(values))).to.deep.equal([]);
+    });
+  });
+
+  describe("for others than the servers", () => {
+    it("lets in all whom it is told of", async () => {
+      const { resources } = await cache({ clients: [{ app: "a" }, { app: "b" }] });
+      const policy = plain(resources.find(({ name }) => name === "cache-policy")?.inputs["spec"]) as Manifest;
+      expect(policy.ingress[0].from).to.deep.equal([
+        { podSelector: { matchLabels: { app: "a" } } },
+        { podSelector: { matchLabels: { app: "b" } } },
+      ]);
+    });
+
+    it("says where to ask whether it answers, and as whom", async () => {
+      const embedded = (await cache({})).connection.health;
+      expect(await settled(embedded)).to.deep.equal({ host: "redis.scanning.svc", port: 6379, user: "probe" });
+      const external = (await cache({ redis: { mode: "external", host: "r.example.com", port: 6380, user: "me" } })).connection.health;
+      expect(await settled(external)).to.deep.equal({ host: "r.example.com", port: 6380 });
+    });
+
+    it("keeps a server from waiting long where something in front of it repeats", async () => {
+      for (const redis of [{ mode: "embedded" }, { mode: "external", host: "r.example.com" }] as const) {
+        const { connection } = await cache({ repeated: true, redis });
+        expect(await settled(connection.backend)).to.match(
+          /\?max_retries=6&min_retry_backoff=200ms&max_retry_backoff=1s&dial_timeout=2s&read_timeout=3s&write_timeout=3s&pool_timeout=10s$/,
+        );
+      }
+    });
   });
 
   describe("in external mode", () => {

@@ -20,6 +20,7 @@ describe("the scan service", () => {
       "trivy > RedisCache trivy-redis",
       "trivy-redis > RandomPassword trivy-redis-password",
       "trivy-redis > Secret trivy-redis-credentials",
+      "trivy-redis > Secret trivy-redis-users",
       "trivy-redis > ConfigMap trivy-redis-config",
       "trivy-redis > PersistentVolumeClaim trivy-redis-claim",
       "trivy-redis > Service trivy-redis-service",
@@ -50,7 +51,7 @@ describe("the scan service", () => {
 
   it("keeps every secret out of plain text: generated ones", async () => {
     const deployed = await deploy();
-    const secrets = ["trivy-redis-credentials", "trivy-server-credentials"].flatMap(
+    const secrets = ["trivy-redis-credentials", "trivy-redis-users", "trivy-server-credentials"].flatMap(
       (name) => Object.values(deployed.one("Secret", name).stringData) as string[],
     );
     expect(secrets).to.have.length(3);
@@ -142,7 +143,7 @@ describe("the scan service", () => {
       });
     const hooks = {
       namespace: ["namespace", "defaultDeny", "allowDns"],
-      redis: ["statefulSet", "service", "persistentVolumeClaim", "configMap", "networkPolicy", "secret"],
+      redis: ["statefulSet", "service", "persistentVolumeClaim", "configMap", "networkPolicy", "secret", "secret"],
       server: ["deployment", "networkPolicy", "podDisruptionBudget", "horizontalPodAutoscaler", "configMap", "secret"],
       exposure: ["service", "ingress"],
     };

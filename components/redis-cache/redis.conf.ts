@@ -1,13 +1,23 @@
+/** Where the certificates of each side of mutual TLS are in the pod: Redis' own, and one for the probes, which come as clients. */
+export const tlsPath = (side: string) => `/etc/redis/tls-${side}`;
+
+export interface RedisConf {
+  /** Bytes. */
+  readonly maxMemory: number;
+  /** Every write goes to an append-only file, so that a restart keeps the cache; at most a second of it is lost in a crash. */
+  readonly persistence: boolean;
+  /** Mutual TLS, and nothing else, on the same port. */
+  readonly tls: boolean;
+}
+
 /**
  * The configuration of the embedded Redis, or Valkey: a cache for Trivy's servers and nothing else. The password is not in it: users come from an ACL file.
- *
- * `maxMemory` is in bytes. With `persistence` every write goes to an append-only file, so that a restart keeps the cache; at most a second of it is lost in a crash.
  */
-export function redisConf({ maxMemory, persistence }: { readonly maxMemory: number; readonly persistence: boolean }): string {
+export function redisConf({ maxMemory, persistence, tls }: RedisConf): string {
   return `# Listens on every address: the network policy says who may connect, the ACL file who may do what.
 bind * -::*
 protected-mode no
-port 6379
+${tls ? encrypted : "port 6379"}
 aclfile /etc/redis/acl/users.acl
 
 # The least recently used entry goes when the memory is full: Trivy analyses that image again.
@@ -28,3 +38,10 @@ tcp-keepalive 60
 loglevel notice
 `;
 }
+
+const encrypted = `port 0
+tls-port 6379
+tls-ca-cert-file ${tlsPath("server")}/ca.crt
+tls-cert-file ${tlsPath("server")}/tls.crt
+tls-key-file ${tlsPath("server")}/tls.key
+tls-auth-clients yes`;
