@@ -1,7 +1,16 @@
 import { ScanService } from "./components/index.ts";
 import { readSettings } from "./stacks/settings.ts";
 
-const { namespace, address, externalAddress, portForward, scan, token } = new ScanService("trivy", readSettings());
+const { namespace, address, externalAddress, portForward, scan, token, tokens, caCertificate } = new ScanService("trivy", readSettings());
 
 // Only what there is: Pulumi warns of outputs without a value.
-export default { namespace, address, ...(externalAddress && { externalAddress }), portForward, scan, ...(token && { token }) };
+export default {
+  namespace,
+  address,
+  ...(externalAddress && { externalAddress }),
+  portForward,
+  scan,
+  ...(token && { token }),
+  ...(tokens && { tokens }),
+  ...(caCertificate && { caCertificate }),
+};

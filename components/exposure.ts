@@ -6,6 +6,7 @@ import { type Transform, transformed } from "./kubernetes/transform.ts";
 /** The Service's name and port: the same in every environment, whatever stands behind it. */
 export const serviceName = "trivy";
 export const servicePort = 80;
+const tlsPort = 443;
 
 /** Longest request: a scan of a very large image over a slow line, as long as Trivy's own time-out. */
 const requestTimeout = "300s";
@@ -43,10 +44,22 @@ export interface GatewayRouteArgs {
   readonly annotations?: Readonly<Record<string, string>>;
 }
 
+/** The pods that answer, and their ports by name. */
+export interface BackendArgs {
+  readonly selector: Readonly<Record<string, string>>;
+  /** For plain HTTP. */
+  readonly http: string;
+  /** Whether plain HTTP is there for others than `kubectl port-forward`. */
+  readonly plainHttp: boolean;
+  /** For HTTPS. @default none */
+  readonly https?: string;
+}
+
 export interface ExposureArgs extends Identity {
   readonly namespace: pulumi.Input<string>;
-  /** The pods that answer, and their port by name. */
-  readonly backend: { readonly selector: Readonly<Record<string, string>>; readonly port: string };
+  readonly backend: BackendArgs;
+  /** Leads clients to pods of their own zone while there are any: losing another zone then breaks nobody's connections. @default false */
+  readonly nearest?: boolean;
   /** How clients outside the cluster get in. @default not at all */
   readonly exposure?: LoadBalancerArgs | IngressArgs | GatewayRouteArgs;
   readonly transform?: {
@@ -67,19 +80,28 @@ export class Exposure extends pulumi.ComponentResource {
   constructor(name: string, args: ExposureArgs, opts?: pulumi.ComponentResourceOptions) {
     const { transform, ...inputs } = args;
     super("trivy-server:index:Exposure", name, inputs, opts);
-    const { namespace, backend, exposure } = args;
+    const { namespace, backend, exposure, nearest = false } = args;
     const metadata = { namespace, labels: labels(args, "service") };
-    const ports = [{ name: "http", port: servicePort, targetPort: backend.port, appProtocol: "http" }];
+    const http = { name: "http", port: servicePort, targetPort: backend.http, appProtocol: "http" };
+    const https = backend.https === undefined ? [] : [{ name: "https", port: tlsPort, targetPort: backend.https, appProtocol: "https" }];
     const service = new k8s.core.v1.Service(
       `${name}-service`,
       transformed(transform?.service, {
         metadata: { ...metadata, name: serviceName },
-        spec: { type: "ClusterIP", selector: { ...backend.selector }, ports },
+        spec: {
+          type: "ClusterIP",
+          selector: { ...backend.selector },
+          // Always with plain HTTP, which is how `kubectl port-forward` comes.
+          ports: [http, ...https],
+          ...(nearest && { trafficDistribution: "PreferClose" }),
+        },
       }),
       { parent: this },
     );
-    this.address = pulumi.interpolate`http://${service.metadata.name}.${namespace}.svc`;
-    this.externalAddress = exposure && this.expose(name, args, exposure, metadata, ports, service.metadata.name);
+    const scheme = backend.https === undefined ? "http" : "https";
+    this.address = pulumi.interpolate`${scheme}://${service.metadata.name}.${namespace}.svc`;
+    const outside = [...(backend.plainHttp ? [http] : []), ...https];
+    this.externalAddress = exposure && this.expose(name, args, exposure, metadata, outside, service.metadata.name);
     this.registerOutputs({ address: this.address, externalAddress: this.externalAddress });
   }
 
@@ -116,7 +138,7 @@ export class Exposure extends pulumi.ComponentResource {
         );
         return balancer.status.loadBalancer.ingress.apply((ingress) => {
           const { hostname, ip } = ingress?.[0] ?? {};
-          return `http://${hostname ?? ip ?? "pending"}`;
+          return `${backend.https === undefined ? "http" : "https"}://${hostname ?? ip ?? "pending"}`;
         });
       }
       case "ingress":

@@ -1,11 +1,20 @@
 /** The components, for use in other Pulumi programs. */
-export { Exposure, type ExposureArgs, type GatewayRouteArgs, type IngressArgs, type LoadBalancerArgs } from "./exposure.ts";
+export {
+  type BackendArgs,
+  Exposure,
+  type ExposureArgs,
+  type GatewayRouteArgs,
+  type IngressArgs,
+  type LoadBalancerArgs,
+} from "./exposure.ts";
+export { type ClientArgs, Gateway, type GatewayArgs, type GatewayComponentArgs, type GatewayTlsArgs } from "./gateway.ts";
 export { type ImagesArgs, trivyVersion } from "./images.ts";
 export type { Identity } from "./kubernetes/labels.ts";
 export type { ClientsArgs } from "./kubernetes/network.ts";
 export type { PodArgs, Resources, SchedulingArgs, SecretKey } from "./kubernetes/pod.ts";
 export type { Transform } from "./kubernetes/transform.ts";
 export { Namespace, type NamespaceArgs, type NamespaceSettings } from "./namespace.ts";
+export { PrivateAuthority } from "./private-authority.ts";
 export {
   type CacheConnection,
   type EmbeddedRedisArgs,

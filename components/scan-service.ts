@@ -1,9 +1,10 @@
 import * as pulumi from "@pulumi/pulumi";
-import { Exposure, type ExposureArgs, servicePort } from "./exposure.ts";
-import { trivyVersion } from "./images.ts";
+import { type BackendArgs, Exposure, type ExposureArgs, servicePort } from "./exposure.ts";
+import { Gateway, type GatewayArgs, type GatewayComponentArgs, gatewaySelector, sealedGateway } from "./gateway.ts";
+import { imageReference, trivyVersion } from "./images.ts";
 import type { Identity } from "./kubernetes/labels.ts";
-import type { ClientsArgs } from "./kubernetes/network.ts";
-import type { PodArgs } from "./kubernetes/pod.ts";
+import { type ClientsArgs, clientPeers } from "./kubernetes/network.ts";
+import type { PodArgs, SecretKey } from "./kubernetes/pod.ts";
 import { Namespace, type NamespaceArgs, type NamespaceSettings } from "./namespace.ts";
 import { type RedisArgs, RedisCache, type RedisCacheArgs, sealedRedis } from "./redis-cache.ts";
 import {
@@ -12,6 +13,7 @@ import {
   type ServerArgs,
   sealedDatabase,
   sealedServer,
+  serverDefaults,
   serverSelector,
   TrivyServer,
   type TrivyServerArgs,
@@ -29,6 +31,8 @@ export interface ScanServiceArgs extends Identity, PodArgs {
   readonly proxy?: ProxyArgs;
   /** Who may connect. @default nobody but `kubectl port-forward` */
   readonly clients?: ClientsArgs;
+  /** What stands before the servers, so that no scan fails when one of them does. @default nothing: clients reach the servers themselves */
+  readonly gateway?: GatewayArgs;
   /** How clients outside the cluster get in. @default not at all */
   readonly exposure?: ExposureArgs["exposure"];
   /** Changes to the parts' children before they are created. @default none */
@@ -36,6 +40,7 @@ export interface ScanServiceArgs extends Identity, PodArgs {
     readonly namespace?: NamespaceArgs["transform"];
     readonly redis?: RedisCacheArgs["transform"];
     readonly server?: TrivyServerArgs["transform"];
+    readonly gateway?: GatewayComponentArgs["transform"];
     readonly exposure?: ExposureArgs["transform"];
   };
 }
@@ -52,42 +57,76 @@ export class ScanService extends pulumi.ComponentResource {
   readonly portForward: pulumi.Output<string>;
   /** Scans an image through the port-forward, with the client of the server's version. */
   readonly scan: pulumi.Output<string>;
-  /** The token that clients send; absent when it is switched off or stands in a Secret of somebody else's. */
+  /** The token that clients send, of several clients the first one's; absent when it is switched off or stands in a Secret of somebody else's. */
   readonly token: pulumi.Output<string> | undefined;
+  /** With a gateway, each client's token by name. */
+  readonly tokens: pulumi.Output<Record<string, string>> | undefined;
+  /** The authority that clients must trust, PEM, if it is a private one that is known here. */
+  readonly caCertificate: pulumi.Output<string> | undefined;
 
   constructor(name: string, args: ScanServiceArgs, opts?: pulumi.ComponentResourceOptions) {
     const { transform, ...inputs } = args;
     const redis = sealedRedis(args.redis ?? { mode: "embedded" });
     const server = sealedServer(args.server ?? {});
     const database = sealedDatabase(args.database ?? {});
-    super("trivy-server:index:ScanService", name, { ...inputs, redis, server, database }, opts);
+    const gateway = args.gateway && sealedGateway(args.gateway);
+    super("trivy-server:index:ScanService", name, { ...inputs, redis, server, database, ...(gateway && { gateway }) }, opts);
     const { instance, labels, images, scheduling, podAnnotations } = args;
     const common = { instance, labels, images, scheduling, podAnnotations };
     const child = { parent: this };
 
     const namespace = new Namespace(name, { instance, labels, namespace: args.namespace, transform: transform?.namespace }, child);
     const inNamespace = { ...common, namespace: namespace.name };
-    const cache = new RedisCache(`${name}-redis`, { ...inNamespace, redis, clients: [serverSelector], transform: transform?.redis }, child);
+    const { connection: cache } = new RedisCache(
+      `${name}-redis`,
+      {
+        ...inNamespace,
+        redis,
+        clients: gateway ? [serverSelector, gatewaySelector] : [serverSelector],
+        repeated: gateway !== undefined,
+        transform: transform?.redis,
+      },
+      child,
+    );
     const servers = new TrivyServer(
       `${name}-server`,
       {
         ...inNamespace,
-        cache: cache.connection,
+        cache,
         server,
         database,
         proxy: args.proxy,
-        clients: args.clients,
+        peers: gateway ? [{ podSelector: { matchLabels: gatewaySelector } }] : clientPeers(args.clients ?? {}),
+        ...(gateway && { tokenKeepers: tokenKeepers(args) }),
         transform: transform?.server,
       },
-      { parent: this, dependsOn: [...namespace.policies, ...cache.connection.ready] },
+      { parent: this, dependsOn: [...namespace.policies, ...cache.ready] },
     );
+    const front =
+      gateway &&
+      new Gateway(
+        `${name}-gateway`,
+        {
+          ...inNamespace,
+          gateway,
+          servers: { selector: serverSelector, port: servers.portNumber, most: mostServers(server), token: tokenOf(servers) },
+          cache,
+          clients: args.clients,
+          externalHost: args.exposure && "host" in args.exposure ? args.exposure.host : undefined,
+          transform: transform?.gateway,
+        },
+        { parent: this, dependsOn: [...namespace.policies] },
+      );
+    const alone: BackendArgs = { selector: serverSelector, http: servers.port, plainHttp: true };
     const exposure = new Exposure(
       `${name}-exposure`,
       {
         instance,
         labels,
         namespace: namespace.name,
-        backend: { selector: serverSelector, port: servers.port },
+        backend: front?.backend ?? alone,
+        // A gateway reaches every server, so that it does not matter which one a client gets. With servers alone the nearest would get all the load.
+        nearest: front !== undefined,
         exposure: args.exposure,
         transform: transform?.exposure,
       },
@@ -97,10 +136,36 @@ export class ScanService extends pulumi.ComponentResource {
     this.namespace = namespace.name;
     this.address = exposure.address;
     this.externalAddress = exposure.externalAddress;
-    this.token = servers.token;
+    this.tokens = front?.tokens;
+    this.token = front ? front.tokens.apply((tokens) => Object.values(tokens)[0] ?? "") : servers.token;
+    this.caCertificate = front?.caCertificate;
     this.portForward = pulumi.interpolate`kubectl port-forward service/trivy 8080:${servicePort} -n ${this.namespace}`;
-    const tokenFlag = (args.server?.token?.enabled ?? true) ? ' --token "$TRIVY_TOKEN"' : "";
+    const tokenFlag = front || (args.server?.token?.enabled ?? true) ? ' --token "$TRIVY_TOKEN"' : "";
     this.scan = pulumi.output(`trivy image --server http://localhost:8080${tokenFlag} alpine:3.10   # client ${trivyVersion}`);
-    this.registerOutputs({ namespace: this.namespace, address: this.address, externalAddress: this.externalAddress, token: this.token });
+    this.registerOutputs({
+      namespace: this.namespace,
+      address: this.address,
+      externalAddress: this.externalAddress,
+      token: this.token,
+      tokens: this.tokens,
+      caCertificate: this.caCertificate,
+    });
   }
+}
+
+/** Behind a gateway nobody else knows the servers' token: it changes with their version, and whenever somebody changes another secret. */
+function tokenKeepers({ images, redis, gateway }: ScanServiceArgs): Record<string, string> {
+  const generations = (gateway?.clients ?? []).map((client) => `${client.name}=${client.generation ?? 1}`);
+  return {
+    server: imageReference("trivy", images),
+    redis: String(redis?.mode === "external" ? 0 : (redis?.generation ?? 1)),
+    clients: generations.join(),
+  };
+}
+
+const mostServers = ({ replicas = serverDefaults.replicas, autoscaling }: ServerArgs) => autoscaling?.maxReplicas ?? replicas;
+
+function tokenOf({ tokenKey }: TrivyServer): SecretKey {
+  if (!tokenKey) throw new pulumi.RunError("server.token cannot be switched off behind a gateway: it is what keeps everybody else out");
+  return tokenKey;
 }

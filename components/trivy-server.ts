@@ -3,14 +3,16 @@ import * as pulumi from "@pulumi/pulumi";
 import * as random from "@pulumi/random";
 import { imageReference } from "./images.ts";
 import { type Identity, labels, selector } from "./kubernetes/labels.ts";
-import { type ClientsArgs, clientPeers, type EgressRule, type Endpoint, type Peer, tcp, toEndpoints } from "./kubernetes/network.ts";
+import { type EgressRule, type Endpoint, type Peer, tcp, toEndpoints } from "./kubernetes/network.ts";
 import {
   basePodSpec,
   containerSecurity,
+  disruptionBudget,
   fromSecret,
   type PodArgs,
   podMetadata,
   type Resources,
+  replaceable,
   type SecretKey,
   userIds,
 } from "./kubernetes/pod.ts";
@@ -112,7 +114,10 @@ export interface TrivyServerArgs extends Identity, PodArgs {
   readonly server?: ServerArgs;
   readonly database?: DatabaseArgs;
   readonly proxy?: ProxyArgs;
-  readonly clients?: ClientsArgs;
+  /** Who may connect. @default nobody */
+  readonly peers?: readonly Peer[];
+  /** What a generated token is bound to: when one of these changes, so does the token. @default nothing */
+  readonly tokenKeepers?: Readonly<Record<string, string>>;
   readonly transform?: {
     readonly deployment?: Transform<k8s.types.input.apps.v1.Deployment>;
     readonly networkPolicy?: Transform<k8s.types.input.networking.v1.NetworkPolicy>;
@@ -139,8 +144,12 @@ export function sealedDatabase(database: DatabaseArgs): DatabaseArgs {
 export class TrivyServer extends pulumi.ComponentResource {
   /** The port, by name, of the servers' pods. */
   readonly port = "http";
+  /** Its number. */
+  readonly portNumber = port;
   /** The token that clients send; absent when it is switched off or stands in a Secret of somebody else's. */
   readonly token: pulumi.Output<string> | undefined;
+  /** Where the token stands; absent when it is switched off. */
+  readonly tokenKey: SecretKey | undefined;
 
   constructor(name: string, args: TrivyServerArgs, opts?: pulumi.ComponentResourceOptions) {
     const { transform, cache, ...inputs } = args;
@@ -151,8 +160,9 @@ export class TrivyServer extends pulumi.ComponentResource {
     const metadata = { namespace, labels: labels(args, component) };
     const child = { parent: this };
 
-    const { token, tokenKey } = this.makeToken(name, metadata, server.token ?? {}, transform?.secret);
+    const { token, tokenKey } = this.makeToken(name, metadata, args, server.token ?? {});
     this.token = token;
+    this.tokenKey = tokenKey;
     const login = this.registryLogin(name, metadata, database, transform?.secret);
     const authorities = pemFiles({ "server.pem": server.caCertificates, "redis.pem": cache.caCertificates });
     const authoritiesMap =
@@ -170,7 +180,7 @@ export class TrivyServer extends pulumi.ComponentResource {
         spec: {
           podSelector: { matchLabels: serverSelector },
           policyTypes: ["Ingress", "Egress"],
-          ingress: ingress(clientPeers(args.clients ?? {})),
+          ingress: ingress(args.peers ?? []),
           egress: [cache.egress, ...databaseEgress(database, args.proxy ?? {})],
         },
       }),
@@ -200,13 +210,7 @@ export class TrivyServer extends pulumi.ComponentResource {
             metadata: podMetadata(metadata.labels, args),
             spec: {
               ...basePodSpec(userIds.server, args),
-              topologySpreadConstraints: ["topology.kubernetes.io/zone", "kubernetes.io/hostname"].map((topologyKey) => ({
-                maxSkew: 1,
-                topologyKey,
-                whenUnsatisfiable: "ScheduleAnyway",
-                labelSelector: { matchLabels: serverSelector },
-                matchLabelKeys: ["pod-template-hash"],
-              })),
+              ...replaceable(serverSelector, args),
               // Trivy ends at SIGTERM without waiting for requests, so they must have ended before: 45 s are left for what has not.
               terminationGracePeriodSeconds: drainSeconds + 45,
               containers: [
@@ -238,13 +242,11 @@ export class TrivyServer extends pulumi.ComponentResource {
       { parent: this, dependsOn: [policy, ...dependencies(opts)], customTimeouts: { create: "30m", update: "60m" } },
     );
 
-    new k8s.policy.v1.PodDisruptionBudget(
+    disruptionBudget(
       `${name}-disruption-budget`,
-      transformed(transform?.podDisruptionBudget, {
-        metadata: { ...metadata, name: "trivy-server" },
-        // A pod that is not ready serves nobody: it must not stop a node's drain.
-        spec: { maxUnavailable: 1, selector: { matchLabels: serverSelector }, unhealthyPodEvictionPolicy: "AlwaysAllow" },
-      }),
+      { ...metadata, name: "trivy-server" },
+      serverSelector,
+      transform?.podDisruptionBudget,
       child,
     );
     if (autoscaling)
@@ -280,19 +282,27 @@ export class TrivyServer extends pulumi.ComponentResource {
   private makeToken(
     name: string,
     metadata: k8s.types.input.meta.v1.ObjectMeta,
+    { tokenKeepers, transform }: TrivyServerArgs,
     { enabled = serverDefaults.token.enabled, value, existingSecret }: TokenArgs,
-    transform: Transform<k8s.types.input.core.v1.Secret> | undefined,
   ): { token?: pulumi.Output<string>; tokenKey?: SecretKey } {
     if (!enabled) return {};
     if (existingSecret) return { tokenKey: { key: serverDefaults.token.key, ...existingSecret } };
     const token =
       value === undefined
-        ? new random.RandomPassword(`${name}-token`, { length: 32, special: false }, { parent: this }).result
+        ? new random.RandomPassword(
+            `${name}-token`,
+            { length: 32, special: false, ...(tokenKeepers && { keepers: { ...tokenKeepers } }) },
+            { parent: this },
+          ).result
         : pulumi.output(value);
     const { key } = serverDefaults.token;
-    const secret = new k8s.core.v1.Secret(`${name}-credentials`, transformed(transform, { metadata, stringData: { [key]: token } }), {
-      parent: this,
-    });
+    const secret = new k8s.core.v1.Secret(
+      `${name}-credentials`,
+      transformed(transform?.secret, { metadata, stringData: { [key]: token } }),
+      {
+        parent: this,
+      },
+    );
     return { token, tokenKey: { name: secret.metadata.name, key } };
   }
 
@@ -430,7 +440,7 @@ function resources(server: ServerArgs): k8s.types.input.core.v1.ResourceRequirem
 const healthz = (portName: string): k8s.types.input.core.v1.Probe => ({ httpGet: { path: "/healthz", port: portName }, timeoutSeconds: 5 });
 
 /** No peers would mean everybody to Kubernetes. */
-const ingress = (from: Peer[]) => (from.length > 0 ? [{ from, ports: [tcp(port)] }] : []);
+const ingress = (from: readonly Peer[]) => (from.length > 0 ? [{ from: [...from], ports: [tcp(port)] }] : []);
 
 function pemFiles(files: Record<string, string | undefined>): Record<string, string> | undefined {
   const given = Object.entries(files).filter((file): file is [string, string] => file[1] !== undefined);

@@ -1,13 +1,14 @@
-import type { types } from "@pulumi/kubernetes";
-import type { Input } from "@pulumi/pulumi";
+import * as k8s from "@pulumi/kubernetes";
+import type { CustomResourceOptions, Input } from "@pulumi/pulumi";
 import type { ImagesArgs } from "../images.ts";
+import { type Transform, transformed } from "./transform.ts";
 
 /** Where the service's pods run. */
 export interface SchedulingArgs {
   /** Labels that a node must have. @default any node */
   readonly nodeSelector?: Readonly<Record<string, string>>;
   /** Taints that the pods tolerate. @default none */
-  readonly tolerations?: readonly types.input.core.v1.Toleration[];
+  readonly tolerations?: readonly k8s.types.input.core.v1.Toleration[];
   /** Name of an existing PriorityClass. @default the cluster's */
   readonly priorityClassName?: string;
 }
@@ -27,17 +28,17 @@ export interface Resources {
 }
 
 /** What Pod Security `restricted` asks of a container, and a read-only root file system, which it does not. */
-export const containerSecurity: types.input.core.v1.SecurityContext = {
+export const containerSecurity: k8s.types.input.core.v1.SecurityContext = {
   allowPrivilegeEscalation: false,
   readOnlyRootFilesystem: true,
   capabilities: { drop: ["ALL"] },
 };
 
 /** Scanners ask for ids above 10000, which no host account has. */
-export const userIds = { server: 10001, cache: 10002 } as const;
+export const userIds = { server: 10001, cache: 10002, gateway: 10003 } as const;
 
 /** The part of a pod's specification that is the same for all: no root, no API token, no Service variables. */
-export function basePodSpec(uid: number, args: PodArgs): Omit<types.input.core.v1.PodSpec, "containers"> {
+export function basePodSpec(uid: number, args: PodArgs): Omit<k8s.types.input.core.v1.PodSpec, "containers"> {
   const { nodeSelector = {}, tolerations = [], priorityClassName } = args.scheduling ?? {};
   const pullSecrets = args.images?.pullSecrets ?? [];
   return {
@@ -65,11 +66,49 @@ export interface SecretKey {
   readonly key: string;
 }
 
-export function fromSecret(name: string, { name: secret, key }: SecretKey): types.input.core.v1.EnvVar {
+export function fromSecret(name: string, { name: secret, key }: SecretKey): k8s.types.input.core.v1.EnvVar {
   return { name, valueFrom: { secretKeyRef: { name: secret, key } } };
 }
 
 /** A pod template's metadata. */
-export function podMetadata(labels: Record<string, string>, { podAnnotations = {} }: PodArgs): types.input.meta.v1.ObjectMeta {
+export function podMetadata(labels: Record<string, string>, { podAnnotations = {} }: PodArgs): k8s.types.input.meta.v1.ObjectMeta {
   return { labels, ...(Object.keys(podAnnotations).length > 0 && { annotations: { ...podAnnotations } }) };
+}
+
+/** The part of a pod's specification for pods of which there are several and none is special: spread, and soon replaced when their node is lost. */
+export function replaceable(
+  selector: Record<string, string>,
+  { scheduling }: PodArgs,
+): Pick<k8s.types.input.core.v1.PodSpec, "topologySpreadConstraints" | "tolerations"> {
+  return {
+    topologySpreadConstraints: ["topology.kubernetes.io/zone", "kubernetes.io/hostname"].map((topologyKey) => ({
+      maxSkew: 1,
+      topologyKey,
+      whenUnsatisfiable: "ScheduleAnyway",
+      labelSelector: { matchLabels: selector },
+      matchLabelKeys: ["pod-template-hash"],
+    })),
+    tolerations: [
+      ...(scheduling?.tolerations ?? []),
+      // Kubernetes' own patience is five minutes.
+      ...["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"].map((key) => ({
+        key,
+        operator: "Exists",
+        effect: "NoExecute",
+        tolerationSeconds: 30,
+      })),
+    ],
+  };
+}
+
+/** One pod at a time may be drained; one that is not ready serves nobody, so it must not stop a node's drain. */
+export function disruptionBudget(
+  name: string,
+  metadata: k8s.types.input.meta.v1.ObjectMeta,
+  selector: Record<string, string>,
+  transform: Transform<k8s.types.input.policy.v1.PodDisruptionBudget> | undefined,
+  opts: CustomResourceOptions,
+): void {
+  const spec = { maxUnavailable: 1, selector: { matchLabels: selector }, unhealthyPodEvictionPolicy: "AlwaysAllow" };
+  new k8s.policy.v1.PodDisruptionBudget(name, transformed(transform, { metadata, spec }), opts);
 }
