@@ -93,7 +93,7 @@ export class Exposure extends pulumi.ComponentResource {
           selector: { ...backend.selector },
           // Always with plain HTTP, which is how `kubectl port-forward` comes.
           ports: [http, ...https],
-          ...(nearest && { trafficDistribution: "PreferClose" }),
+          ...(nearest && { trafficDistribution: "PreferSameZone" }),
         },
       }),
       { parent: this },
