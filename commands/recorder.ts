@@ -1,4 +1,4 @@
-import { createHash, randomInt } from "node:crypto";
+import { createHash } from "node:crypto";
 import { createRequire } from "node:module";
 import * as pulumi from "@pulumi/pulumi";
 import type {
@@ -6,6 +6,7 @@ import type {
   RegisterResourceRequest,
   RegisterResourceResponse,
 } from "@pulumi/pulumi/proto/resource_pb.js";
+import { generatorOf } from "./generated-values.ts";
 
 const { isRpcSecret, specialSecretSig, specialSigKey, unknownValue, unwrapRpcSecret } = pulumi.runtime;
 
@@ -62,7 +63,7 @@ export interface RecordOptions {
   /** Ids and generated values are unknown, as in `pulumi preview`. */
   readonly preview?: boolean;
   /** Plays the providers, where the recorder's own answer will not do. */
-  readonly answer?: (resource: RecordedResource) => Answer | undefined;
+  readonly answer?: (resource: RecordedResource) => Answer | undefined | Promise<Answer | undefined>;
 }
 
 export interface Recording<T> {
@@ -78,7 +79,7 @@ let recording = false;
 
 /**
  * Runs a Pulumi program in this process, on Pulumi's own SDK, and returns what it registered. There is neither engine nor provider: every
- * registration succeeds, with the inputs as outputs, with Kubernetes' generated names and random passwords where they belong.
+ * registration succeeds, with the inputs as outputs, with Kubernetes' generated names, random passwords, keys and certificates where they belong.
  *
  * Throws the program's error; two resources with one URN are an error too, and so are two declarations of one Kubernetes object: the mocks of
  * Pulumi's SDK accept both.
@@ -175,7 +176,7 @@ async function drain(recorder: Recorder): Promise<void> {
   const stall = new Promise<never>((_, reject) => {
     let seen = recorder.activity;
     stalled = setInterval(() => {
-      if (recorder.activity === seen)
+      if (recorder.activity === seen && recorder.answering === 0)
         reject(new Error(`the program waits for a value that never comes; the last it registered was ${recorder.resources.at(-1)?.urn}`));
       seen = recorder.activity;
     }, patience);
@@ -202,6 +203,8 @@ class Recorder {
   readonly resources: Mutable<RecordedResource>[] = [];
   readonly problems: string[] = [];
   activity = 0;
+  /** Registrations whose answer is being made. */
+  answering = 0;
   private readonly byUrn = new Map<string, Mutable<RecordedResource>>();
   private readonly byObject = new Map<string, string>();
   private readonly options: RecordOptions;
@@ -210,21 +213,25 @@ class Recorder {
     this.options = options;
   }
 
-  readonly registerResource = (
+  readonly registerResource = async (
     request: RegisterResourceRequest,
     callback: (error: Error | null, response?: Partial<RegisterResourceResponse>) => void,
-  ): void => {
+  ): Promise<void> => {
     this.activity++;
     const resource = this.received(request);
     const known = this.byUrn.has(resource.urn);
     if (known) this.problems.push(`two resources have the URN ${resource.urn}`);
     this.byUrn.set(resource.urn, resource);
     this.resources.push(resource);
+    this.answering++;
     try {
-      this.complete(resource);
+      await this.complete(resource);
     } catch (error) {
       callback(error instanceof Error ? error : new Error(String(error)));
       return;
+    } finally {
+      this.answering--;
+      this.activity++;
     }
     if (!known) this.checkObject(resource);
     const { urn, id, state } = resource;
@@ -288,15 +295,18 @@ class Recorder {
     return [`urn:pulumi:${stack}`, project, parentType ? `${parentType}$${type}` : type, name].join("::");
   }
 
-  private complete(resource: Mutable<RecordedResource>): void {
+  private async complete(resource: Mutable<RecordedResource>): Promise<void> {
     resource.state = resource.inputs;
     if (!resource.custom) return;
     const { preview = false, answer } = this.options;
-    const own = isKubernetes(resource) ? kubernetesAnswer(resource) : randomAnswer(resource, preview);
+    const own = isKubernetes(resource) ? kubernetesAnswer(resource) : { id: resource.name, state: resource.inputs };
     Object.assign(resource, own);
-    const given = answer?.(resource);
+    const given = await answer?.(resource);
     resource.id = preview ? "" : (given?.id ?? own.id);
     const state: Record<string, unknown> = { ...own.state, ...given?.state };
+    const generator = generatorOf(resource.type);
+    if (generator)
+      state[generator.output] ??= preview ? unknownValue : await generator.generate(plain(resource.inputs) as RecordedResource["inputs"]);
     for (const key of resource.additionalSecretOutputs) {
       if (key in state && !isSecret(state[key])) state[key] = { [specialSigKey]: specialSecretSig, value: state[key] };
     }
@@ -356,32 +366,6 @@ function kubernetesAnswer({ name: logicalName, inputs }: RecordedResource): Requ
 /** Eight digits that change when the value does. */
 export function contentHash(value: unknown): string {
   return createHash("sha256").update(JSON.stringify(value)).digest("hex").slice(0, 8);
-}
-
-function randomAnswer({ type, name, inputs }: RecordedResource, preview: boolean): Required<Answer> {
-  const own = { id: name, state: inputs };
-  if (type !== "random:index/randomPassword:RandomPassword") return own;
-  return { id: "none", state: { ...inputs, result: preview ? unknownValue : randomPassword(plain(inputs) as PasswordInputs) } };
-}
-
-interface PasswordInputs {
-  readonly length: number;
-  readonly lower?: boolean;
-  readonly upper?: boolean;
-  readonly numeric?: boolean;
-  readonly special?: boolean;
-  readonly overrideSpecial?: string;
-}
-
-/** Of the length and the characters that the resource asks for; the minimum of each kind is left to the provider. */
-function randomPassword({ length, lower = true, upper = true, numeric = true, special = true, overrideSpecial }: PasswordInputs): string {
-  const alphabet = [
-    lower ? "abcdefghijklmnopqrstuvwxyz" : "",
-    upper ? "ABCDEFGHIJKLMNOPQRSTUVWXYZ" : "",
-    numeric ? "0123456789" : "",
-    special ? (overrideSpecial ?? "!@#$%&*()-_=+[]{}<>:?") : "",
-  ].join("");
-  return Array.from({ length }, () => alphabet[randomInt(alphabet.length)]).join("");
 }
 
 /** Whether a recorded value is marked as a secret as a whole. */

@@ -108,7 +108,11 @@ export async function render({
 }
 
 const display = (path: string) => relative(process.cwd(), path) || ".";
-const printable = (value: unknown) => (typeof value === "string" ? value : JSON.stringify(value));
+
+function printable(value: unknown): string {
+  const [first = "", ...more] = (typeof value === "string" ? value : JSON.stringify(value)).trimEnd().split("\n");
+  return more.length > 0 ? `${first} … (${more.length + 1} lines)` : first;
+}
 
 let runs = 0;
 
@@ -149,7 +153,7 @@ function decrypted(path: string, value: unknown, encrypted: Map<string, string>)
   if ("secure" in value) {
     const stand = placeholder(path);
     encrypted.set(path, stand);
-    return /Key$/.test(path) ? `-----BEGIN PRIVATE KEY-----\n${stand}\n-----END PRIVATE KEY-----\n` : stand;
+    return /key$/i.test(path) ? `-----BEGIN PRIVATE KEY-----\n${stand}\n-----END PRIVATE KEY-----\n` : stand;
   }
   return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, decrypted(`${path}.${key}`, inner, encrypted)]));
 }

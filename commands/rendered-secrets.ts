@@ -1,16 +1,19 @@
-import { createHash, randomBytes } from "node:crypto";
+import { createHash, randomBytes, X509Certificate } from "node:crypto";
 import { isDeepStrictEqual } from "node:util";
 import { parseAllDocuments } from "yaml";
+import { generatorOf, type Identity, parseRequest } from "./generated-values.ts";
 import { isNamed, type Manifest, toYaml, yamlVersion } from "./manifests.ts";
 import { Problem } from "./problem.ts";
 import { type Answer, base64Forms, contentHash, plain, type RecordedResource } from "./recorder.ts";
 
-/** A value that is known here and must be nowhere else: a generated password, or what stands in for an encrypted setting. */
+/** A value that is known here and that others must put in: one that is generated, or what stands in for an encrypted setting. */
 interface Guarded {
   /** What people know it by. */
   readonly name: string;
   readonly value: string;
   readonly description: string;
+  /** The authority of a certificate. */
+  readonly signer?: Guarded | undefined;
 }
 
 /**
@@ -21,25 +24,37 @@ export function placeholder(setting: string): string {
   return `encrypted${createHash("sha256").update(setting).digest("hex").slice(0, 32)}@`;
 }
 
-const password = { type: "random:index/randomPassword:RandomPassword", line: /^# generated (.+) ([0-9a-f]{8}): (.+)$/gm };
+/** What a later run has to know: a resource's name, a hash of its inputs, and what was generated for it. A line each, so that PEM is one. */
+const generatedLine = /^# generated (.+) ([0-9a-f]{8}): (.+)$/gm;
+const onOneLine = (value: string) => value.replaceAll("\n", "\\n");
+const onItsLines = (value: string) => (value.startsWith("-----BEGIN ") ? value.replaceAll("\\n", "\n") : value);
+
+interface Generated {
+  readonly type: string;
+  readonly name: string;
+  readonly lineKey: string;
+  readonly value: string;
+  /** Without marks. */
+  readonly inputs: Readonly<Record<string, unknown>>;
+}
 
 /**
- * Plays the providers for what is secret, with the memory of an earlier run: generated passwords stay, and so do the generated names of Secrets as
- * long as they hold the same. The names are random: one that follows from the content would be a hash of it for everybody to try passwords on.
+ * Plays the providers for what is secret, with the memory of an earlier run: generated passwords, keys and certificates stay, and so do the generated
+ * names of Secrets as long as they hold the same. The names are random: one that follows from the content would be a hash of it for everybody to try
+ * passwords on.
  */
 export class RenderedSecrets {
   private readonly kept: ReadonlyMap<string, string>;
   private readonly before: readonly Record<string, unknown>[];
   private readonly written: boolean;
-  private readonly generated = new Map<
-    string,
-    { readonly lineKey: string; readonly value: string; readonly inputs: Record<string, unknown> }
-  >();
+  private readonly generated = new Map<string, Generated>();
   private readonly encrypted: ReadonlyMap<string, string>;
 
   /** `text` is the file of an earlier run; `encrypted` the settings that cannot be read, with what stands in for them; not `written`, names are plain. */
   constructor(text: string | undefined, encrypted: ReadonlyMap<string, string>, written: boolean, path: string) {
-    this.kept = new Map([...(text ?? "").matchAll(password.line)].map(([, name, inputs, value]) => [`${name} ${inputs}`, value ?? ""]));
+    this.kept = new Map(
+      [...(text ?? "").matchAll(generatedLine)].map(([, name, inputs, value = ""]) => [`${name} ${inputs}`, onItsLines(value)]),
+    );
     const documents = parseAllDocuments(text ?? "", { version: yamlVersion });
     const error = "empty" in documents ? undefined : documents.flatMap(({ errors }) => errors)[0];
     if (error) throw new Problem(`${path} cannot be read: ${error.message}\nMend it, or remove it to have new passwords generated.`);
@@ -48,17 +63,20 @@ export class RenderedSecrets {
     this.written = written;
   }
 
-  readonly answer = (resource: RecordedResource): Answer | undefined => {
-    if (resource.type === password.type) return this.password(resource);
+  readonly answer = async (resource: RecordedResource): Promise<Answer | undefined> => {
+    const generator = generatorOf(resource.type);
+    // A request is not generated: it says what its inputs say, and is in no Secret.
+    if (generator && resource.type !== certificateRequest) {
+      const { type, name, urn } = resource;
+      const inputs = plain(resource.inputs) as Generated["inputs"];
+      const lineKey = `${name} ${contentHash(inputs)}`;
+      const kept = this.kept.get(lineKey);
+      const value = kept !== undefined && lasts(kept, inputs) ? kept : await generator.generate(inputs);
+      this.generated.set(urn, { type, name, lineKey, value, inputs });
+      return { state: { [generator.output]: value } };
+    }
     return resource.type === "kubernetes:core/v1:Secret" && !isNamed(resource) ? this.named(resource) : undefined;
   };
-
-  private password({ name, inputs, state }: RecordedResource): Answer {
-    const lineKey = `${name} ${contentHash(inputs)}`;
-    const result = this.kept.get(lineKey) ?? String(state["result"]);
-    this.generated.set(name, { lineKey, value: result, inputs });
-    return { state: { result } };
-  }
 
   private named({ name, inputs, state }: RecordedResource): Answer {
     const metadata = (given: string) => ({ state: { metadata: { ...(state["metadata"] as object), name: given } } });
@@ -81,7 +99,7 @@ export class RenderedSecrets {
 
   /** The file with the given Secrets, and with what a later run has to know. */
   file(head: string, secrets: readonly Manifest[]): string {
-    const comments = [...this.generated.values()].map(({ lineKey, value }) => `# generated ${lineKey}: ${value}\n`);
+    const comments = [...this.generated.values()].map(({ lineKey, value }) => `# generated ${lineKey}: ${onOneLine(value)}\n`);
     return [head, ...comments, ...secrets.map(({ body }) => `---\n${toYaml(body)}`)].join("");
   }
 
@@ -96,7 +114,7 @@ export class RenderedSecrets {
   /** What somebody has to know who creates the Secrets by hand; no value of a secret is in it. */
   instructions(secrets: readonly Manifest[]): string[] {
     const guarded: Guarded[] = [
-      ...[...this.generated].map(([name, { value, inputs }]) => ({ name, value, description: characters(inputs) })),
+      ...this.guardedGenerated(),
       ...[...this.encrypted].map(([setting, value]) => ({ name: setting, value, description: "the encrypted setting" })),
     ];
     const used = new Set<Guarded>();
@@ -108,8 +126,27 @@ export class RenderedSecrets {
         ...values.flatMap(([key, value]) => template(key, String(value), guarded, used)).map((line) => `  ${line}`),
       ];
     });
+    for (const { signer } of used) if (signer) used.add(signer);
     return [...lines, ...[...used].map(({ name, description }) => `where <${name}> is ${description}`)];
   }
+
+  private guardedGenerated(): Guarded[] {
+    const guarded: Guarded[] = [];
+    // In the order in which they were generated: an authority before what it signs.
+    for (const { type, name, value, inputs } of this.generated.values()) {
+      const signer = guarded.find((other) => other.value === inputs["caCertPem"]);
+      guarded.push({ name, value, description: description(type, inputs, signer), signer });
+    }
+    return guarded;
+  }
+}
+
+const certificateRequest = "tls:index/certRequest:CertRequest";
+
+/** Whether a value of an earlier run is still good: a certificate is renewed when the time for that has come, as by its provider. */
+function lasts(value: string, { earlyRenewalHours }: Generated["inputs"]): boolean {
+  if (typeof earlyRenewalHours !== "number") return true;
+  return Date.now() < new X509Certificate(value).validToDate.getTime() - earlyRenewalHours * 60 * 60 * 1000;
 }
 
 const core = (value: string) => value.replace(/@$/, "");
@@ -134,10 +171,26 @@ function template(key: string, value: string, guarded: readonly Guarded[], used:
   }
   const lines = text.trimEnd().split("\n");
   if (lines.length === 1) return [`${key}: ${text.trimEnd()}`];
-  return lines.length > 8 ? [`${key}: ${lines[0]} … (${lines.length} lines)`] : [`${key}: |`, ...lines.map((line) => `  ${line}`)];
+  const nothingToFillIn = text === value;
+  return nothingToFillIn && lines.length > 8
+    ? [`${key}: ${lines[0]} … (${lines.length} lines)`]
+    : [`${key}: |`, ...lines.map((line) => `  ${line}`)];
 }
 
-function characters(inputs: Record<string, unknown>): string {
-  const { length, special = true } = plain(inputs) as { length: number; special?: boolean };
+function description(type: string, inputs: Generated["inputs"], signer: Guarded | undefined): string {
+  if (type.endsWith(":PrivateKey")) return `a private key, ${inputs["algorithm"]} ${inputs["ecdsaCurve"]}, PEM`;
+  if (type.endsWith(":SelfSignedCert")) return `the certificate of an authority of yours, PEM: ${identity(inputs as Identity)}`;
+  if (type.endsWith(":LocallySignedCert")) {
+    const holder = identity(parseRequest(String(inputs["certRequestPem"])));
+    const use = (inputs["allowedUses"] as readonly string[]).includes("server_auth") ? "server" : "client";
+    return `a ${use}'s certificate for the key beside it, signed by the authority of <${signer?.name}>, PEM: ${holder}`;
+  }
+  const { length, special = true } = inputs as { length: number; special?: boolean };
   return `${length} random ${special ? "characters" : "letters and digits"}`;
+}
+
+function identity({ subject, dnsNames = [], ipAddresses = [] }: Identity): string {
+  return [`CN=${subject?.commonName}`, ...dnsNames.map((name) => `DNS:${name}`), ...ipAddresses.map((address) => `IP:${address}`)].join(
+    ", ",
+  );
 }

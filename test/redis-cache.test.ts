@@ -1,8 +1,8 @@
-import { createHash } from "node:crypto";
+import { createHash, X509Certificate } from "node:crypto";
 import { expect } from "chai";
 import { plain, plainSecrets, record, settled } from "../commands/recorder.ts";
 import { containerMemory, RedisCache, type RedisCacheArgs } from "../components/redis-cache.ts";
-import { certificate } from "./support/certificate.ts";
+import { certificate, serverCertificate } from "./support/certificate.ts";
 import { type Deployed, deploy, type Manifest } from "./support/service.ts";
 
 const patience =
@@ -210,6 +210,78 @@ describe("the Redis cache behind the servers", () => {
     });
   });
 
+  describe("with TLS", () => {
+    const encrypted = () => deploy({}, { redis: { mode: "embedded", tls: {} } });
+
+    it("listens for TLS alone, and lets nobody in without a certificate", async () => {
+      const configuration = (await encrypted()).one("ConfigMap").data["redis.conf"].split("\n");
+      expect(configuration).to.include.members([
+        "port 0",
+        "tls-port 6379",
+        "tls-auth-clients yes",
+        "tls-ca-cert-file /etc/redis/tls-server/ca.crt",
+        "tls-cert-file /etc/redis/tls-server/tls.crt",
+        "tls-key-file /etc/redis/tls-server/tls.key",
+      ]);
+      expect(configuration).not.to.include("port 6379");
+      const plainly = (await deploy()).one("ConfigMap").data["redis.conf"];
+      expect(plainly).to.contain("\nport 6379\n").and.not.contain("tls");
+    });
+
+    it("shows a certificate for its Service's names, and the servers one of the same authority", async () => {
+      const deployed = await encrypted();
+      const [server, client] = ["server", "client"].map((side) => deployed.one("Secret", `trivy-redis-${side}-certificate`));
+      for (const { stringData } of [server, client]) expect(stringData).to.have.all.keys("ca.crt", "tls.crt", "tls.key");
+      expect(server.stringData["ca.crt"]).to.equal(client.stringData["ca.crt"]);
+      const authority = new X509Certificate(server.stringData["ca.crt"]);
+      const shown = [server, client].map(({ stringData }) => new X509Certificate(stringData["tls.crt"]));
+      for (const certificate of shown) expect(certificate.verify(authority.publicKey) && certificate.checkIssued(authority)).to.equal(true);
+      expect(shown.map(({ subjectAltName }) => subjectAltName)).to.deep.equal([
+        "DNS:redis, DNS:redis.trivy.svc, DNS:redis.trivy.svc.cluster.local",
+        undefined,
+      ]);
+      expect(deployed.resource("trivy-redis-server-key").parent).to.match(/PrivateAuthority::trivy-redis-authority$/);
+    });
+
+    it("hands both to the pods that need them: Redis' probes come as clients", async () => {
+      const deployed = await encrypted();
+      const [server, client] = ["server", "client"].map((side) => deployed.one("Secret", `trivy-redis-${side}-certificate`).metadata.name);
+      const { volumes } = deployed.one("StatefulSet").spec.template.spec;
+      const { volumeMounts, ...container } = deployed.container("StatefulSet");
+      for (const [side, secretName] of [
+        ["server", server],
+        ["client", client],
+      ]) {
+        expect(volumes).to.deep.include({ name: `tls-${side}`, secret: { secretName, defaultMode: 0o440 } });
+        expect(volumeMounts).to.deep.include({ name: `tls-${side}`, mountPath: `/etc/redis/tls-${side}`, readOnly: true });
+      }
+      const flags = "--tls --cacert /etc/redis/tls-client/ca.crt --cert /etc/redis/tls-client/tls.crt --key /etc/redis/tls-client/tls.key";
+      for (const probe of ["startupProbe", "readinessProbe", "livenessProbe"])
+        expect(container[probe].exec.command[2]).to.contain(` ${flags} --user trivy `);
+
+      expect(deployed.one("Deployment").spec.template.spec.volumes).to.deep.include({
+        name: "redis-client",
+        secret: { secretName: client, defaultMode: 0o440 },
+      });
+      const files = ["CA", "CERT", "KEY"].map((name) => deployed.variable(`TRIVY_REDIS_${name}`));
+      expect(files).to.deep.equal(["ca.crt", "tls.crt", "tls.key"].map((file) => `/etc/trivy-server/redis-client/${file}`));
+      expect(JSON.stringify(deployed.one("Deployment"))).not.to.contain(server);
+    });
+
+    it("keeps the keys out of plain text, the authority's out of the cluster, and waits for nothing more", async () => {
+      const deployed = await encrypted();
+      const keys = deployed.resources
+        .filter(({ type }) => type.endsWith(":PrivateKey"))
+        .map(({ name, state }) => [name, plain(state["privateKeyPem"]) as string] as const);
+      expect(keys.map(([name]) => name)).to.have.members(["trivy-redis-authority-key", "trivy-redis-server-key", "trivy-redis-client-key"]);
+      const lines = keys.map(([, key]) => key.split("\n")[1] ?? "");
+      expect(plainSecrets(deployed.resources, lines)).to.deep.equal([]);
+      const authority = Object.fromEntries(keys)["trivy-redis-authority-key"] ?? "";
+      expect(JSON.stringify(deployed.all("Secret"))).not.to.contain(JSON.stringify(authority).slice(1, -1));
+      expect(deployed.resource("trivy-server-deployment").dependsOn).not.to.include(deployed.resource("trivy-redis-stateful-set").urn);
+    });
+  });
+
   describe("for others than the servers", () => {
     it("lets in all whom it is told of", async () => {
       const { resources } = await cache({ clients: [{ app: "a" }, { app: "b" }] });
@@ -238,7 +310,7 @@ describe("the Redis cache behind the servers", () => {
   });
 
   describe("in external mode", () => {
-    const tls = { caCertificates: certificate, clientCertificate: certificate, clientKey: "-----BEGIN PRIVATE KEY-----\nMII" };
+    const tls = { caCertificates: certificate, clientCertificate: serverCertificate.leaf, clientKey: serverCertificate.key };
 
     it("creates nothing but the Secret of a given password, encoded for the URL", async () => {
       const deployed = await deploy({ redis: { mode: "external", host: "redis.example.com", user: "me@x", password: "a/b:c@d" } });

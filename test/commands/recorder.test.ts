@@ -1,6 +1,8 @@
+import { createPrivateKey, X509Certificate } from "node:crypto";
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import * as random from "@pulumi/random";
+import * as tls from "@pulumi/tls";
 import { expect } from "chai";
 import { isSecret, plain, plainSecrets, type RecordOptions, record, settled } from "../../commands/recorder.ts";
 
@@ -117,6 +119,24 @@ describe("record", () => {
     const { password } = (await settled({ password: result })) as { password: unknown };
     expect(isSecret(password)).to.equal(true);
     expect(plain(password)).to.match(/^[A-Za-z0-9]{40}$/);
+  });
+
+  it("generates keys and certificates that are real, and refuses kinds that it cannot make", async () => {
+    const authority = () => {
+      const privateKeyPem = new tls.PrivateKey("key", { algorithm: "ECDSA", ecdsaCurve: "P256" }).privateKeyPem;
+      const use = { isCaCertificate: true, validityPeriodHours: 1, allowedUses: ["cert_signing"] };
+      return { key: privateKeyPem, certificate: new tls.SelfSignedCert("certificate", { privateKeyPem, ...use }).certPem };
+    };
+    const { result } = await record(authority);
+    const { key, certificate } = plain(await settled(result)) as { key: string; certificate: string };
+    expect(new X509Certificate(certificate).checkPrivateKey(createPrivateKey(key))).to.equal(true);
+
+    const { resources } = await record(authority, { preview: true });
+    const placeholders = resources.map(({ state }) => plain(state["privateKeyPem"] ?? state["certPem"]));
+    expect(placeholders).to.deep.equal([pulumi.runtime.unknownValue, pulumi.runtime.unknownValue]);
+    expect((await failure(() => new tls.PrivateKey("key", { algorithm: "RSA" }))).message).to.match(
+      /only ECDSA keys on P256 are made here/,
+    );
   });
 
   it("lets the caller play the providers", async () => {

@@ -1,4 +1,5 @@
 import { spawnSync } from "node:child_process";
+import { createHash, createPrivateKey, X509Certificate } from "node:crypto";
 import {
   cpSync,
   existsSync,
@@ -13,6 +14,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { pathToFileURL } from "node:url";
 import { expect } from "chai";
 import { parseAllDocuments } from "yaml";
 import { Problem } from "../../commands/problem.ts";
@@ -52,8 +54,27 @@ const shop = new Shop("shop", { size, colour, pin });
 export const greeting = "hello", password = shop.password, nothing = undefined;
 `;
 
+/** One that needs certificates, and that knows clients by hashes of their tokens. */
+const gate = `
+import { createHash } from "node:crypto";
+import * as k8s from "@pulumi/kubernetes";
+import * as pulumi from "@pulumi/pulumi";
+import { PrivateAuthority } from "${pathToFileURL(join(root, "components/private-authority.ts")).href}";
+
+const { size, pin, tokens = [] } = new pulumi.Config().requireObject("shop");
+const authority = new PrivateAuthority("authority", { commonName: "mall" });
+const { certificate, key } = authority.issue("gate", { commonName: "gate", dnsNames: ["gate-" + size], ipAddresses: ["10.0.0.1"], use: "server" });
+const metadata = { namespace: "mall" };
+new k8s.core.v1.Secret("gate-tls", { metadata, stringData: { "ca.crt": authority.certificate, "tls.crt": certificate, "tls.key": key } });
+const hash = (text) => createHash("sha256").update(text).digest("hex");
+if (pin) new k8s.core.v1.Secret("gate-clients", { metadata, stringData: { "clients.map": [pin, ...tokens].map((token, index) => hash(token) + " team-" + index + "\\n").join("") } });
+new k8s.core.v1.ConfigMap("map", { metadata: { ...metadata, name: "map" }, data: { a: "b" } });
+export const caCertificate = authority.certificate;
+`;
+
 describe("npm start", () => {
   let project: string;
+  const write = (text: string) => writeFileSync(join(project, "program.ts"), text);
   const stackFile = (shop: string) => writeFileSync(join(project, "Pulumi.dev.yaml"), `config:\n  shop: ${shop}\n`);
   const out = (...path: string[]) => join(project, "out", ...path);
   const files = (stack = "dev"): Record<string, string> =>
@@ -75,7 +96,7 @@ describe("npm start", () => {
       join(project, "Pulumi.yaml"),
       "name: small\nruntime: nodejs\nmain: program.ts\nconfig:\n  shop: { type: object, default: { size: 20, colour: red } }\n",
     );
-    writeFileSync(join(project, "program.ts"), program);
+    write(program);
   });
   after(() => rmSync(project, { recursive: true }));
   beforeEach(() => {
@@ -251,6 +272,90 @@ spec:
     it("says of refused settings that they may be no mistake", async () => {
       stackFile("{ size: -1, colour: green, pin: { secure: v1:AAAA } }");
       expect(await failure(show())).to.match(/^size is -1; write 0 or more\nEncrypted settings cannot be read here.*: small:shop\.pin$/);
+    });
+  });
+
+  describe("with generated certificates", () => {
+    before(() => write(gate));
+    after(() => write(program));
+    const secretsOf = () => files()["10-secrets.yaml"] ?? "";
+    const material = () => object("Secret", "gate-tls").stringData as Record<"ca.crt" | "tls.crt" | "tls.key", string>;
+
+    it("writes real ones, and what generates them again, to the file for secrets alone", async () => {
+      const shown = await show();
+      const { "ca.crt": ca, "tls.crt": certificate, "tls.key": key } = material();
+      const leaf = new X509Certificate(certificate);
+      expect(leaf.verify(new X509Certificate(ca).publicKey) && leaf.checkPrivateKey(createPrivateKey(key))).to.equal(true);
+      expect(leaf.subjectAltName).to.equal("DNS:gate-32, IP Address:10.0.0.1");
+      const generated = [...secretsOf().matchAll(/^# generated (\S+) [0-9a-f]{8}: -----BEGIN/gm)].map(([, name]) => name);
+      expect(generated).to.have.members(["authority-key", "authority-certificate", "gate-key", "gate-certificate"]);
+      const { "10-secrets.yaml": _, ...others } = files();
+      for (const [, line = ""] of secretsOf().matchAll(/PRIVATE KEY-----(?:\\n|\n *)(\S{40})/g))
+        expect(`${shown}${JSON.stringify(others)}`).not.to.contain(line);
+      expect(shown).to.match(/caCertificate {2}-----BEGIN CERTIFICATE----- … \(\d+ lines\)\n/);
+    });
+
+    it("gives the same bytes again", async () => {
+      const shown = await show();
+      const before = files();
+      expect(await show()).to.equal(shown);
+      expect(files()).to.deep.equal(before);
+    });
+
+    it("makes another certificate, of the same authority and key, when its names change", async () => {
+      await show();
+      const before = material();
+      stackFile("{ size: 33, colour: green }");
+      await show();
+      const renamed = material();
+      expect(new X509Certificate(renamed["tls.crt"]).subjectAltName).to.contain("DNS:gate-33");
+      expect([renamed["ca.crt"], renamed["tls.key"]]).to.deep.equal([before["ca.crt"], before["tls.key"]]);
+    });
+
+    it("renews a certificate when its time has come, as its provider does, and keeps the rest", async () => {
+      write(`
+        import * as k8s from "@pulumi/kubernetes";
+        import * as tls from "@pulumi/tls";
+        const key = new tls.PrivateKey("key", { algorithm: "ECDSA", ecdsaCurve: "P256" }).privateKeyPem;
+        const certificate = (name, earlyRenewalHours) =>
+          new tls.SelfSignedCert(name, { privateKeyPem: key, validityPeriodHours: 2, earlyRenewalHours, allowedUses: [] }).certPem;
+        new k8s.core.v1.Secret("gate-tls", { metadata: { namespace: "mall" }, stringData: { key, fresh: certificate("fresh", 1), due: certificate("due", 2) } });
+      `);
+      await show();
+      const before = object("Secret", "gate-tls").stringData;
+      await show();
+      const { due: renewed, ...kept } = object("Secret", "gate-tls").stringData;
+      expect(renewed).not.to.equal(before.due);
+      expect({ ...kept, due: before.due }).to.deep.equal(before);
+      write(gate);
+    });
+
+    it("tells who creates the Secrets by hand what to make", async () => {
+      const shown = await show({ omitSecrets: true });
+      expect(shown).to.contain(`
+  kubectl create secret generic gate-tls -n mall --from-file=ca.crt=FILE --from-file=tls.crt=FILE --from-file=tls.key=FILE
+    ca.crt: <authority-certificate>
+    tls.crt: <gate-certificate>
+    tls.key: <gate-key>
+  where <authority-certificate> is the certificate of an authority of yours, PEM: CN=mall
+  where <gate-certificate> is a server's certificate for the key beside it, signed by the authority of <authority-certificate>, PEM: CN=gate, DNS:gate-32, IP:10.0.0.1
+  where <gate-key> is a private key, ECDSA P256, PEM
+`);
+    });
+
+    it("recognises encrypted settings by their hashes, and says which to put where", async () => {
+      stackFile("{ size: 32, pin: { secure: v1:AAAA }, tokens: [a, { secure: v1:BBBB }, c, d, e, f, g, h] }");
+      const shown = await show();
+      expect(object("Secret", "gate-clients")).to.equal(undefined);
+      expect(object("Secret", "gate-tls")).to.have.nested.property("stringData");
+      expect(shown).to.contain(`
+  kubectl create secret generic gate-clients -n mall --from-file=clients.map=FILE
+    clients.map: |
+      <SHA-256 of small:shop.pin, hexadecimal> team-0
+      ${createHash("sha256").update("a").digest("hex")} team-1
+      <SHA-256 of small:shop.tokens[1], hexadecimal> team-2
+`);
+      expect(shown).to.contain(" team-8\n  where <small:shop.");
     });
   });
 
