@@ -48,14 +48,19 @@ export function settingsTable(): string {
   return ["| setting | what it is | default | what it does |", "| --- | --- | --- | --- |", ...lines].join("\n");
 }
 
-/** The `config:` section of Pulumi.yaml. An empty block stands for the defaults: Pulumi would ask for a key that has none. */
-export function configSection(): Record<string, { type: string; description: string; default: unknown }> {
+/**
+ * The `config:` section of Pulumi.yaml. An empty block stands for the defaults: Pulumi would ask for a key that has none. Where `true` is short for a
+ * block there is no type, because Pulumi would refuse it.
+ */
+export function configSection(): Record<string, { type?: string; description: string; default: unknown }> {
   return Object.fromEntries(
     Object.entries(schema.shape).map(([key, type]) => {
       const keys = rows(type as z.ZodType, "").map(({ path }) => path);
       const direct = [...new Set(keys.map((path) => path.split(/[.[]/)[0]).filter((path) => path))];
       const description = meta(type as z.ZodType).description ?? `Settings ${direct.join(", ")}; see README.md.`;
-      return [key, { type: "object", description, default: {} }];
+      const inner = unwrapped(type as z.ZodType);
+      const abbreviated = inner instanceof z.ZodObject && "enabled" in inner.shape;
+      return [key, { ...(!abbreviated && { type: "object" }), description, default: {} }];
     }),
   );
 }

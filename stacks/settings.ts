@@ -1,15 +1,14 @@
 import * as pulumi from "@pulumi/pulumi";
 import { distance } from "fastest-levenshtein";
 import { z } from "zod";
+import { gatewayDefaults } from "../components/gateway.ts";
 import { images } from "../components/images.ts";
-import { bytes } from "../components/kubernetes/quantity.ts";
 import { namespaceDefaults } from "../components/namespace.ts";
-import { claimSize, redisDefaults } from "../components/redis-cache.ts";
+import { redisDefaults } from "../components/redis-cache.ts";
 import type { ScanServiceArgs } from "../components/scan-service.ts";
-import { databaseDefaults, managedVariables, serverDefaults } from "../components/trivy-server.ts";
+import { databaseDefaults, serverDefaults } from "../components/trivy-server.ts";
+import { type Problem, project, rules, warnings } from "./rules.ts";
 import * as v from "./values.ts";
-
-const project = "trivy-server";
 
 const secretKey = (key: string) =>
   v.block({
@@ -17,27 +16,31 @@ const secretKey = (key: string) =>
     key: v.dataKey().default(key).describe("Key in the Secret."),
   });
 
-const resources = v
-  .block({
-    requests: v
-      .block({
-        cpu: v.cpu().default(serverDefaults.resources.requests.cpu).describe("CPU that each server asks for."),
-        memory: v.size().default(serverDefaults.resources.requests.memory).describe("Memory that each server asks for."),
-      })
-      .prefault({}),
-    limits: v
-      .block({
-        cpu: v.cpu().optional().describe("CPU that each server gets at most; without it, what is free."),
-        memory: v
-          .size()
-          .default(serverDefaults.resources.limits.memory)
-          .describe("Memory that each server gets at most; the database is mapped into it, and read again from disk when it is short."),
-      })
-      .prefault({}),
-  })
-  .prefault({});
+interface ResourceDefaults {
+  readonly requests: { readonly cpu: string; readonly memory: string };
+  readonly limits: { readonly memory: string };
+}
 
-const pem = "write the key's whole text, -----BEGIN PRIVATE KEY-----…";
+/** CPU and memory of pods; `whose` they are, and what happens at the limit of memory. */
+const resources = (whose: string, defaults: ResourceDefaults, atLimit: string) =>
+  v
+    .block({
+      requests: v
+        .block({
+          cpu: v.cpu().default(defaults.requests.cpu).describe(`CPU that ${whose} asks for.`),
+          memory: v.size().default(defaults.requests.memory).describe(`Memory that ${whose} asks for.`),
+        })
+        .prefault({}),
+      limits: v
+        .block({
+          cpu: v.cpu().optional().describe(`CPU that ${whose} gets at most; without it, what is free.`),
+          memory: v.size().default(defaults.limits.memory).describe(`Memory that ${whose} gets at most; ${atLimit}.`),
+        })
+        .prefault({}),
+    })
+    .prefault({});
+
+const generation = () => v.count(1, 1_000_000);
 
 /** Every setting of a stack: its key under `trivy-server:`, what it may be, its default and its documentation. */
 export const schema = v.block({
@@ -64,6 +67,7 @@ export const schema = v.block({
           "Image of the servers, whole (`registry` does not change it); a digest is welcome. Releases with known malware are refused.",
         otherwise: images.trivy,
       }),
+      haproxy: v.image().optional().meta({ description: "Image of the gateway, whole.", otherwise: images.haproxy }),
       redis: v.image().optional().meta({ description: "Image of the cache, whole. Valkey's works as well.", otherwise: images.redis }),
     })
     .prefault({}),
@@ -86,15 +90,18 @@ export const schema = v.block({
           enabled: v
             .flag()
             .default(serverDefaults.token.enabled)
-            .describe("Clients must send a token; generated, unless one of the next two is given."),
-          value: v
-            .secretText("write at least 16 printable characters without spaces", (value) => /^[\x21-\x7e]{16,}$/.test(value))
-            .optional()
-            .describe("The token, as a secret."),
+            .describe(
+              "Clients must send a token; generated, unless one of the next two is given. Without the gateway only, which has one for each client.",
+            ),
+          value: v.token().optional().describe("The token, as a secret."),
           existingSecret: secretKey(serverDefaults.token.key).optional().describe("An existing Secret that holds the token."),
         })
         .prefault({}),
-      resources,
+      resources: resources(
+        "each server",
+        serverDefaults.resources,
+        "the database is mapped into it, and read again from disk when it is short",
+      ),
       databaseVolume: v
         .size()
         .default(serverDefaults.databaseVolume)
@@ -112,6 +119,80 @@ export const schema = v.block({
         .describe("Certificate authorities to trust besides the system's: registries, proxies, Redis."),
       env: v.textsBy(v.variableName()).default({}).describe("Further environment variables."),
       envFromSecrets: v.listOf(v.objectName()).default([]).describe("Existing Secrets whose keys become environment variables."),
+    })
+    .prefault({}),
+  gateway: v
+    .block({
+      enabled: v
+        .flag()
+        .default(false)
+        .describe(
+          "HAProxy before the servers: repeats what failed on another server, queues, knows each client by its token, speaks TLS. `gateway: true` is short for this one.",
+        ),
+      replicas: v.count(1, 100).default(gatewayDefaults.replicas).describe("Number of gateway pods."),
+      clients: v
+        .listOf(
+          v.block({
+            name: v.dnsLabel().describe("Name of the client, a team for instance; in the outputs, logs and metrics."),
+            generation: generation()
+              .default(gatewayDefaults.generation)
+              .describe("Number of the generated token. One more is a new token; the one before stays valid until `retire`."),
+            retire: v
+              .flag()
+              .default(false)
+              .describe(
+                "Ends the token of the generation before. Set it back to `false` with the next generation, or that one's overlap is none.",
+              ),
+            token: v.token().optional().describe("The token, as a secret, instead of a generated one."),
+            previousToken: v
+              .token()
+              .optional()
+              .describe("A given token that is valid besides, as a secret, while clients change to `token`."),
+          }),
+        )
+        .min(1, { error: "is empty; name at least one client, or remove the setting for one called default" })
+        .prefault(gatewayDefaults.clients.map((client) => ({ ...client })))
+        .meta({ description: "Who may scan: each has a token, and a fair share of the servers.", otherwise: "one called `default`" }),
+      requestsPerServer: v
+        .count(1, 10_000)
+        .default(gatewayDefaults.requestsPerServer)
+        .describe("Requests that one server works on at once; more of them wait in the gateway."),
+      rateLimit: v
+        .count(1, 10_000_000)
+        .optional()
+        .describe(
+          "Requests a minute of each client; a scan has three, and one more for each new layer. What is above it is told to come again, which Trivy does for half a minute.",
+        ),
+      maxRequestSize: v
+        .size()
+        .default(gatewayDefaults.maxRequestSize)
+        .describe("Largest request: what a client has found in one layer. 20,000 packages have about 4Mi."),
+      tls: v
+        .block({
+          enabled: v.flag().default(false).describe("HTTPS on port 443. `tls: true` is short for this one."),
+          existingSecret: v
+            .objectName()
+            .optional()
+            .describe("An existing Secret of type kubernetes.io/tls with the certificate, such as cert-manager's."),
+          certificate: v
+            .certificates()
+            .optional()
+            .describe("The certificate, and intermediate ones after it; without one it is generated, by an authority of the stack's own."),
+          key: v.privateKey().optional().describe("Its key, as a secret."),
+          caCertificates: v
+            .certificates()
+            .optional()
+            .describe("Certificate authorities that clients need for `certificate` or `existingSecret`: the output `caCertificate`."),
+          names: v.listOf(v.hostName()).default([]).describe("Further DNS names and IP addresses in the generated certificate."),
+          plainHttp: v
+            .flag()
+            .default(false)
+            .describe("Port 80 answers in the cluster as well; without it, only `kubectl port-forward` gets there."),
+        })
+        .prefault({}),
+      resources: resources("each gateway pod", gatewayDefaults.resources, "it bounds the requests under way"),
+      clusterDomain: v.dnsName().default(gatewayDefaults.clusterDomain).describe("The cluster's DNS domain."),
+      monitors: v.listOf(v.clientNamespace()).default([]).describe("Namespaces whose pods may read the metrics, on port 8405."),
     })
     .prefault({}),
   database: v
@@ -172,6 +253,13 @@ export const schema = v.block({
           storageClass: v.objectName().optional().describe("Embedded: StorageClass of the claim; without it, the cluster's."),
         })
         .prefault({}),
+      generation: generation()
+        .default(redisDefaults.embedded.generation)
+        .describe("Embedded: number of the generated password. One more is a new password; the one before stays valid until `retire`."),
+      retire: v
+        .flag()
+        .default(redisDefaults.embedded.retire)
+        .describe("Embedded: ends the password of the generation before. Set it back to `false` with the next generation."),
       host: v
         .redisHost()
         .optional()
@@ -188,13 +276,12 @@ export const schema = v.block({
           enabled: v
             .flag()
             .default(false)
-            .describe("External: speaks TLS, with the system's certificate authorities unless told otherwise."),
+            .describe(
+              "Speaks TLS. Embedded: mutual TLS with generated certificates. External: with the system's certificate authorities unless told otherwise. `tls: true` is short for this one.",
+            ),
           caCertificates: v.certificates().optional().describe("External: certificate authorities of a private CA."),
           clientCertificate: v.certificates().optional().describe("External: certificate for mutual TLS."),
-          clientKey: v
-            .secretText(pem, (value) => /-----BEGIN [A-Z ]*PRIVATE KEY-----/.test(value))
-            .optional()
-            .describe("External: its key, as a secret."),
+          clientKey: v.privateKey().optional().describe("External: its key, as a secret."),
           existingSecret: v
             .objectName()
             .optional()
@@ -256,14 +343,6 @@ export const schema = v.block({
 
 export type Settings = z.output<typeof schema>;
 
-/** One thing that is wrong with a stack's settings. */
-export interface Problem {
-  /** Where, as `pulumi config set --path` takes it. */
-  readonly path: string;
-  /** What is wrong and what would be right. */
-  readonly message: string;
-}
-
 /** All that is wrong with a stack's settings, at once. Pulumi shows the message without a stack trace. */
 export class SettingsError extends pulumi.RunError {
   readonly problems: readonly Problem[];
@@ -280,8 +359,9 @@ export function readSettings(): ScanServiceArgs & { readonly instance: string } 
   const given = Object.entries(pulumi.runtime.allConfig()).flatMap(([key, value]) =>
     key.startsWith(`${project}:`) ? [[key.slice(project.length + 1), parsed(value)] as const] : [],
   );
-  const isSecret = (key: string) => isConfigSecret(`${project}:${key}`);
-  return { ...serviceArgs(checkSettings(Object.fromEntries(given), isSecret)), instance: pulumi.getStack() };
+  const settings = checkSettings(Object.fromEntries(given), (key) => isConfigSecret(`${project}:${key}`));
+  for (const { path, message } of warnings(settings)) pulumi.log.warn(`${project}:${path} ${message}`);
+  return { ...serviceArgs(settings), instance: pulumi.getStack() };
 }
 
 /** Pulumi's SDK knows which values were encrypted, but does not declare it. */
@@ -304,7 +384,7 @@ const isBlock = (value: unknown): value is Raw => typeof value === "object" && v
  * `isSecret` tells whether the value of a top-level key was encrypted.
  */
 export function checkSettings(given: Raw, isSecret: (key: string) => boolean = () => true): Settings {
-  const raw = abbreviations(given);
+  const raw = abbreviations(given) as Raw;
   const problems: Problem[] = [];
   const unusable: string[] = [];
   // What cannot be used is taken out and the rest checked again, so that one mistake does not hide another.
@@ -312,7 +392,9 @@ export function checkSettings(given: Raw, isSecret: (key: string) => boolean = (
     const { data, error } = schema.safeParse(rest);
     if (data) {
       const touched = (path: string) => unusable.some((bad) => `${bad}.`.startsWith(`${path}.`) || `${path}.`.startsWith(`${bad}.`));
-      problems.push(...rules(data, raw, isSecret).filter(({ path, concerns = [] }) => ![path, ...concerns].some(touched)));
+      problems.push(
+        ...rules(data, (path) => lookUp(raw, path), isSecret).filter(({ path, concerns = [] }) => ![path, ...concerns].some(touched)),
+      );
       if (problems.length > 0) throw new SettingsError(problems.map(({ path, message }) => ({ path, message })));
       return data;
     }
@@ -333,16 +415,24 @@ export function checkSettings(given: Raw, isSecret: (key: string) => boolean = (
   }
 }
 
-/** `persistence: false` for `persistence: {enabled: false}`, and likewise for the others that have such a switch. */
-function abbreviations(given: Raw): Raw {
-  const expanded = (block: unknown, key: string) =>
-    isBlock(block) && typeof block[key] === "boolean" ? { ...block, [key]: { enabled: block[key] } } : block;
-  const { server, redis } = given;
-  return {
-    ...given,
-    ...(server !== undefined && { server: expanded(server, "token") }),
-    ...(redis !== undefined && { redis: expanded(expanded(redis, "persistence"), "tls") }),
-  };
+/** `persistence: false` for `persistence: {enabled: false}`, and likewise for every block that has such a switch. */
+function abbreviations(given: unknown, type: z.ZodType = schema): unknown {
+  const inner = unwrapped(type);
+  if (!(inner instanceof z.ZodObject)) return given;
+  if (typeof given === "boolean" && "enabled" in inner.shape) return { enabled: given };
+  if (!isBlock(given)) return given;
+  const expanded = (key: string, value: unknown) =>
+    Object.hasOwn(inner.shape, key) ? abbreviations(value, inner.shape[key] as z.ZodType) : value;
+  return Object.fromEntries(Object.entries(given).map(([key, value]) => [key, expanded(key, value)]));
+}
+
+/** What stands at a path, written as the problems' paths are. */
+function lookUp(settings: Raw, path: string): unknown {
+  const parts = path.split(/[.[\]]+/).filter((part) => part !== "");
+  return parts.reduce<unknown>(
+    (at, part) => (typeof at === "object" && at !== null && Object.hasOwn(at, part) ? (at as Raw)[part] : undefined),
+    settings,
+  );
 }
 
 /** The settings without what stands at a path; or, if nothing stands there, without the block that lacks it. */
@@ -395,186 +485,32 @@ export function unwrapped(type: z.ZodType): z.ZodType {
   return type;
 }
 
-interface RuleProblem extends Problem {
-  /** Other settings that the rule looked at: if one of those is wrong by itself, the rule has nothing to say. */
-  readonly concerns?: readonly string[];
-}
-
-/** What no setting can tell by itself. `raw` is what the stack's file says: a default is nobody's mistake. */
-function rules(settings: Settings, raw: Raw, isSecret: (key: string) => boolean): RuleProblem[] {
-  const given = (path: string) => path.split(".").reduce<unknown>((at, key) => (isBlock(at) ? at[key] : undefined), raw) !== undefined;
-  return [
-    ...serverRules(settings, given),
-    ...redisRules(settings.redis, given),
-    ...databaseRules(settings.database),
-    ...podRules(settings),
-    ...exposureRules(settings, given),
-    ...plainSecrets(settings, isSecret),
-  ];
-}
-
-function* serverRules({ server }: Settings, given: (path: string) => boolean): Generator<RuleProblem> {
-  const { autoscaling, token, resources, env } = server;
-  if (autoscaling && given("server.replicas"))
-    yield { path: "server.replicas", message: "has no meaning beside server.autoscaling; remove one of the two" };
-  if (autoscaling && autoscaling.minReplicas > autoscaling.maxReplicas)
-    yield {
-      path: "server.autoscaling.minReplicas",
-      message: `is ${autoscaling.minReplicas}, above maxReplicas (${autoscaling.maxReplicas}); write at most that`,
-      concerns: ["server.autoscaling.maxReplicas"],
-    };
-  if (token.value && token.existingSecret)
-    yield { path: "server.token.existingSecret", message: "stands beside server.token.value; remove one of the two" };
-  for (const key of ["value", "existingSecret"] as const)
-    if (!token.enabled && token[key])
-      yield { path: `server.token.${key}`, message: "has no meaning while server.token.enabled is false; remove it or enable the token" };
-  if (bytes(resources.requests.memory) > bytes(resources.limits.memory))
-    yield {
-      path: "server.resources.requests.memory",
-      message: `is ${resources.requests.memory}, above the limit of ${resources.limits.memory}; write at most that, or raise server.resources.limits.memory`,
-      concerns: ["server.resources.limits.memory"],
-    };
-  const { cpu } = resources.limits;
-  if (cpu !== undefined && v.cores(resources.requests.cpu) > v.cores(cpu))
-    yield {
-      path: "server.resources.requests.cpu",
-      message: `is ${resources.requests.cpu}, above the limit of ${cpu}; write at most that, or raise server.resources.limits.cpu`,
-      concerns: ["server.resources.limits.cpu"],
-    };
-  for (const name of Object.keys(env)) {
-    const setting = managedVariables[name.toUpperCase()];
-    if (setting) yield { path: `server.env.${name}`, message: `is decided by ${setting}; remove it here` };
-  }
-}
-
-const embeddedOnly = ["maxMemory", "cpu", "persistence"] as const;
-const externalOnly = ["host", "port", "database", "user", "password", "existingSecret", "tls", "cidrs"] as const;
-
-function* redisRules(redis: Settings["redis"], given: (path: string) => boolean): Generator<RuleProblem> {
-  const concerns = ["redis.mode"];
-  for (const key of redis.mode === "embedded" ? externalOnly : embeddedOnly)
-    if (given(`redis.${key}`))
-      yield {
-        path: `redis.${key}`,
-        message: `has no meaning for ${redis.mode === "embedded" ? "the embedded Redis; remove it, or set redis.mode: external to use a Redis that exists" : "an external Redis; remove it"}`,
-        concerns,
-      };
-  if (redis.mode === "embedded") {
-    const { enabled, size } = redis.persistence;
-    for (const key of ["size", "storageClass"] as const)
-      if (!enabled && redis.persistence[key] !== undefined)
-        yield { path: `redis.persistence.${key}`, message: "has no meaning while redis.persistence.enabled is false; remove it" };
-    if (enabled && size !== undefined && bytes(size) < 3 * bytes(redis.maxMemory))
-      yield {
-        path: "redis.persistence.size",
-        message: `is ${size}, too little for an append-only file of ${redis.maxMemory} while it is rewritten; write ${claimSize(bytes(redis.maxMemory))}`,
-        concerns: ["redis.maxMemory"],
-      };
-    return;
-  }
-  if (redis.host === undefined)
-    yield { path: "redis.host", message: "is missing; write the external Redis' DNS name or IP address", concerns };
-  if (redis.password && redis.existingSecret)
-    yield { path: "redis.existingSecret", message: "stands beside redis.password; remove one of the two" };
-  const { tls } = redis;
-  const material = ["caCertificates", "clientCertificate", "clientKey"] as const;
-  for (const key of [...material, "existingSecret"] as const)
-    if (!tls.enabled && tls[key] !== undefined)
-      yield {
-        path: `redis.tls.${key}`,
-        message: "has no meaning without TLS; set redis.tls.enabled: true or remove it",
-        concerns: ["redis.tls.enabled"],
-      };
-  if (tls.existingSecret !== undefined)
-    for (const key of material)
-      if (tls[key] !== undefined)
-        yield { path: `redis.tls.${key}`, message: "stands beside redis.tls.existingSecret, which holds it; remove one of the two" };
-  if (tls.clientCertificate !== undefined || tls.clientKey !== undefined)
-    for (const key of material)
-      if (tls[key] === undefined)
-        yield {
-          path: `redis.tls.${key}`,
-          message: "is missing; for mutual TLS Trivy wants caCertificates, clientCertificate and clientKey, all three",
-          concerns: material.map((name) => `redis.tls.${name}`),
-        };
-}
-
-function* databaseRules({ credentials, existingSecret }: Settings["database"]): Generator<RuleProblem> {
-  if (existingSecret !== undefined && credentials.length > 0)
-    yield { path: "database.existingSecret", message: "stands beside database.credentials; remove one of the two" };
-  for (const [index, { registry }] of credentials.entries())
-    if (credentials.findIndex((other) => other.registry === registry) < index)
-      yield { path: `database.credentials[${index}].registry`, message: `is ${registry} a second time; keep one login for each registry` };
-}
-
-function* podRules({ images, scheduling }: Settings): Generator<RuleProblem> {
-  for (const [index, name] of images.pullSecrets.entries())
-    if (images.pullSecrets.indexOf(name) < index)
-      yield { path: `images.pullSecrets[${index}]`, message: `is ${name} a second time; keep one` };
-  for (const [index, { key, operator, value }] of scheduling.tolerations.entries()) {
-    const path = `scheduling.tolerations[${index}]`;
-    if (key === undefined && operator === "Equal")
-      yield { path: `${path}.key`, message: "is missing; name the taint, or write operator: Exists to tolerate every one" };
-    if (value !== undefined && operator === "Exists")
-      yield { path: `${path}.value`, message: "has no meaning with operator: Exists; remove it, or write operator: Equal" };
-  }
-}
-
-const exposureKeys = {
-  none: [],
-  loadBalancer: ["class", "annotations"],
-  ingress: ["host", "class", "tlsSecret", "annotations"],
-  gateway: ["host", "gateway", "annotations"],
-} as const satisfies Record<Settings["exposure"]["type"], readonly (keyof Settings["exposure"])[]>;
-
-function* exposureRules({ exposure, clients, server }: Settings, given: (path: string) => boolean): Generator<RuleProblem> {
-  const { type } = exposure;
-  const allowed: readonly string[] = exposureKeys[type];
-  const concerns = ["exposure.type"];
-  for (const key of Object.keys(exposure))
-    if (key !== "type" && given(`exposure.${key}`) && !allowed.includes(key))
-      yield {
-        path: `exposure.${key}`,
-        message: `has no meaning with exposure.type: ${type}; remove it or set the type that it is for`,
-        concerns,
-      };
-  if (type === "none") return;
-  for (const key of ["host", "gateway"] as const)
-    if (allowed.includes(key) && exposure[key] === undefined)
-      yield { path: `exposure.${key}`, message: `is missing; exposure.type: ${type} needs it`, concerns };
-  if (type === "ingress" && exposure.class?.includes("/"))
-    yield { path: "exposure.class", message: `is ${exposure.class}; an Ingress class has no slash in its name`, concerns };
-  if (clients.namespaces.length === 0 && clients.cidrs.length === 0)
-    yield {
-      path: "clients",
-      message: `lets nobody in, so exposure.type: ${type} would lead nowhere; write ${type === "loadBalancer" ? "the clients' addresses into clients.cidrs" : "the controller's namespace into clients.namespaces"}`,
-      concerns,
-    };
-  if (!server.token.enabled)
-    yield {
-      path: "server.token.enabled",
-      message: "is false although the service is exposed: anybody could write to the cache; enable the token",
-      concerns,
-    };
-}
-
-/** Secrets that stand in the stack's file for everybody to read. */
-function* plainSecrets({ server, redis, database }: Settings, isSecret: (key: string) => boolean): Generator<RuleProblem> {
-  const secrets = {
-    "server.token.value": server.token.value,
-    "redis.password": redis.password,
-    "redis.tls.clientKey": redis.tls.clientKey,
-    ...Object.fromEntries(database.credentials.map(({ password }, index) => [`database.credentials[${index}].password`, password])),
-  };
-  for (const [path, value] of Object.entries(secrets))
-    if (value && !isSecret(path.split(".")[0] ?? ""))
-      yield { path, message: `stands in plain text; set it with: pulumi config set --path --secret '${project}:${path}'` };
-}
-
 /** The settings as the components take them: without what has no meaning beside another. */
-export function serviceArgs({ redis, exposure, server, ...settings }: Settings): Omit<ScanServiceArgs, "instance"> {
-  const { replicas, ...others } = server;
-  return { ...settings, server: others.autoscaling ? others : server, redis: redisArgs(redis), exposure: exposureArgs(exposure) };
+export function serviceArgs({ redis, exposure, server, gateway, ...settings }: Settings): Omit<ScanServiceArgs, "instance"> {
+  return {
+    ...settings,
+    server: serverArgs(server, gateway.enabled),
+    gateway: gatewayArgs(gateway),
+    redis: redisArgs(redis),
+    exposure: exposureArgs(exposure),
+  };
+}
+
+function serverArgs({ replicas, token, autoscaling, ...others }: Settings["server"], gateway: boolean): ScanServiceArgs["server"] {
+  return { ...others, ...(autoscaling ? { autoscaling } : { replicas }), ...(!gateway && { token }) };
+}
+
+function gatewayArgs({ enabled, clients, tls, ...others }: Settings["gateway"]): ScanServiceArgs["gateway"] {
+  if (!enabled) return undefined;
+  const { enabled: encrypted, existingSecret, certificate, key, caCertificates, names, plainHttp } = tls;
+  const generated = existingSecret === undefined && certificate === undefined;
+  return {
+    ...others,
+    clients: clients.map(({ name, generation, retire, token, previousToken }) =>
+      token === undefined ? { name, generation, retire } : { name, token, previousToken },
+    ),
+    tls: encrypted ? { plainHttp, ...(generated ? { names } : { existingSecret, certificate, key, caCertificates }) } : undefined,
+  };
 }
 
 function redisArgs({
@@ -583,6 +519,8 @@ function redisArgs({
   maxMemory,
   cpu,
   persistence,
+  generation,
+  retire,
   host = "",
   tls,
   cidrs,
@@ -597,6 +535,9 @@ function redisArgs({
       maxMemory,
       cpu,
       persistence: persistent && (Object.values(claim).some((value) => value !== undefined) ? claim : true),
+      generation,
+      retire,
+      ...(encrypted && { tls: {} }),
     };
   return { mode, ttl, host, cidrs, ...login, ...(encrypted && { tls: material }) };
 }

@@ -1,9 +1,9 @@
-import { X509Certificate } from "node:crypto";
 import * as pulumi from "@pulumi/pulumi";
 import ipaddr from "ipaddr.js";
 import { z } from "zod";
 import { imageProblem } from "../components/images.ts";
 import { bytes, bytesPattern, quantity } from "../components/kubernetes/quantity.ts";
+import { certificatesIn, keyProblem } from "./certificates.ts";
 
 /** The kinds of values that settings have: each knows what is right, in words for the person who wrote something else. */
 
@@ -160,6 +160,15 @@ export const redisHost = () => {
 
 const isAddress = (value: string) => ipaddr.IPv4.isValidFourPartDecimal(value) || ipaddr.IPv6.isValid(value);
 
+/** A name that a certificate is for. */
+export const hostName = () =>
+  text(
+    "DNS name or IP address",
+    "write a DNS name or an IP address, without scheme, port or path",
+    // What only looks like an address, 10.0.0.256 or 10.1, is no name either.
+    (value) => isAddress(value) || (isDnsName(value) && !ipaddr.isValid(value) && !/(^|\.)\d+$/.test(value)),
+  );
+
 export const cidr = () => {
   const right = "write a block of addresses such as 10.20.0.0/16";
   return checked("CIDR block", right, (value) => {
@@ -239,25 +248,26 @@ export const labelValue = () =>
 
 export const certificates = () =>
   checked("certificates, PEM", "write one or more certificates, -----BEGIN CERTIFICATE-----…", (value) => {
-    const found = value.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
+    const found = certificatesIn(value);
     if (found.length === 0) return "write one or more certificates, -----BEGIN CERTIFICATE-----…";
-    const unreadable = found.findIndex((pem) => !isCertificate(pem));
+    const unreadable = found.indexOf(undefined);
     return unreadable < 0 ? undefined : `certificate ${unreadable + 1} of ${found.length} cannot be read`;
   });
 
-function isCertificate(pem: string): boolean {
-  try {
-    new X509Certificate(pem);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-/** A value that appears in no message and leaves this module only as a secret. */
-export const secretText = (right: string, good: (value: string) => boolean = (value) => value.length > 0) =>
+/** A value that appears in no message and leaves this module only as a secret. `problem` says what would be right. */
+const secret = (right: string, problem: (value: string) => string | undefined) =>
   z
     .string({ error: (issue) => `${issue.input === undefined ? "is missing" : "is no text"}; ${right}` })
-    .refine(good, { error: `is not usable; ${right}` })
+    .superRefine((value, context) => {
+      const found = problem(value);
+      if (found !== undefined) context.addIssue({ code: "custom", message: `is not usable; ${found}` });
+    })
     .transform((value) => pulumi.secret(value))
     .meta({ kind: "secret" });
+
+export const secretText = (right: string) => secret(right, (value) => (value.length > 0 ? undefined : right));
+
+const tokenRight = "write at least 16 printable characters without spaces";
+export const token = () => secret(tokenRight, (value) => (/^[\x21-\x7e]{16,}$/.test(value) ? undefined : tokenRight));
+
+export const privateKey = () => secret("write the key's whole text, -----BEGIN PRIVATE KEY-----…", keyProblem);

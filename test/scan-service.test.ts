@@ -1,9 +1,10 @@
 import { expect } from "chai";
 import { plain, plainSecrets, settled } from "../commands/recorder.ts";
-import { certificate } from "./support/certificate.ts";
+import { certificate, serverCertificate } from "./support/certificate.ts";
 import { deploy } from "./support/service.ts";
 
-const key = "-----BEGIN PRIVATE KEY-----\nsecret-of-the-key";
+const { leaf, key } = serverCertificate;
+const [, textOfKey = ""] = key.split("\n");
 
 describe("the scan service", () => {
   it("consists of these parts and no others", async () => {
@@ -68,10 +69,10 @@ describe("the scan service", () => {
         mode: "external",
         host: "redis.example.com",
         password: "password-of-redis",
-        tls: { enabled: true, caCertificates: certificate, clientCertificate: certificate, clientKey: key },
+        tls: { enabled: true, caCertificates: certificate, clientCertificate: leaf, clientKey: key },
       },
     });
-    const secrets = ["token-of-the-settings", "password-of-a-registry", "password-of-redis", "secret-of-the-key"];
+    const secrets = ["token-of-the-settings", "password-of-a-registry", "password-of-redis", textOfKey];
     expect(plainSecrets(deployed.resources, secrets)).to.deep.equal([]);
     // They are there, only not to be read.
     const everything = JSON.stringify(deployed.resources.map(({ inputs }) => plain(inputs)));

@@ -1,8 +1,10 @@
 import { expect } from "chai";
 import { record, settled } from "../commands/recorder.ts";
+import { placeholder } from "../commands/rendered-secrets.ts";
 import { imageReference, images } from "../components/images.ts";
-import { checkSettings, type Problem, readSettings, SettingsError } from "../stacks/settings.ts";
-import { certificate } from "./support/certificate.ts";
+import { type Problem, warnings } from "../stacks/rules.ts";
+import { checkSettings, readSettings, SettingsError, serviceArgs } from "../stacks/settings.ts";
+import { certificate, serverCertificate } from "./support/certificate.ts";
 
 /** What the settings are refused for. */
 function problems(settings: Record<string, unknown>, isSecret?: (key: string) => boolean): readonly Problem[] {
@@ -14,6 +16,15 @@ function problems(settings: Record<string, unknown>, isSecret?: (key: string) =>
   }
   return [];
 }
+
+const { leaf, intermediate, authority, key, otherKey, encryptedKey, expired, early, otherNames, expiredAuthority } = serverCertificate;
+const tokens = ["0123456789abcdef", "fedcba9876543210"];
+const withGateway = (gateway: Record<string, unknown>) => ({ gateway: { enabled: true, ...gateway } });
+const withClients = (...clients: Record<string, unknown>[]) => withGateway({ clients });
+const withTls = (tls: Record<string, unknown>) => withGateway({ tls: { enabled: true, ...tls } });
+const withRedisTls = (tls: Record<string, unknown>) => ({
+  redis: { mode: "external", host: "r", tls: { enabled: true, caCertificates: certificate, ...tls } },
+});
 
 /** One mistake: the settings, where it is found, and words of what would be right. */
 const mistakes: [what: string, settings: Record<string, unknown>, path: string, right: RegExp][] = [
@@ -162,6 +173,166 @@ const mistakes: [what: string, settings: Record<string, unknown>, path: string, 
     /one of the two/,
   ],
   ["a label that is none", { labels: { team: "a b" } }, "labels.team", /at most 63 letters/],
+  ["clients of no gateway", { gateway: { clients: [{ name: "a" }] } }, "gateway.clients", /while gateway\.enabled is false; set/],
+  ["TLS of no gateway", { gateway: { enabled: false, tls: true } }, "gateway.tls", /while gateway\.enabled is false; set/],
+  [
+    "the servers' token beside the gateway's",
+    { gateway: true, server: { token: { value: "0123456789abcdef" } } },
+    "server.token.value",
+    /name those who may scan in gateway\.clients/,
+  ],
+  [
+    "no token for servers behind a gateway",
+    { gateway: true, server: { token: false } },
+    "server.token.enabled",
+    /no meaning with the gateway/,
+  ],
+  ["a gateway without clients", withGateway({ clients: [] }), "gateway.clients", /name at least one/],
+  ["a client without a name", withClients({}), "gateway.clients[0].name", /is missing; write a DNS label/],
+  ["a client that is no DNS label", withClients({ name: "Team A" }), "gateway.clients[0].name", /write a DNS label/],
+  ["two clients of one name", withClients({ name: "a" }, { name: "b" }, { name: "a" }), "gateway.clients[2].name", /is a a second time/],
+  ["a short token", withClients({ name: "a", token: "0123456789abcde" }), "gateway.clients[0].token", /at least 16 printable/],
+  ["a token with a space", withClients({ name: "a", token: "0123456789 abcdef" }), "gateway.clients[0].token", /without spaces/],
+  [
+    "a previous token beside a generated one",
+    withClients({ name: "a", previousToken: tokens[0] }),
+    "gateway.clients[0].previousToken",
+    /no meaning without token/,
+  ],
+  [
+    "a rotation that changes nothing",
+    withClients({ name: "a", token: tokens[0], previousToken: tokens[0] }),
+    "gateway.clients[0].previousToken",
+    /the same as token/,
+  ],
+  [
+    "one token for two clients",
+    withClients({ name: "a", token: tokens[0], previousToken: tokens[1] }, { name: "b", token: tokens[1] }),
+    "gateway.clients[1].token",
+    /a token of gateway\.clients\[0\] as well/,
+  ],
+  [
+    "the generation of a token that is given",
+    withClients({ name: "a", token: tokens[0], generation: 2 }),
+    "gateway.clients[0].generation",
+    /no meaning beside token/,
+  ],
+  [
+    "retiring a token that is given",
+    withClients({ name: "a", token: tokens[0], retire: false }),
+    "gateway.clients[0].retire",
+    /beside token/,
+  ],
+  ["retiring what never was", withClients({ name: "a", retire: true }), "gateway.clients[0].retire", /no meaning at generation 1/],
+  ["generation zero", withClients({ name: "a", generation: 0 }), "gateway.clients[0].generation", /from 1/],
+  [
+    "too little memory",
+    withGateway({ resources: { limits: { memory: "100Mi" } } }),
+    "gateway.resources.limits.memory",
+    /write at least 256Mi/,
+  ],
+  [
+    "a gateway that asks for more than it gets",
+    withGateway({ resources: { requests: { memory: "2Gi" } } }),
+    "gateway.resources.requests.memory",
+    /above the limit of 1Gi; .*raise gateway\.resources\.limits\.memory/,
+  ],
+  ["an address that is none", withTls({ names: ["10.0.0.256"] }), "gateway.tls.names[0]", /write a DNS name or an IP address/],
+  ["a name with a scheme", withTls({ names: ["https://trivy.example.com"] }), "gateway.tls.names[0]", /without scheme/],
+  ["a name without TLS", withGateway({ tls: { names: ["trivy.example.com"] } }), "gateway.tls.names", /set gateway\.tls\.enabled: true/],
+  ["a certificate without its key", withTls({ certificate: leaf }), "gateway.tls.key", /is missing/],
+  ["a key without its certificate", withTls({ key }), "gateway.tls.certificate", /is missing/],
+  [
+    "another certificate's key",
+    withTls({ certificate: leaf, key: otherKey }),
+    "gateway.tls.key",
+    /does not belong to gateway\.tls\.certificate/,
+  ],
+  ["a chain upside down", withTls({ certificate: `${intermediate}\n${leaf}`, key }), "gateway.tls.key", /write its own certificate first/],
+  ["a key with a passphrase", withTls({ certificate: leaf, key: encryptedKey }), "gateway.tls.key", /protected by a passphrase/],
+  ["half of a key", withTls({ certificate: leaf, key: key.slice(0, 100) }), "gateway.tls.key", /write the key's whole text/],
+  [
+    "an expired certificate",
+    withTls({ certificate: expired, key }),
+    "gateway.tls.certificate",
+    /expired on 2021-01-01; write the renewed one/,
+  ],
+  ["a certificate whose time has not come", withTls({ certificate: early, key }), "gateway.tls.certificate", /not valid before 2125-01-01/],
+  [
+    "an expired one further up",
+    withTls({ certificate: `${leaf}\n${expiredAuthority}`, key }),
+    "gateway.tls.certificate",
+    /\(2 of 2\) that expired/,
+  ],
+  [
+    "an authority that did not sign",
+    withTls({ certificate: `${leaf}\n${intermediate}`, key, caCertificates: certificate }),
+    "gateway.tls.caCertificates",
+    /did not sign gateway\.tls\.certificate, whose issuer is CN=example-intermediate;/,
+  ],
+  [
+    "a gap between certificate and authority",
+    withTls({ certificate: leaf, key, caCertificates: authority }),
+    "gateway.tls.caCertificates",
+    /intermediate ones into gateway\.tls\.certificate/,
+  ],
+  [
+    "an authority that is none",
+    withTls({ certificate: leaf, key, caCertificates: `${intermediate}\n${leaf}` }),
+    "gateway.tls.caCertificates",
+    /\(2 of 2\) that is no authority's/,
+  ],
+  [
+    "an expired authority",
+    withTls({ certificate: `${leaf}\n${intermediate}`, key, caCertificates: expiredAuthority }),
+    "gateway.tls.caCertificates",
+    /expired on 2021-01-01/,
+  ],
+  ["an authority for what is generated", withTls({ caCertificates: authority }), "gateway.tls.caCertificates", /generated too; remove it/],
+  [
+    "names for a certificate that is given",
+    withTls({ certificate: leaf, key, names: ["a.example.com"] }),
+    "gateway.tls.names",
+    /names are in it/,
+  ],
+  ["names for a Secret", withTls({ existingSecret: "a", names: ["a.example.com"] }), "gateway.tls.names", /names are in it/],
+  [
+    "a certificate beside a Secret",
+    withTls({ existingSecret: "a", certificate: leaf }),
+    "gateway.tls.certificate",
+    /stands beside gateway\.tls\.existingSecret/,
+  ],
+  [
+    "plain HTTP from a controller to a gateway that speaks TLS alone",
+    { ...withTls({}), clients: { namespaces: ["ingress"] }, exposure: { type: "ingress", host: "trivy.example.com" } },
+    "gateway.tls.plainHttp",
+    /set gateway\.tls\.plainHttp: true/,
+  ],
+  ["retiring a password that never was", { redis: { retire: true } }, "redis.retire", /no meaning at generation 1/],
+  [
+    "the generation of somebody else's password",
+    { redis: { mode: "external", host: "r", generation: 2 } },
+    "redis.generation",
+    /no meaning for an external Redis/,
+  ],
+  [
+    "certificates for the embedded Redis",
+    { redis: { tls: { enabled: true, caCertificates: certificate } } },
+    "redis.tls.caCertificates",
+    /whose certificates are generated; remove it/,
+  ],
+  [
+    "an expired certificate for Redis",
+    withRedisTls({ clientCertificate: expired, clientKey: key }),
+    "redis.tls.clientCertificate",
+    /expired on 2021-01-01/,
+  ],
+  [
+    "another certificate's key for Redis",
+    withRedisTls({ clientCertificate: leaf, clientKey: otherKey }),
+    "redis.tls.clientKey",
+    /does not belong to redis\.tls\.clientCertificate/,
+  ],
 ];
 
 describe("the settings", () => {
@@ -183,6 +354,7 @@ describe("the settings", () => {
   it("name all mistakes at once, those between settings as well", () => {
     const found = problems({
       server: { replicas: 0, replcas: 1, autoscaling: { minReplicas: 9, maxReplicas: 3 } },
+      gateway: { clients: [{ name: "a" }], tls: true },
       redis: { maxMemory: "1GB", host: "r", tls: true },
       bogus: true,
       database: { repositories: ["x"] },
@@ -192,8 +364,9 @@ describe("the settings", () => {
       "server.replcas",
       "server.autoscaling.minReplicas",
       "redis.maxMemory",
+      "gateway.clients",
+      "gateway.tls",
       "redis.host",
-      "redis.tls",
       "bogus",
       "database.repositories[0]",
     ]);
@@ -207,6 +380,8 @@ describe("the settings", () => {
       ...problems({ database: { repositories: [`https://me:${secret}@ghcr.io/a/b`] } }),
       ...problems({ server: { token: { value: `${secret} ` } } }),
       ...problems({ redis: { mode: "external", host: "r", tls: { enabled: true, clientKey: secret } } }),
+      ...problems(withClients({ name: "a", token: secret })),
+      ...problems(withClients(...["a", "b"].map((name) => ({ name, token: `${secret}-of-mine` })))),
     ];
     expect(found.map(({ path }) => path)).to.include.members([
       "proxy.http",
@@ -214,6 +389,8 @@ describe("the settings", () => {
       "database.repositories[0]",
       "server.token.value",
       "redis.tls.clientKey",
+      "gateway.clients[0].token",
+      "gateway.clients[1].token",
     ]);
     expect(new SettingsError(found).message).not.to.contain(secret);
   });
@@ -228,10 +405,24 @@ describe("the settings", () => {
     expect(found.map(({ path }) => path)).to.deep.equal(["server.token.value", "database.credentials[0].password"]);
     expect(found[0]?.message).to.contain("pulumi config set --path --secret 'trivy-server:server.token.value'");
     expect(problems(settings)).to.deep.equal([]);
+    const gateway = {
+      enabled: true,
+      clients: [{ name: "a" }, { name: "b", token: tokens[0], previousToken: tokens[1] }],
+      tls: { enabled: true, certificate: leaf, key },
+    };
+    expect(problems({ gateway }, () => false).map(({ path }) => path)).to.deep.equal([
+      "gateway.clients[1].token",
+      "gateway.clients[1].previousToken",
+      "gateway.tls.key",
+    ]);
+    expect(problems({ gateway })).to.deep.equal([]);
   });
 
   it("understand `persistence: false` and its like, and numbers for cores", () => {
-    const settings = checkSettings({ redis: { persistence: false, cpu: 0.5 }, server: { token: false } });
+    const settings = checkSettings({ redis: { persistence: false, cpu: 0.5, tls: true }, server: { token: false } });
+    expect(settings.redis.tls.enabled).to.equal(true);
+    expect(checkSettings({ gateway: true }).gateway).to.deep.equal(checkSettings({ gateway: { enabled: true } }).gateway);
+    expect(checkSettings(withGateway({ tls: true })).gateway.tls.enabled).to.equal(true);
     expect(settings.redis.persistence.enabled).to.equal(false);
     expect(settings.server.token.enabled).to.equal(false);
     expect(settings.redis.cpu).to.equal("500m");
@@ -254,6 +445,80 @@ describe("the settings", () => {
     expect(problems({ database: { repositories: ["10.0.0.1:5000/trivy-db:2", "registry.example.com/trivy-db"] } })).to.deep.equal([]);
   });
 
+  it("give the components nothing that has no meaning", () => {
+    const gateway = (settings: Record<string, unknown>) => serviceArgs(checkSettings(settings)).gateway;
+    expect(gateway({})).to.equal(undefined);
+    expect(serviceArgs(checkSettings({})).server?.token).to.deep.equal({ enabled: true });
+    expect(serviceArgs(checkSettings({ gateway: true })).server).not.to.have.property("token");
+    expect(gateway({ gateway: true })).to.deep.equal({
+      replicas: 2,
+      clients: [{ name: "default", generation: 1, retire: false }],
+      requestsPerServer: 16,
+      maxRequestSize: "64Mi",
+      tls: undefined,
+      resources: { requests: { cpu: "100m", memory: "64Mi" }, limits: { memory: "1Gi" } },
+      clusterDomain: "cluster.local",
+      monitors: [],
+    });
+    expect(gateway(withTls({ names: ["10.0.0.7", "trivy.example.com"] }))?.tls).to.deep.equal({
+      plainHttp: false,
+      names: ["10.0.0.7", "trivy.example.com"],
+    });
+    expect(gateway(withTls({ existingSecret: "a", caCertificates: authority }))?.tls).to.deep.include({
+      existingSecret: "a",
+      caCertificates: authority,
+    });
+    expect(gateway(withTls({ existingSecret: "a" }))?.tls).not.to.have.property("names");
+    const [client] = gateway(withClients({ name: "a", token: tokens[0] }))?.clients ?? [];
+    expect(client).to.have.keys("name", "token", "previousToken");
+    expect(serviceArgs(checkSettings({ redis: { tls: true, generation: 2, retire: true } })).redis).to.deep.include({
+      generation: 2,
+      retire: true,
+      tls: {},
+    });
+    expect(serviceArgs(checkSettings({})).redis).not.to.have.property("tls");
+  });
+
+  it("accept a chain whose authority is given, whole or from an intermediate one on", () => {
+    const chain = `${leaf}\n${intermediate}`;
+    for (const caCertificates of [authority, `${certificate}\n${expiredAuthority}\n${authority}`, intermediate])
+      expect(problems(withTls({ certificate: chain, key, caCertificates }))).to.deep.equal([]);
+  });
+
+  it("hold nothing against a key or a token that cannot be read, as for `npm start`", () => {
+    const stand = placeholder("trivy-server:gateway.tls.key");
+    for (const text of [stand, `-----BEGIN PRIVATE KEY-----\n${stand}\n-----END PRIVATE KEY-----\n`])
+      expect(problems(withTls({ certificate: leaf, key: text }))).to.deep.equal([]);
+    expect(problems(withClients(...["a", "b"].map((name) => ({ name, token: placeholder(name) }))))).to.deep.equal([]);
+  });
+
+  describe("warn", () => {
+    const warned = (settings: Record<string, unknown>) => [...warnings(checkSettings(settings))];
+    const clients = [{ name: "a" }, { name: "b" }];
+
+    it("of a rate limit that the servers would never reach, and say which they would", () => {
+      expect(warned(withGateway({ clients, rateLimit: 12_000 }))).to.deep.equal([]);
+      const [found, ...others] = warned(withGateway({ clients, rateLimit: 12_001 }));
+      expect(others).to.deep.equal([]);
+      expect(found?.path).to.equal("gateway.rateLimit");
+      expect(found?.message).to.match(/2 clients .* 24002 requests a minute, and 2 servers answer about 24000, .* at most 12000 would/);
+    });
+
+    it("by the most servers and their limit of CPU", () => {
+      const server = { autoscaling: { maxReplicas: 10 }, resources: { limits: { cpu: "500m" } } };
+      expect(warned({ ...withGateway({ rateLimit: 60_000 }), server })).to.deep.equal([]);
+      expect(warned({ ...withGateway({ rateLimit: 60_001 }), server })).to.have.length(1);
+    });
+
+    it("of a certificate that is not for the Service's name", () => {
+      const found = warned(withTls({ certificate: otherNames, key }));
+      expect(found.map(({ path }) => path)).to.deep.equal(["gateway.tls.certificate"]);
+      expect(found[0]?.message).to.contain("is not for trivy.trivy.svc;");
+      expect(warned(withTls({ certificate: leaf, key }))).to.deep.equal([]);
+      expect(warned({ ...withTls({ certificate: leaf, key }), namespace: { name: "scan" } })).to.have.length(1);
+    });
+  });
+
   it("are read from the stack's configuration, and shown wrong before anything is registered", async () => {
     const config = { server: { replicas: 3 }, redis: { mode: "external", host: "r.example.com", password: "secret-password" } };
     const { result, resources } = await record(() => readSettings(), { stack: "test", config, secretKeys: ["redis"] });
@@ -271,7 +536,7 @@ describe("the settings", () => {
     expect((error as SettingsError).message.split("\n")).to.deep.equal([
       "2 settings of this stack cannot be used:",
       "  trivy-server:server.replicas is 0; write a whole number from 1 to 100",
-      "  trivy-server:nothing is no setting; there are namespace, images, server, database, proxy, redis, clients, exposure, scheduling, labels, podAnnotations",
+      "  trivy-server:nothing is no setting; there are namespace, images, server, gateway, database, proxy, redis, clients, exposure, scheduling, labels, podAnnotations",
     ]);
   });
 });

@@ -1,0 +1,385 @@
+import type * as pulumi from "@pulumi/pulumi";
+import { serviceName } from "../components/exposure.ts";
+import { bytes } from "../components/kubernetes/quantity.ts";
+import { claimSize } from "../components/redis-cache.ts";
+import { managedVariables } from "../components/trivy-server.ts";
+import { authorityProblem, names, pairProblem, validityProblem } from "./certificates.ts";
+import type { Settings } from "./settings.ts";
+import { cores } from "./values.ts";
+
+export const project = "trivy-server";
+
+/** One thing that is wrong with a stack's settings. */
+export interface Problem {
+  /** Where, as `pulumi config set --path` takes it. */
+  readonly path: string;
+  /** What is wrong and what would be right. */
+  readonly message: string;
+}
+
+interface RuleProblem extends Problem {
+  /** Other settings that the rule looked at: if one of those is wrong by itself, the rule has nothing to say. */
+  readonly concerns?: readonly string[];
+}
+
+/** What the stack's file says at a path, if anything: a default is nobody's mistake, and a secret can be read here. */
+type Given = (path: string) => unknown;
+
+/** What no setting can tell by itself. `isSecret` tells whether the value of a top-level key was encrypted. */
+export function rules(settings: Settings, given: Given, isSecret: (key: string) => boolean): RuleProblem[] {
+  return [
+    ...serverRules(settings, given),
+    ...gatewayRules(settings.gateway, given),
+    ...redisRules(settings.redis, given),
+    ...databaseRules(settings.database),
+    ...podRules(settings),
+    ...exposureRules(settings, given),
+    ...plainSecrets(settings, isSecret),
+  ];
+}
+
+/** What works, but hardly as it was meant. */
+export function* warnings({ gateway, server, namespace }: Settings): Generator<Problem> {
+  if (!gateway.enabled) return;
+  const { rateLimit, clients, tls } = gateway;
+  const servers = server.autoscaling?.maxReplicas ?? server.replicas;
+  const capacity = Math.floor(servers * requestsPerCore * cores(server.resources.limits.cpu ?? "1"));
+  if (rateLimit !== undefined && rateLimit * clients.length > capacity)
+    yield {
+      path: "gateway.rateLimit",
+      message: `is ${rateLimit}; ${clients.length} clients may send ${rateLimit * clients.length} requests a minute, and ${servers} servers answer about ${capacity}, so it protects nobody: at most ${Math.floor(capacity / clients.length)} would`,
+    };
+  const host = `${serviceName}.${namespace.name}.svc`;
+  if (tls.enabled && tls.certificate !== undefined && !names(tls.certificate, host))
+    yield { path: "gateway.tls.certificate", message: `is not for ${host}; clients in the cluster, which use that name, will refuse it` };
+}
+
+/** Requests a minute that a server answers with one core: 12 to 17 ms a scan of three requests, measured. */
+const requestsPerCore = 12_000;
+
+function* serverRules({ server, gateway }: Settings, given: Given): Generator<RuleProblem> {
+  const { autoscaling, token, resources, env } = server;
+  if (autoscaling && given("server.replicas") !== undefined)
+    yield { path: "server.replicas", message: "has no meaning beside server.autoscaling; remove one of the two" };
+  if (autoscaling && autoscaling.minReplicas > autoscaling.maxReplicas)
+    yield {
+      path: "server.autoscaling.minReplicas",
+      message: `is ${autoscaling.minReplicas}, above maxReplicas (${autoscaling.maxReplicas}); write at most that`,
+      concerns: ["server.autoscaling.maxReplicas"],
+    };
+  if (gateway.enabled) {
+    for (const key of Object.keys(token))
+      if (given(`server.token.${key}`) !== undefined)
+        yield {
+          path: `server.token.${key}`,
+          message:
+            "has no meaning with the gateway, which has a token of its own for the servers; remove it, and name those who may scan in gateway.clients",
+          concerns: ["gateway.enabled"],
+        };
+  } else {
+    if (token.value && token.existingSecret)
+      yield { path: "server.token.existingSecret", message: "stands beside server.token.value; remove one of the two" };
+    for (const key of ["value", "existingSecret"] as const)
+      if (!token.enabled && token[key])
+        yield { path: `server.token.${key}`, message: "has no meaning while server.token.enabled is false; remove it or enable the token" };
+  }
+  yield* resourceRules("server.resources", resources);
+  for (const name of Object.keys(env)) {
+    const setting = managedVariables[name.toUpperCase()];
+    if (setting) yield { path: `server.env.${name}`, message: `is decided by ${setting}; remove it here` };
+  }
+}
+
+function* resourceRules(path: string, { requests, limits }: Settings["server"]["resources"]): Generator<RuleProblem> {
+  if (bytes(requests.memory) > bytes(limits.memory))
+    yield {
+      path: `${path}.requests.memory`,
+      message: `is ${requests.memory}, above the limit of ${limits.memory}; write at most that, or raise ${path}.limits.memory`,
+      concerns: [`${path}.limits.memory`],
+    };
+  if (limits.cpu !== undefined && cores(requests.cpu) > cores(limits.cpu))
+    yield {
+      path: `${path}.requests.cpu`,
+      message: `is ${requests.cpu}, above the limit of ${limits.cpu}; write at most that, or raise ${path}.limits.cpu`,
+      concerns: [`${path}.limits.cpu`],
+    };
+}
+
+/** HAProxy by itself, and room for the fewest requests that it is of use with. */
+const leastGatewayMemory = "256Mi";
+
+function* gatewayRules(gateway: Settings["gateway"], given: Given): Generator<RuleProblem> {
+  if (!gateway.enabled) {
+    for (const key of Object.keys(gateway))
+      if (key !== "enabled" && given(`gateway.${key}`) !== undefined)
+        yield {
+          path: `gateway.${key}`,
+          message: "has no meaning while gateway.enabled is false; set gateway.enabled: true, or remove it",
+          concerns: ["gateway.enabled"],
+        };
+    return;
+  }
+  const { memory } = gateway.resources.limits;
+  if (bytes(memory) < bytes(leastGatewayMemory))
+    yield {
+      path: "gateway.resources.limits.memory",
+      message: `is ${memory}, too little for HAProxy and the requests under way; write at least ${leastGatewayMemory}`,
+    };
+  yield* resourceRules("gateway.resources", gateway.resources);
+  yield* clientRules(gateway.clients, given);
+  yield* gatewayTlsRules(gateway.tls, given);
+}
+
+function* clientRules(clients: Settings["gateway"]["clients"], given: Given): Generator<RuleProblem> {
+  const owners = new Map<unknown, string>();
+  for (const [index, { name, token, previousToken, generation, retire }] of clients.entries()) {
+    const path = `gateway.clients[${index}]`;
+    if (clients.findIndex((other) => other.name === name) < index)
+      yield { path: `${path}.name`, message: `is ${name} a second time; give each client a name of its own` };
+    if (token === undefined) {
+      if (previousToken !== undefined)
+        yield {
+          path: `${path}.previousToken`,
+          message: "has no meaning without token; remove it: of a generated token, generation keeps the one before",
+          concerns: [`${path}.token`],
+        };
+      if (retire && generation === 1)
+        yield {
+          path: `${path}.retire`,
+          message: "has no meaning at generation 1, which has none before it; remove it",
+          concerns: [`${path}.generation`],
+        };
+      continue;
+    }
+    for (const key of ["generation", "retire"] as const)
+      if (given(`${path}.${key}`) !== undefined)
+        yield { path: `${path}.${key}`, message: "has no meaning beside token: it is for generated tokens; remove one of the two" };
+    // Secrets are sealed in the settings; what they are must be looked up in what was given.
+    for (const key of ["token", "previousToken"] as const) {
+      const text = given(`${path}.${key}`);
+      if (text === undefined) continue;
+      const owner = owners.get(text);
+      if (owner === undefined) owners.set(text, path);
+      else
+        yield {
+          path: `${path}.${key}`,
+          message:
+            owner === path
+              ? "is the same as token; write the one from before, or remove it"
+              : `is a token of ${owner} as well, and the gateway could not tell the two apart; give each client one of its own`,
+          concerns: [`${path}.token`],
+        };
+    }
+  }
+}
+
+function* gatewayTlsRules(tls: Settings["gateway"]["tls"], given: Given): Generator<RuleProblem> {
+  const path = "gateway.tls";
+  if (!tls.enabled) {
+    for (const key of Object.keys(tls))
+      if (key !== "enabled" && given(`${path}.${key}`) !== undefined)
+        yield {
+          path: `${path}.${key}`,
+          message: "has no meaning without TLS; set gateway.tls.enabled: true or remove it",
+          concerns: [`${path}.enabled`],
+        };
+    return;
+  }
+  const { existingSecret, certificate, key, caCertificates } = tls;
+  const both = [`${path}.certificate`, `${path}.key`];
+  if (existingSecret !== undefined) {
+    for (const other of ["certificate", "key"] as const)
+      if (tls[other] !== undefined)
+        yield { path: `${path}.${other}`, message: "stands beside gateway.tls.existingSecret, which holds it; remove one of the two" };
+  } else {
+    if (certificate === undefined && key !== undefined)
+      yield { path: `${path}.certificate`, message: "is missing; gateway.tls.key belongs to one, write that", concerns: both };
+    if (certificate !== undefined && key === undefined)
+      yield { path: `${path}.key`, message: "is missing; write the key of gateway.tls.certificate, as a secret", concerns: both };
+    if (certificate === undefined && key === undefined && caCertificates !== undefined)
+      yield {
+        path: `${path}.caCertificates`,
+        message: "has no meaning for a generated certificate, whose authority is generated too; remove it, or write certificate and key",
+        concerns: both,
+      };
+    yield* certificateRules(path, "certificate", certificate, "key", key, given);
+    if (certificate !== undefined && caCertificates !== undefined) {
+      const message = authorityProblem(certificate, caCertificates, `${path}.certificate`);
+      if (message !== undefined) yield { path: `${path}.caCertificates`, message };
+    }
+  }
+  if (tls.names.length > 0 && (existingSecret ?? certificate ?? key) !== undefined)
+    yield {
+      path: `${path}.names`,
+      message: "has no meaning for a certificate that is given: its names are in it; remove it",
+      concerns: [...both, `${path}.existingSecret`],
+    };
+}
+
+/** A certificate and its key, both in the block at `path`. */
+function* certificateRules(
+  path: string,
+  name: string,
+  certificate: string | undefined,
+  keyName: string,
+  key: pulumi.Output<string> | undefined,
+  given: Given,
+): Generator<RuleProblem> {
+  if (certificate === undefined) return;
+  const invalid = validityProblem(certificate);
+  if (invalid !== undefined) yield { path: `${path}.${name}`, message: invalid };
+  const mismatch = key && pairProblem(certificate, String(given(`${path}.${keyName}`)), `${path}.${name}`);
+  if (mismatch !== undefined) yield { path: `${path}.${keyName}`, message: mismatch };
+}
+
+const embeddedOnly = ["maxMemory", "cpu", "persistence", "generation", "retire"] as const;
+const externalOnly = ["host", "port", "database", "user", "password", "existingSecret", "cidrs"] as const;
+
+const tlsMaterial = ["caCertificates", "clientCertificate", "clientKey"] as const;
+
+function* redisRules(redis: Settings["redis"], given: Given): Generator<RuleProblem> {
+  const concerns = ["redis.mode"];
+  for (const key of redis.mode === "embedded" ? externalOnly : embeddedOnly)
+    if (given(`redis.${key}`) !== undefined)
+      yield {
+        path: `redis.${key}`,
+        message: `has no meaning for ${redis.mode === "embedded" ? "the embedded Redis; remove it, or set redis.mode: external to use a Redis that exists" : "an external Redis; remove it"}`,
+        concerns,
+      };
+  if (redis.mode === "embedded") {
+    const { enabled, size } = redis.persistence;
+    for (const key of ["size", "storageClass"] as const)
+      if (!enabled && redis.persistence[key] !== undefined)
+        yield { path: `redis.persistence.${key}`, message: "has no meaning while redis.persistence.enabled is false; remove it" };
+    if (enabled && size !== undefined && bytes(size) < 3 * bytes(redis.maxMemory))
+      yield {
+        path: "redis.persistence.size",
+        message: `is ${size}, too little for an append-only file of ${redis.maxMemory} while it is rewritten; write ${claimSize(bytes(redis.maxMemory))}`,
+        concerns: ["redis.maxMemory"],
+      };
+    if (redis.retire && redis.generation === 1)
+      yield {
+        path: "redis.retire",
+        message: "has no meaning at generation 1, which has none before it; remove it",
+        concerns: ["redis.generation"],
+      };
+    for (const key of [...tlsMaterial, "existingSecret"] as const)
+      if (redis.tls[key] !== undefined)
+        yield {
+          path: `redis.tls.${key}`,
+          message: "has no meaning for the embedded Redis, whose certificates are generated; remove it",
+          concerns,
+        };
+    return;
+  }
+  if (redis.host === undefined)
+    yield { path: "redis.host", message: "is missing; write the external Redis' DNS name or IP address", concerns };
+  if (redis.password && redis.existingSecret)
+    yield { path: "redis.existingSecret", message: "stands beside redis.password; remove one of the two" };
+  const { tls } = redis;
+  for (const key of [...tlsMaterial, "existingSecret"] as const)
+    if (!tls.enabled && tls[key] !== undefined)
+      yield {
+        path: `redis.tls.${key}`,
+        message: "has no meaning without TLS; set redis.tls.enabled: true or remove it",
+        concerns: ["redis.tls.enabled"],
+      };
+  if (tls.existingSecret !== undefined)
+    for (const key of tlsMaterial)
+      if (tls[key] !== undefined)
+        yield { path: `redis.tls.${key}`, message: "stands beside redis.tls.existingSecret, which holds it; remove one of the two" };
+  if (tls.clientCertificate !== undefined || tls.clientKey !== undefined)
+    for (const key of tlsMaterial)
+      if (tls[key] === undefined)
+        yield {
+          path: `redis.tls.${key}`,
+          message: "is missing; for mutual TLS Trivy wants caCertificates, clientCertificate and clientKey, all three",
+          concerns: tlsMaterial.map((name) => `redis.tls.${name}`),
+        };
+  yield* certificateRules("redis.tls", "clientCertificate", tls.clientCertificate, "clientKey", tls.clientKey, given);
+}
+
+function* databaseRules({ credentials, existingSecret }: Settings["database"]): Generator<RuleProblem> {
+  if (existingSecret !== undefined && credentials.length > 0)
+    yield { path: "database.existingSecret", message: "stands beside database.credentials; remove one of the two" };
+  for (const [index, { registry }] of credentials.entries())
+    if (credentials.findIndex((other) => other.registry === registry) < index)
+      yield { path: `database.credentials[${index}].registry`, message: `is ${registry} a second time; keep one login for each registry` };
+}
+
+function* podRules({ images, scheduling }: Settings): Generator<RuleProblem> {
+  for (const [index, name] of images.pullSecrets.entries())
+    if (images.pullSecrets.indexOf(name) < index)
+      yield { path: `images.pullSecrets[${index}]`, message: `is ${name} a second time; keep one` };
+  for (const [index, { key, operator, value }] of scheduling.tolerations.entries()) {
+    const path = `scheduling.tolerations[${index}]`;
+    if (key === undefined && operator === "Equal")
+      yield { path: `${path}.key`, message: "is missing; name the taint, or write operator: Exists to tolerate every one" };
+    if (value !== undefined && operator === "Exists")
+      yield { path: `${path}.value`, message: "has no meaning with operator: Exists; remove it, or write operator: Equal" };
+  }
+}
+
+const exposureKeys = {
+  none: [],
+  loadBalancer: ["class", "annotations"],
+  ingress: ["host", "class", "tlsSecret", "annotations"],
+  gateway: ["host", "gateway", "annotations"],
+} as const satisfies Record<Settings["exposure"]["type"], readonly (keyof Settings["exposure"])[]>;
+
+function* exposureRules({ exposure, clients, server, gateway }: Settings, given: Given): Generator<RuleProblem> {
+  const { type } = exposure;
+  const allowed: readonly string[] = exposureKeys[type];
+  const concerns = ["exposure.type"];
+  for (const key of Object.keys(exposure))
+    if (key !== "type" && given(`exposure.${key}`) !== undefined && !allowed.includes(key))
+      yield {
+        path: `exposure.${key}`,
+        message: `has no meaning with exposure.type: ${type}; remove it or set the type that it is for`,
+        concerns,
+      };
+  if (type === "none") return;
+  for (const key of ["host", "gateway"] as const)
+    if (allowed.includes(key) && exposure[key] === undefined)
+      yield { path: `exposure.${key}`, message: `is missing; exposure.type: ${type} needs it`, concerns };
+  if (type === "ingress" && exposure.class?.includes("/"))
+    yield { path: "exposure.class", message: `is ${exposure.class}; an Ingress class has no slash in its name`, concerns };
+  if (clients.namespaces.length === 0 && clients.cidrs.length === 0)
+    yield {
+      path: "clients",
+      message: `lets nobody in, so exposure.type: ${type} would lead nowhere; write ${type === "loadBalancer" ? "the clients' addresses into clients.cidrs" : "the controller's namespace into clients.namespaces"}`,
+      concerns,
+    };
+  if (!gateway.enabled && !server.token.enabled)
+    yield {
+      path: "server.token.enabled",
+      message: "is false although the service is exposed: anybody could write to the cache; enable the token",
+      concerns: [...concerns, "gateway.enabled"],
+    };
+  if (gateway.enabled && gateway.tls.enabled && !gateway.tls.plainHttp && type !== "loadBalancer")
+    yield {
+      path: "gateway.tls.plainHttp",
+      message: `is false, but with exposure.type: ${type} the controller speaks plain HTTP to the service; set gateway.tls.plainHttp: true`,
+      concerns: [...concerns, "gateway.tls.enabled"],
+    };
+}
+
+/** Secrets that stand in the stack's file for everybody to read. */
+function* plainSecrets({ server, gateway, redis, database }: Settings, isSecret: (key: string) => boolean): Generator<RuleProblem> {
+  const secrets = {
+    "server.token.value": server.token.value,
+    ...Object.fromEntries(
+      gateway.clients.flatMap(({ token, previousToken }, index) => [
+        [`gateway.clients[${index}].token`, token],
+        [`gateway.clients[${index}].previousToken`, previousToken],
+      ]),
+    ),
+    "gateway.tls.key": gateway.tls.key,
+    "redis.password": redis.password,
+    "redis.tls.clientKey": redis.tls.clientKey,
+    ...Object.fromEntries(database.credentials.map(({ password }, index) => [`database.credentials[${index}].password`, password])),
+  };
+  for (const [path, value] of Object.entries(secrets))
+    if (value && !isSecret(path.split(".")[0] ?? ""))
+      yield { path, message: `stands in plain text; set it with: pulumi config set --path --secret '${project}:${path}'` };
+}
