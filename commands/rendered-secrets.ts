@@ -12,8 +12,8 @@ interface Guarded {
   readonly name: string;
   readonly value: string;
   readonly description: string;
-  /** The authority of a certificate. */
-  readonly signer?: Guarded | undefined;
+  /** Of a certificate: the name of its authority's. */
+  readonly signer?: string | undefined;
 }
 
 /**
@@ -99,7 +99,7 @@ export class RenderedSecrets {
 
   /** The file with the given Secrets, and with what a later run has to know. */
   file(head: string, secrets: readonly Manifest[]): string {
-    const comments = [...this.generated.values()].map(({ lineKey, value }) => `# generated ${lineKey}: ${onOneLine(value)}\n`);
+    const comments = this.allGenerated().map(({ lineKey, value }) => `# generated ${lineKey}: ${onOneLine(value)}\n`);
     return [head, ...comments, ...secrets.map(({ body }) => `---\n${toYaml(body)}`)].join("");
   }
 
@@ -114,7 +114,10 @@ export class RenderedSecrets {
   /** What somebody has to know who creates the Secrets by hand; no value of a secret is in it. */
   instructions(secrets: readonly Manifest[]): string[] {
     const guarded: Guarded[] = [
-      ...this.guardedGenerated(),
+      ...this.allGenerated().map(({ type, name, value, inputs }, _, all) => {
+        const signer = all.find((other) => other.value === inputs["caCertPem"])?.name;
+        return { name, value, description: description(type, inputs, signer), signer };
+      }),
       ...[...this.encrypted].map(([setting, value]) => ({ name: setting, value, description: "the encrypted setting" })),
     ];
     const used = new Set<Guarded>();
@@ -126,18 +129,13 @@ export class RenderedSecrets {
         ...values.flatMap(([key, value]) => template(key, String(value), guarded, used)).map((line) => `  ${line}`),
       ];
     });
-    for (const { signer } of used) if (signer) used.add(signer);
+    for (const { signer } of used) for (const authority of guarded.filter(({ name }) => name === signer)) used.add(authority);
     return [...lines, ...[...used].map(({ name, description }) => `where <${name}> is ${description}`)];
   }
 
-  private guardedGenerated(): Guarded[] {
-    const guarded: Guarded[] = [];
-    // In the order in which they were generated: an authority before what it signs.
-    for (const { type, name, value, inputs } of this.generated.values()) {
-      const signer = guarded.find((other) => other.value === inputs["caCertPem"]);
-      guarded.push({ name, value, description: description(type, inputs, signer), signer });
-    }
-    return guarded;
+  /** Sorted, because what is kept is there sooner than what has to be generated. */
+  private allGenerated(): Generated[] {
+    return [...this.generated.values()].sort((a, b) => (a.lineKey < b.lineKey ? -1 : 1));
   }
 }
 
@@ -177,13 +175,13 @@ function template(key: string, value: string, guarded: readonly Guarded[], used:
     : [`${key}: |`, ...lines.map((line) => `  ${line}`)];
 }
 
-function description(type: string, inputs: Generated["inputs"], signer: Guarded | undefined): string {
+function description(type: string, inputs: Generated["inputs"], signer: string | undefined): string {
   if (type.endsWith(":PrivateKey")) return `a private key, ${inputs["algorithm"]} ${inputs["ecdsaCurve"]}, PEM`;
   if (type.endsWith(":SelfSignedCert")) return `the certificate of an authority of yours, PEM: ${identity(inputs as Identity)}`;
   if (type.endsWith(":LocallySignedCert")) {
     const holder = identity(parseRequest(String(inputs["certRequestPem"])));
     const use = (inputs["allowedUses"] as readonly string[]).includes("server_auth") ? "server" : "client";
-    return `a ${use}'s certificate for the key beside it, signed by the authority of <${signer?.name}>, PEM: ${holder}`;
+    return `a ${use}'s certificate for the key beside it, signed by the authority of <${signer}>, PEM: ${holder}`;
   }
   const { length, special = true } = inputs as { length: number; special?: boolean };
   return `${length} random ${special ? "characters" : "letters and digits"}`;

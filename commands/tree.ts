@@ -20,9 +20,9 @@ export function tree(resources: readonly RecordedResource[], manifests: readonly
   const visit = (parent: RecordedResource | undefined, stem: string) => {
     const children = resources.filter((resource) => resource.parent === parent?.urn);
     // Resources first, in the order in which they are applied: what belongs to a component stands right under it.
-    const file = ({ urn }: RecordedResource) => manifestOf.get(urn)?.file ?? "";
+    const key = ({ urn, type, name }: RecordedResource) => `${manifestOf.get(urn)?.file ?? ""} ${type} ${name}`;
     const sorted = [
-      ...children.filter(({ custom }) => custom).sort((a, b) => (file(a) < file(b) ? -1 : 1)),
+      ...children.filter(({ custom }) => custom).sort((a, b) => (key(a) < key(b) ? -1 : 1)),
       ...children.filter(({ custom }) => !custom),
     ];
     for (const [index, resource] of sorted.entries()) {
