@@ -90,8 +90,8 @@ function reason(stderr: string): string {
 }
 
 export interface LoadOptions extends Omit<ScanOptions, "unique" | "token"> {
-  /** The clients' token, or tokens: client i sends the i-th. The list is read before every scan, so it may change meanwhile. @default none */
-  readonly token?: string | readonly string[] | undefined;
+  /** The clients' token, or what gives their tokens before every scan: client i sends the i-th. @default none */
+  readonly token?: string | (() => readonly string[]) | undefined;
   readonly images: readonly string[];
   /** `half`: every other scan misses the cache, each image's in turn. @default false */
   readonly unique?: boolean | "half";
@@ -159,7 +159,8 @@ export async function load(options: LoadOptions, meanwhile?: () => Promise<unkno
     const start = performance.now();
     try {
       const found = await attempt(() => {
-        const own = typeof token === "object" ? token[client % token.length] : token;
+        const tokens = typeof token === "function" ? token() : [token];
+        const own = tokens[client % tokens.length];
         return scan(image, { server, caCertificate, token: own, unique: missing });
       });
       if (!expected.has(image) && found) expected.set(image, found);

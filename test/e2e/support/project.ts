@@ -110,7 +110,7 @@ function ignoreMissing(error: NodeJS.ErrnoException): void {
 const isBlock = (value: unknown): value is Settings => typeof value === "object" && value !== null && !Array.isArray(value);
 
 /** The second settings over the first, block by block. */
-function merged(under: Settings, over: Settings): Settings {
+export function merged(under: Settings, over: Settings): Settings {
   const result: Record<string, unknown> = { ...under };
   for (const [key, value] of Object.entries(over)) {
     const below = result[key];

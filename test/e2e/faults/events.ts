@@ -1,0 +1,519 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { trivyVersion } from "../../../components/images.ts";
+import { eventually, type KubernetesObject, kubectl } from "../support/cluster.ts";
+import { must } from "../support/command.ts";
+import type { LoadResult } from "../support/load.ts";
+import type { Settings } from "../support/project.ts";
+import { Authority } from "./certificates.ts";
+import { losable, nodeIs, type Pod } from "./nodes.ts";
+import { type Component, type Service, workloads } from "./service.ts";
+
+export const designs = ["gateway", "servers"] as const;
+export type Design = (typeof designs)[number];
+
+/**
+ * How many scans an event may cost: none; those that were under way; one in ten; any number, where the event asks for something else, such as a
+ * message.
+ */
+export type Allowed = "none" | "in flight" | "few" | "any";
+
+/** What happens to a service under load. */
+export interface FaultEvent {
+  readonly name: string;
+  /** The row of the table that it is. */
+  readonly what: string;
+  /** By design; the event does not exist for one that is left out. */
+  readonly allowed: Partial<Record<Design, Allowed>>;
+  /** Belongs to the short set, with the designs that are named. */
+  readonly short?: readonly Design[];
+  /** What the environment must have for it, if that is missing. */
+  readonly missing?: string | undefined;
+  /** How often clients run. @default 1 */
+  readonly attempts?: number;
+  /** Repetitions in one run. @default 3 */
+  readonly times?: number;
+  /** Settings for this event alone. */
+  readonly settings?: (service: Service) => Settings | Promise<Settings>;
+  /** Before the load. */
+  readonly prepare?: (service: Service) => Promise<unknown>;
+  /** The event itself, under load; afterwards everything has to come back. */
+  readonly run: (service: Service, time: number) => Promise<unknown>;
+  /** Fails if something else than the number of failed scans is not as it should be. */
+  readonly check?: (result: LoadResult, design: Design, usual: number) => void;
+}
+
+const { E2E_OTHER_TRIVY_IMAGE, E2E_SCRATCH_DATABASE, E2E_PUSH_DATABASE, E2E_PUSH_BROKEN_DATABASE } = process.env;
+const pods = (service: Service): Component[] => service.components.filter((component) => component !== "cache");
+const needs = (variables: Record<string, unknown>) => {
+  const unset = Object.keys(variables).filter((name) => !variables[name]);
+  return unset.length > 0 ? `${unset.join(", ")} not set` : undefined;
+};
+const noLosableNode = losable ? undefined : "E2E_NODE, E2E_NODE_CUT, E2E_NODE_MEND not set";
+const noDatabases = needs({ E2E_SCRATCH_DATABASE, E2E_PUSH_DATABASE, E2E_PUSH_BROKEN_DATABASE });
+const push = (command: string | undefined) => must("sh", ["-c", `${command} ${E2E_SCRATCH_DATABASE}`]);
+const scratchDatabase = async () => {
+  await push(E2E_PUSH_DATABASE);
+  return { database: { repositories: [E2E_SCRATCH_DATABASE] } };
+};
+
+/** The cache is away, or not what it should be: clients shall hear that, not what Trivy makes of it. */
+const clearMessage = (result: LoadResult, design: Design): void => {
+  const unclear = Object.keys(result.reasons).filter((reason) => /layer cache missing|OOM command|unable to store/.test(reason));
+  // Without a gateway, Trivy's own words are all that there is.
+  if (design === "gateway" && unclear.length > 0) throw new Error(`no clear message: ${unclear.join("; ")}`);
+};
+
+const nodeLost = {
+  missing: noLosableNode,
+  prepare: (service: Service) => service.spread(losable?.name ?? "", "elsewhere"),
+  run: async () => {
+    await losable?.cut();
+    try {
+      await sleep(60_000);
+    } finally {
+      await losable?.mend();
+      await nodeIs(true, losable?.name ?? "");
+    }
+  },
+};
+
+const redisAway = (seconds: number): FaultEvent => ({
+  name: `redis-away-${seconds}`,
+  what: `Redis away for ${seconds} s`,
+  allowed: { gateway: "none", servers: "none" },
+  run: (service) => service.withoutRedis(seconds),
+});
+
+const emptied = {
+  prepare: (service: Service) => service.addAdministrator(),
+  run: async (service: Service) => {
+    for (let time = 0; time < 10; time++) {
+      await service.redis("flushall");
+      await sleep(3000);
+    }
+  },
+};
+
+const gatewayKilled = {
+  run: async (service: Service) => service.kill(await service.pod("gateway")),
+};
+
+const filled = (policy: string) => ({
+  prepare: (service: Service) => service.addAdministrator(),
+  run: async (service: Service) => {
+    const [, limit = ""] = (await service.redis("config", "get", "maxmemory")).split("\n");
+    const [, before = ""] = (await service.redis("config", "get", "maxmemory-policy")).split("\n");
+    try {
+      await service.redis("config", "set", "maxmemory-policy", policy, "maxmemory", "1000000");
+      await sleep(5000);
+    } finally {
+      await service.redis("config", "set", "maxmemory-policy", before, "maxmemory", limit);
+    }
+  },
+});
+
+export const events: readonly FaultEvent[] = [
+  {
+    name: "nothing",
+    what: "nothing",
+    allowed: { gateway: "none", servers: "none" },
+    times: 1,
+    run: async () => {},
+  },
+  {
+    name: "servers-restarted",
+    what: "rolling restart of the servers",
+    allowed: { gateway: "none", servers: "none" },
+    short: ["servers"],
+    run: (service) => service.restart("server"),
+  },
+  {
+    name: "gateway-restarted",
+    what: "rolling restart of the gateway",
+    allowed: { gateway: "none" },
+    run: (service) => service.restart("gateway"),
+  },
+  {
+    name: "all-restarted",
+    what: "rolling restart of everything after a changed setting, with the servers' image changed as well",
+    allowed: { gateway: "none", servers: "none" },
+    short: ["gateway"],
+    run: async (service, time) => {
+      const other = E2E_OTHER_TRIVY_IMAGE || `docker.io/aquasec/trivy:${trivyVersion}`;
+      const before = service.settings["images"] as Settings | undefined;
+      const podAnnotations = { "example.com/changed": `${Date.now()}` };
+      await service.up(time % 2 === 0 ? { podAnnotations, images: { ...before, trivy: other } } : { podAnnotations });
+    },
+  },
+  {
+    name: "server-killed",
+    what: "a server killed with SIGKILL",
+    allowed: { gateway: "none", servers: "in flight" },
+    run: async (service) => service.kill(await service.pod("server")),
+  },
+  {
+    name: "servers-killed",
+    what: "all servers killed with SIGKILL at once",
+    allowed: { gateway: "none", servers: "any" },
+    short: ["gateway"],
+    run: async (service) => service.kill(...(await service.pods("server"))),
+  },
+  {
+    name: "server-hangs",
+    what: "a server hangs for 60 s (SIGSTOP)",
+    allowed: { gateway: "none", servers: "in flight" },
+    run: async (service) => service.hang(await service.pod("server"), 60),
+  },
+  {
+    name: "server-cut",
+    what: "a server cut off from the network for 30 s",
+    allowed: { gateway: "none", servers: "in flight" },
+    run: async (service) => {
+      const pod = await service.pod("server");
+      await service.nodes.silence(pod);
+      try {
+        await sleep(30_000);
+      } finally {
+        await service.nodes.unsilence(pod);
+      }
+    },
+  },
+  {
+    name: "node-lost",
+    what: "a node lost for 60 s, Redis on another",
+    allowed: { gateway: "few", servers: "few" },
+    ...nodeLost,
+    check: (result, design, usual) => {
+      if (design === "gateway" && result.slowest > usual + 10)
+        throw new Error(`a scan took ${result.slowest.toFixed(1)} s, and usually at most ${usual.toFixed(1)} s`);
+    },
+  },
+  {
+    name: "node-lost-repeated",
+    what: "the same, with clients that run again once",
+    allowed: { gateway: "none" },
+    attempts: 2,
+    ...nodeLost,
+  },
+  {
+    name: "redis-node-lost",
+    what: "Redis' own node lost, given up by its operator (out-of-service)",
+    allowed: { gateway: "any", servers: "any" },
+    missing: noLosableNode,
+    times: 1,
+    prepare: (service) => service.spread(losable?.name ?? "", "there"),
+    run: async (service) => {
+      const name = losable?.name ?? "";
+      const taint = "node.kubernetes.io/out-of-service=nodeshutdown:NoExecute";
+      await losable?.cut();
+      try {
+        await nodeIs(false, name);
+        await kubectl("taint", "node", name, taint);
+        const elsewhere = async () => {
+          const [pod] = await service.pods("cache");
+          return (pod?.status.containerStatuses?.[0]?.ready && pod.spec.nodeName !== name) || undefined;
+        };
+        await eventually("Redis on another node", elsewhere, 60);
+        await sleep(5000);
+      } finally {
+        await losable?.mend();
+        await nodeIs(true, name);
+        await kubectl("taint", "node", name, `${taint}-`).catch(() => {
+          // It never came to that.
+        });
+      }
+    },
+  },
+  {
+    name: "autoscaled",
+    what: "autoscaling up and down, 2 -> 4 -> 2 servers",
+    allowed: { gateway: "none", servers: "none" },
+    settings: () => ({ server: { autoscaling: { minReplicas: 2, maxReplicas: 4 } } }),
+    prepare: (service) => {
+      // Down as soon as it may, so that it happens within the run.
+      const behavior = {
+        scaleUp: { policies: [{ type: "Pods", value: 2, periodSeconds: 15 }] },
+        scaleDown: { stabilizationWindowSeconds: 0, policies: [{ type: "Pods", value: 2, periodSeconds: 15 }] },
+      };
+      return service.kubectl("patch", "hpa", "trivy-server", "--type=merge", "-p", JSON.stringify({ spec: { behavior } }));
+    },
+    run: async (service) => {
+      const target = (utilization: number) => {
+        const value = { averageUtilization: utilization, type: "Utilization" };
+        const patch = [{ op: "replace", path: "/spec/metrics/0/resource/target", value }];
+        return service.kubectl("patch", "hpa", "trivy-server", "--type=json", "-p", JSON.stringify(patch));
+      };
+      const servers = (count: number) =>
+        eventually(`${count} servers`, async () => (await service.get(workloads.server)).spec.replicas === count || undefined, 120);
+      await target(1);
+      await servers(4);
+      await service.whole();
+      await target(1000);
+      await servers(2);
+    },
+  },
+  {
+    name: "scaled",
+    what: "scaled 2 -> 6 -> 2 servers",
+    allowed: { gateway: "none", servers: "none" },
+    run: async (service) => {
+      await service.scale("server", 6);
+      await service.scale("server", 2);
+    },
+  },
+  {
+    name: "evicted",
+    what: "eviction through the API",
+    allowed: { gateway: "none", servers: "none" },
+    short: ["gateway"],
+    run: async (service) => {
+      for (const component of pods(service)) await evict(service, await service.pod(component));
+    },
+  },
+  {
+    name: "deleted",
+    what: "deletion with 5 s of grace, as of a spot node's pods",
+    allowed: { gateway: "none", servers: "none" },
+    run: async (service) => {
+      for (const component of pods(service)) {
+        const { name } = (await service.pod(component)).metadata;
+        await service.kubectl("delete", "pod", name, "--grace-period=5");
+        await service.whole();
+      }
+    },
+  },
+  {
+    name: "redis-restarted",
+    what: "Redis restarted",
+    allowed: { gateway: "none", servers: "none" },
+    short: ["gateway", "servers"],
+    run: (service) => service.restart("cache"),
+  },
+  {
+    name: "redis-killed",
+    what: "Redis killed with SIGKILL",
+    allowed: { gateway: "none", servers: "none" },
+    run: async (service) => service.kill(await service.pod("cache")),
+  },
+  redisAway(5),
+  redisAway(15),
+  redisAway(30),
+  {
+    name: "redis-slow",
+    what: "Redis stands still for 1.5 s of every 2.5 s, as on a slow volume (SIGSTOP), for 25 s",
+    allowed: { gateway: "none", servers: "none" },
+    run: async (service) => {
+      const pod = await service.pod("cache");
+      for (let time = 0; time < 10; time++) {
+        await service.hang(pod, 1.5);
+        await sleep(1000);
+      }
+    },
+  },
+  {
+    name: "redis-moved",
+    what: "Redis moved to another node",
+    allowed: { gateway: "none", servers: "none" },
+    run: (service) => service.moveRedis(),
+  },
+  {
+    name: "redis-emptied",
+    what: "Redis emptied ten times in 30 s (FLUSHALL)",
+    allowed: { gateway: "few", servers: "few" },
+    ...emptied,
+  },
+  {
+    name: "redis-emptied-repeated",
+    what: "the same, with clients that run again once",
+    allowed: { gateway: "none", servers: "none" },
+    attempts: 2,
+    ...emptied,
+  },
+  {
+    name: "redis-full",
+    what: "Redis full, and refuses to store",
+    allowed: { gateway: "any", servers: "any" },
+    ...filled("noeviction"),
+    check: clearMessage,
+  },
+  {
+    name: "redis-evicting",
+    what: "Redis full, and evicts what is in use",
+    allowed: { gateway: "any", servers: "any" },
+    ...filled("allkeys-lru"),
+    check: clearMessage,
+  },
+  {
+    name: "redis-lost",
+    what: "Redis away for 90 s, longer than a client's patience",
+    allowed: { gateway: "any", servers: "any" },
+    times: 1,
+    run: (service) => service.withoutRedis(90),
+    check: clearMessage,
+  },
+  {
+    name: "tokens-rotated",
+    what: "tokens rotated, clients with the old and the new ones at once",
+    allowed: { gateway: "none" },
+    short: ["gateway"],
+    run: async (service) => {
+      const before = [...service.tokens];
+      const clients = service.settings["gateway"] as { clients: readonly { name: string; generation?: number }[] };
+      const generation = (clients.clients[0]?.generation ?? 1) + 1;
+      const names = clients.clients.map(({ name }) => name);
+      await service.up({ gateway: { clients: names.map((name) => ({ name, generation })) } });
+      const after = [...service.tokens];
+      if (after.some((token) => before.includes(token))) throw new Error("a token is what it was");
+      service.tokens = [...before, ...after];
+      await sleep(10_000);
+      service.tokens = after;
+      // Those that began with an old one end before it is withdrawn.
+      await sleep(20_000);
+      await service.up({ gateway: { clients: names.map((name) => ({ name, generation, retire: true })) } });
+    },
+  },
+  {
+    name: "redis-password-rotated",
+    what: "Redis' password rotated",
+    allowed: { gateway: "none", servers: "none" },
+    short: ["gateway"],
+    run: async (service) => {
+      const { generation = 1 } = (service.settings["redis"] ?? {}) as { generation?: number };
+      await service.up({ redis: { generation: generation + 1, retire: false } });
+      await service.up({ redis: { generation: generation + 1, retire: true } });
+    },
+  },
+  {
+    name: "certificate-renewed",
+    what: "the gateway's certificate renewed in its Secret, as by cert-manager",
+    allowed: { gateway: "none" },
+    settings: async (service) => {
+      await newCertificate(service);
+      return { gateway: { tls: { enabled: true, existingSecret: "gateway-certificate" } } };
+    },
+    prepare: async (service) => service.trust(await (await authority()).certificate()),
+    run: async (service) => {
+      const before = await service.servedCertificate();
+      await newCertificate(service);
+      await eventually("the new certificate", async () => (await service.servedCertificate()) !== before || undefined, 180);
+    },
+  },
+  {
+    name: "certificate-replaced",
+    what: "the gateway's generated certificate replaced, for other names",
+    allowed: { gateway: "none" },
+    short: ["gateway"],
+    settings: async (service) => ({ gateway: { tls: { enabled: true, names: [await address(service)] } } }),
+    run: async (service) => {
+      const before = await service.servedCertificate();
+      await service.up({ gateway: { tls: { names: [await address(service), `scan-${Date.now()}.example.com`] } } });
+      if ((await service.servedCertificate()) === before) throw new Error("the certificate is what it was");
+    },
+  },
+  {
+    name: "gateway-killed",
+    what: "a gateway pod killed with SIGKILL",
+    allowed: { gateway: "few" },
+    ...gatewayKilled,
+  },
+  {
+    name: "gateway-killed-repeated",
+    what: "the same, with clients that run again once",
+    allowed: { gateway: "none" },
+    attempts: 2,
+    ...gatewayKilled,
+  },
+  {
+    name: "database-updated",
+    what: "a new database, taken by restarted servers",
+    allowed: { gateway: "none", servers: "none" },
+    missing: noDatabases,
+    settings: scratchDatabase,
+    run: async (service) => {
+      await push(E2E_PUSH_DATABASE);
+      await service.restart("server");
+    },
+  },
+  {
+    name: "database-broken",
+    what: "a broken database in the repository while servers are restarted",
+    allowed: { gateway: "none", servers: "none" },
+    missing: noDatabases,
+    settings: scratchDatabase,
+    run: async (service) => {
+      await push(E2E_PUSH_BROKEN_DATABASE);
+      try {
+        await service.kubectl("rollout", "restart", workloads.server);
+        await failedStart(service);
+      } finally {
+        await push(E2E_PUSH_DATABASE);
+      }
+    },
+  },
+  {
+    name: "upstream-away",
+    what: "the database's upstream away while a server restarts",
+    allowed: { gateway: "none", servers: "none" },
+    run: async (service) => {
+      const policy = await service.get("networkpolicy", "trivy-server");
+      const egress = (rules: unknown) =>
+        service.kubectl(
+          "patch",
+          "networkpolicy",
+          "trivy-server",
+          "--type=json",
+          "-p",
+          JSON.stringify([{ op: "replace", path: "/spec/egress", value: rules }]),
+        );
+      const toCache = policy.spec.egress.filter((rule: KubernetesObject) => JSON.stringify(rule.to ?? []).includes('"cache"'));
+      if (toCache.length !== 1) throw new Error(`which rule leads to the cache? ${JSON.stringify(policy.spec.egress)}`);
+      await egress(toCache);
+      try {
+        await service.kubectl("delete", "pod", (await service.pod("server")).metadata.name);
+        await failedStart(service);
+      } finally {
+        await egress(policy.spec.egress);
+      }
+    },
+  },
+];
+
+async function evict(service: Service, pod: Pod): Promise<void> {
+  const { name, namespace } = pod.metadata;
+  const eviction = { apiVersion: "policy/v1", kind: "Eviction", metadata: { name, namespace } };
+  await must("kubectl", ["create", "--raw", `/api/v1/namespaces/${namespace}/pods/${name}/eviction`, "-f", "-"], {
+    input: JSON.stringify(eviction),
+  });
+  await service.kubectl("wait", "--for=delete", `pod/${name}`, "--timeout=120s");
+  await service.whole();
+}
+
+/** A server that cannot have the database ends, again and again. */
+async function failedStart(service: Service): Promise<void> {
+  const failed = (pod: Pod) =>
+    pod.status.containerStatuses?.some(({ state, lastState }: KubernetesObject) => state.terminated || lastState.terminated);
+  await eventually("a server that does not start", async () => (await service.pods("server")).some(failed) || undefined, 120);
+  await sleep(5000);
+}
+
+const address = async (service: Service): Promise<string> => (await service.get("service", "trivy")).spec.clusterIP;
+
+let made: Promise<Authority> | undefined;
+
+/** One for all runs, as clients trust one. */
+function authority(): Promise<Authority> {
+  made ??= Authority.create();
+  return made;
+}
+
+async function newCertificate(service: Service): Promise<void> {
+  const { certificate, key } = await (await authority()).issue(await address(service));
+  const secret = {
+    apiVersion: "v1",
+    kind: "Secret",
+    type: "kubernetes.io/tls",
+    metadata: { name: "gateway-certificate", namespace: service.namespace },
+    stringData: { "tls.crt": certificate, "tls.key": key },
+  };
+  await must("kubectl", ["apply", "-f", "-"], { input: JSON.stringify(secret) });
+}

@@ -1,0 +1,130 @@
+/**
+ * What the service does under load when something happens to it: every event a test, for the service with its gateway and without.
+ *
+ * | variable | what it is | default |
+ * | --- | --- | --- |
+ * | FAULTS | names of events, separated by commas | all |
+ * | FAULTS_DESIGN | `gateway` or `servers` | both |
+ * | FAULTS_SHORT | any value: a few events, each once and with 100 scans | none |
+ * | FAULTS_SCANS | scans that an event gets at least; with fewer than the default nothing is written into docs/faults.md | 300 |
+ * | E2E_NODE, E2E_NODE_CUT, E2E_NODE_MEND | a node that may be lost, and the commands that do it; they get its name | such events are skipped |
+ * | E2E_SCRATCH_DATABASE | a repository that the tests may push databases to | such events are skipped |
+ * | E2E_PUSH_DATABASE, E2E_PUSH_BROKEN_DATABASE | commands that push a good database and what is none; they get the repository | such events are skipped |
+ * | E2E_OTHER_TRIVY_IMAGE | another name of the servers' image | docker.io/aquasec/trivy |
+ *
+ * And those of `../support/environment.ts`.
+ */
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { expect } from "chai";
+import { imageReference } from "../../../components/images.ts";
+import { checkEnvironment, environment, environmentSettings } from "../support/environment.ts";
+import { type LoadResult, load, standaloneFindings } from "../support/load.ts";
+import { type Allowed, type Design, designs, events, type FaultEvent } from "./events.ts";
+import { Service } from "./service.ts";
+import { type Measured, writeRows } from "./table.ts";
+
+const { FAULTS, FAULTS_DESIGN, FAULTS_SHORT, FAULTS_SCANS, E2E_DATABASE } = process.env;
+const wanted = FAULTS?.split(",").filter(Boolean);
+const fullScans = 300;
+const scans = Number(FAULTS_SCANS || (FAULTS_SHORT ? 100 : fullScans));
+const clients = 8;
+
+const unknown = wanted?.filter((name) => !events.some((event) => event.name === name)) ?? [];
+if (unknown.length > 0)
+  throw new Error(`FAULTS names no event: ${unknown.join(", ")}; there are ${events.map(({ name }) => name).join(", ")}`);
+if (FAULTS_DESIGN && !(designs as readonly string[]).includes(FAULTS_DESIGN))
+  throw new Error(`FAULTS_DESIGN is one of ${designs.join(", ")}`);
+
+const selected = (design: Design, { name, allowed, short }: FaultEvent): boolean =>
+  design in allowed && (wanted?.includes(name) ?? (!FAULTS_SHORT || (short?.includes(design) ?? false)));
+
+const settings = {
+  gateway: { server: { replicas: 2 }, gateway: { enabled: true, clients: [{ name: "one" }, { name: "two" }] } },
+  servers: { server: { replicas: 2 } },
+} as const;
+
+const bound = (allowed: Allowed, times: number, result: LoadResult): number =>
+  ({ none: 0, "in flight": clients * times, few: result.scans / 10, any: result.scans })[allowed];
+
+const row = ({ scans, failed, wrong, gap, slowest, retried, reasons }: LoadResult): string =>
+  [
+    `${failed}/${scans} failed, ${wrong} wrong, longest gap ${gap.toFixed(1)} s, slowest scan ${slowest.toFixed(1)} s, ${retried} repeated`,
+    ...Object.entries(reasons).map(([reason, count]) => `  ${count} × ${reason}`),
+  ]
+    .map((text) => `      ${text}`)
+    .join("\n");
+
+for (const design of designs.filter((name) => !FAULTS_DESIGN || name === FAULTS_DESIGN)) {
+  const chosen = events.filter((event) => selected(design, event));
+  if (chosen.length > 0)
+    describe(design === "gateway" ? "a service with its gateway" : "servers without a gateway", () => {
+      const measured: Measured[] = [];
+      let service: Service;
+      let expected: ReadonlyMap<string, string>;
+
+      before(async () => {
+        await checkEnvironment();
+        expected = await standaloneFindings(environment.images, E2E_DATABASE);
+        service = await Service.create(`e2e-faults-${design}`, settings[design], imageReference("redis", environmentSettings()["images"]));
+      });
+      after(async () => {
+        if (measured.length > 0) await writeRows(join(import.meta.dirname, "../../../docs/faults.md"), measured, await service.versions());
+        await service?.remove();
+      });
+
+      const loaded = (least: number, attempts = 1, meanwhile?: () => Promise<void>) =>
+        load(
+          {
+            server: service.server,
+            token: () => service.tokens,
+            caCertificate: service.caCertificate,
+            images: environment.images,
+            unique: "half",
+            clients,
+            scans: least,
+            attempts,
+            expected,
+          },
+          meanwhile,
+        );
+
+      for (const event of chosen) {
+        const { attempts, times: most = 3 } = event;
+        const times = FAULTS_SHORT ? 1 : most;
+        it(`${event.name}: ${event.what}`, async function () {
+          if (event.missing !== undefined) {
+            console.log(`      left out: ${event.missing}`);
+            return this.skip();
+          }
+          await service.whole();
+          await service.forgetRestarts();
+          const before = service.settings;
+          try {
+            if (event.settings) await service.up(await event.settings(service));
+            await event.prepare?.(service);
+            await service.whole();
+            const usual = await loaded(2 * clients);
+            expect(usual, `before anything happens: ${JSON.stringify(usual.reasons)}`).to.include({ failed: 0, wrong: 0 });
+            const result = await loaded(scans, attempts, async () => {
+              for (let time = 0; time < times; time++) {
+                await sleep(3000);
+                await event.run(service, time);
+                await service.whole();
+              }
+              // What comes afterwards counts, too.
+              await sleep(5000);
+            });
+            console.log(row(result));
+            expect(result.wrong, "wrong results").to.equal(0);
+            expect(result.failed, "failed scans").to.be.at.most(bound(event.allowed[design] ?? "none", times, result));
+            event.check?.(result, design, usual.slowest);
+            if (scans >= fullScans && !FAULTS_SHORT)
+              measured.push({ event: event.name, design, cell: `${result.failed}/${result.scans}, ${result.gap.toFixed(1)} s` });
+          } finally {
+            if (event.settings) await service.replaceSettings(before);
+          }
+        });
+      }
+    });
+}

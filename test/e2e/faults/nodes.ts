@@ -1,0 +1,103 @@
+import { apply, deleteNamespaces, eventually, get, inPod, type KubernetesObject, kubectl, namespaceObject } from "../support/cluster.ts";
+import { must } from "../support/command.ts";
+
+/** A pod, as the API server has it. */
+export type Pod = KubernetesObject;
+
+/**
+ * The cluster's nodes, from where anything can happen to a pod's processes and network: a privileged pod on each, in a namespace of their own. No
+ * pod can do that to itself: the first process of a container takes neither SIGKILL nor SIGSTOP from inside.
+ */
+export class Nodes {
+  private readonly namespace: string;
+
+  private constructor(namespace: string) {
+    this.namespace = namespace;
+  }
+
+  /** `image` has a shell with `nsenter` and `ip`, as busybox has them. */
+  static async create(namespace: string, image: string): Promise<Nodes> {
+    await apply(namespaceObject(namespace));
+    const { items } = await get("nodes");
+    const names: string[] = items.map((node: KubernetesObject) => node.metadata.name);
+    await apply(...names.map((name) => privilegedPod(namespace, name, image)));
+    await kubectl("wait", "--for=condition=Ready", "pod", "--all", "-n", namespace, "--timeout=120s");
+    return new Nodes(namespace);
+  }
+
+  async remove(): Promise<void> {
+    await deleteNamespaces(this.namespace);
+  }
+
+  /** Sends a signal to every process of a pod's containers. */
+  async signal(signal: "KILL" | "STOP" | "CONT", pod: Pod): Promise<void> {
+    const ids = pod.status.containerStatuses.map(({ containerID }: { containerID: string }) => containerID.replace(/^.*\//, ""));
+    await this.run(pod, `kill -${signal} $(${processes(ids)})`);
+  }
+
+  /** Drops whatever a pod sends, so that nobody has an answer of it; the packets to it arrive. */
+  async silence(pod: Pod): Promise<void> {
+    await this.inNetwork(pod, "ip route add blackhole default table 100 && $net ip rule add pref 1 table 100");
+  }
+
+  async unsilence(pod: Pod): Promise<void> {
+    await this.inNetwork(pod, "ip rule del pref 1 && $net ip route flush table 100");
+  }
+
+  private inNetwork(pod: Pod, command: string): Promise<void> {
+    // By the pod: a container may have ended meanwhile.
+    const { uid } = pod.metadata;
+    return this.run(pod, `set -- $(${processes([uid, uid.replaceAll("-", "_")])}); net="nsenter -t $1 -n"; $net ${command}`);
+  }
+
+  private async run(pod: Pod, script: string): Promise<void> {
+    const { ok, output } = await inPod(this.namespace, pod.spec.nodeName, "sh", "-c", script);
+    if (!ok) throw new Error(`${pod.metadata.name} on ${pod.spec.nodeName}: ${output}`);
+  }
+}
+
+/** Finds processes by what stands in the names of their cgroups. */
+const processes = (ids: readonly string[]) =>
+  `grep -l ${ids.map((id) => `-e ${id}`).join(" ")} /proc/[0-9]*/cgroup 2>/dev/null | cut -d/ -f3`;
+
+const privilegedPod = (namespace: string, node: string, image: string) => ({
+  apiVersion: "v1",
+  kind: "Pod",
+  metadata: { namespace, name: node },
+  spec: {
+    nodeName: node,
+    hostPID: true,
+    hostNetwork: true,
+    tolerations: [{ operator: "Exists" }],
+    terminationGracePeriodSeconds: 0,
+    containers: [
+      {
+        name: "node",
+        image,
+        command: ["sh", "-c", "exec sleep 86400"],
+        securityContext: { privileged: true, runAsUser: 0, runAsGroup: 0 },
+      },
+    ],
+  },
+});
+
+const condition = (object: KubernetesObject, type: string): boolean =>
+  object.status.conditions?.some((found: KubernetesObject) => found.type === type && found.status === "True") ?? false;
+
+export const isReady = (object: KubernetesObject): boolean => condition(object, "Ready");
+
+export async function nodeIs(ready: boolean, node: string): Promise<void> {
+  await eventually(`${node} is ${ready ? "" : "not "}ready`, async () => isReady(await get("node", node)) === ready || undefined, 180);
+}
+
+const { E2E_NODE: lost, E2E_NODE_CUT: cut, E2E_NODE_MEND: mend } = process.env;
+
+/** The node that may be lost, if the environment has one. */
+export const losable =
+  lost && cut && mend
+    ? {
+        name: lost,
+        cut: () => must("sh", ["-c", `${cut} ${lost}`]),
+        mend: () => must("sh", ["-c", `${mend} ${lost}`]),
+      }
+    : undefined;
