@@ -25,12 +25,20 @@ function accepted(settings: unknown): Settings | undefined {
 
 /** The secrets among the settings that are long enough not to stand somewhere by chance. */
 function longSecrets(settings: unknown): string[] {
-  const { server, redis, database } = settings as {
+  const { server, gateway, redis, database } = settings as {
     server?: { token?: { value?: string } };
-    redis?: { password?: string };
+    gateway?: { clients?: { token?: string; previousToken?: string }[]; tls?: { key?: string } };
+    redis?: { password?: string; tls?: { clientKey?: string } };
     database?: { credentials?: { password: string }[] };
   };
-  const secrets = [server?.token?.value, redis?.password, ...(database?.credentials ?? []).map(({ password }) => password)];
+  const secrets = [
+    server?.token?.value,
+    ...(gateway?.clients ?? []).flatMap(({ token, previousToken }) => [token, previousToken]),
+    redis?.password,
+    ...(database?.credentials ?? []).map(({ password }) => password),
+    // The first line is the same for every key.
+    ...[gateway?.tls?.key, redis?.tls?.clientKey].map((pem) => pem?.split("\n")[1]),
+  ];
   return secrets.filter((secret): secret is string => secret !== undefined && secret.length > 7);
 }
 

@@ -1,5 +1,5 @@
 import fc, { type Arbitrary } from "fast-check";
-import { certificate } from "./certificate.ts";
+import { certificate, serverCertificate } from "./certificate.ts";
 
 const names = fc.stringMatching(/^[a-z]([a-z0-9-]{0,20}[a-z0-9])?$/);
 const sizes = fc
@@ -87,14 +87,9 @@ export function arbitrarySettings({ mistakes }: { readonly mistakes: boolean }):
   const autoscaling = block({ minReplicas: leaf(fc.integer({ min: 1, max: 5 })), maxReplicas: leaf(fc.integer({ min: 5, max: 20 })) }, [
     "maxReplicas",
   ]);
-  const token = fc.oneof(
-    flag,
-    block({ enabled: flag }),
-    block({ value: leaf(fc.stringMatching(/^[\x21-\x7e]{16,40}$/)) }),
-    block({ existingSecret: secretKey() }),
-  );
+  const tokenText = leaf(fc.stringMatching(/^[\x21-\x7e]{16,40}$/));
+  const token = fc.oneof(flag, block({ enabled: flag }), block({ value: tokenText }), block({ existingSecret: secretKey() }));
   const server = {
-    token,
     resources: block({
       requests: block({ cpu: leaf(cores), memory: leaf(fc.constantFrom("64Mi", "1Gi")) }),
       limits: block({ memory: leaf(fc.constantFrom("2Gi", "4096Mi")) }),
@@ -105,6 +100,46 @@ export function arbitrarySettings({ mistakes }: { readonly mistakes: boolean }):
     caCertificates: leaf(fc.constant(certificate)),
     env: leaf(fc.dictionary(fc.stringMatching(/^[A-Z_][A-Z0-9_]{0,8}$/), texts, { maxKeys: 3 })),
     envFromSecrets: list(names),
+  };
+  const { leaf: own, intermediate, authority, key } = serverCertificate;
+  const chain = `${own}\n${intermediate}`;
+  const on = leaf(fc.constant(true));
+  const client = fc.oneof(
+    block({ name: leaf(names), generation: leaf(fc.integer({ min: 1, max: 9 })) }, ["name"]),
+    block({ name: leaf(names), generation: leaf(fc.integer({ min: 2, max: 9 })), retire: flag }, ["name", "generation"]),
+    block({ name: leaf(names), token: tokenText }, ["name", "token"]),
+    block({ name: leaf(names), token: tokenText, previousToken: tokenText }, ["name", "token"]),
+  );
+  const gateway = {
+    replicas: leaf(fc.integer({ min: 1, max: 4 })),
+    clients: leaf(fc.array(client, { minLength: 1, maxLength: 3 })),
+    requestsPerServer: leaf(fc.integer({ min: 1, max: 100 })),
+    rateLimit: leaf(fc.integer({ min: 1, max: 100_000 })),
+    maxRequestSize: leaf(sizes),
+    tls: fc.oneof(
+      flag,
+      block({ enabled: on, names: list(fc.constantFrom("scan.corp", "10.0.0.7", "fd00::7")), plainHttp: flag }, ["enabled"]),
+      block({ enabled: on, existingSecret: leaf(names), caCertificates: leaf(fc.constant(certificate)), plainHttp: flag }, [
+        "enabled",
+        "existingSecret",
+      ]),
+      block(
+        {
+          enabled: on,
+          certificate: leaf(fc.constant(chain)),
+          key: leaf(fc.constant(key)),
+          caCertificates: leaf(fc.constant(authority)),
+          plainHttp: flag,
+        },
+        ["enabled", "certificate", "key"],
+      ),
+    ),
+    resources: block({
+      requests: block({ cpu: leaf(cores), memory: leaf(fc.constantFrom("64Mi", "128Mi")) }),
+      limits: block({ memory: leaf(fc.constantFrom("256Mi", "2Gi")) }),
+    }),
+    clusterDomain: leaf(fc.constant("k8s.example.com")),
+    monitors: list(names),
   };
   const login = {
     registry: leaf(fc.constantFrom("ghcr.io", "10.1.2.3:5000", "harbor.corp")),
@@ -121,6 +156,8 @@ export function arbitrarySettings({ mistakes }: { readonly mistakes: boolean }):
     maxMemory: leaf(sizes),
     cpu: leaf(cores),
     persistence: fc.oneof(flag, block({ enabled: flag }), block({ storageClass: leaf(names), size: leaf(fc.constant("64Ti")) })),
+    generation: leaf(fc.integer({ min: 1, max: 3 })),
+    tls: flag,
   };
   const external = {
     mode: leaf(fc.constant("external")),
@@ -131,8 +168,14 @@ export function arbitrarySettings({ mistakes }: { readonly mistakes: boolean }):
     password: leaf(fc.string({ minLength: 1 })),
     tls: fc.oneof(
       flag,
-      fc.record({ enabled: leaf(fc.constant(true)), existingSecret: leaf(names) }),
-      fc.record({ enabled: leaf(fc.constant(true)), caCertificates: leaf(fc.constant(certificate)) }),
+      fc.record({ enabled: on, existingSecret: leaf(names) }),
+      fc.record({ enabled: on, caCertificates: leaf(fc.constant(certificate)) }),
+      fc.record({
+        enabled: on,
+        caCertificates: leaf(fc.constant(certificate)),
+        clientCertificate: leaf(fc.constant(own)),
+        clientKey: leaf(fc.constant(key)),
+      }),
     ),
     cidrs: list(cidrs),
   };
@@ -159,9 +202,9 @@ export function arbitrarySettings({ mistakes }: { readonly mistakes: boolean }):
       registry: leaf(fc.constantFrom("mirror.example.com", "localhost:5000/hub")),
       pullSecrets: list(names),
       trivy: leaf(images),
+      haproxy: leaf(images),
       redis: leaf(images),
     }),
-    server: fc.oneof(block({ ...server, replicas: leaf(fc.integer({ min: 1, max: 9 })) }), block({ ...server, autoscaling })),
     database: fc.oneof(
       block({ ...database, credentials: leaf(fc.array(block(login, Object.keys(login)), { maxLength: 2 })) }),
       block({ ...database, existingSecret: leaf(names) }),
@@ -188,8 +231,19 @@ export function arbitrarySettings({ mistakes }: { readonly mistakes: boolean }):
     labels: leaf(tables(labelValues)),
     podAnnotations: leaf(tables(texts)),
   };
+  const servers = (more: Record<string, Arbitrary<unknown>>) =>
+    fc.oneof(block({ ...server, ...more, replicas: leaf(fc.integer({ min: 1, max: 9 })) }), block({ ...server, ...more, autoscaling }));
+  const fronts = fc.oneof(
+    fc.record({ server: servers({ token }) }, { requiredKeys: [] }),
+    fc.record(
+      { server: servers({}), gateway: fc.oneof(flag, block({ ...gateway, enabled: on }, ["enabled"])) },
+      { requiredKeys: ["gateway"] },
+    ),
+  );
   const unknownKeys = mistakes
     ? fc.dictionary(fc.constantFrom("sever", "constructor", "image"), nonsense, { maxKeys: 1 })
     : fc.constant({});
-  return fc.tuple(fc.record(keys, { requiredKeys: [] }), unknownKeys).map(([known, others]) => ({ ...others, ...known }));
+  return fc
+    .tuple(fc.record(keys, { requiredKeys: [] }), fronts, unknownKeys)
+    .map(([known, front, others]) => ({ ...others, ...known, ...front }));
 }
