@@ -86,6 +86,9 @@ defaults
   timeout queue 30s
   timeout check 3s
   timeout tarpit 2s
+  # Who got an answer and does not hang up must not hold up a drain.
+  timeout client-fin 5s
+  timeout server-fin 5s
   http-error ${twirp(408, "deadline_exceeded", "the request came too slowly: its body must be here within 60 s")}
   http-error ${twirp(502, "unavailable", "a Trivy server broke off; trying again")}
   http-error ${twirp(503, "unavailable", "no Trivy server is free or can be reached; trying again")}

@@ -66,9 +66,9 @@ export async function cacheConnections(namespace: string): Promise<number[]> {
   return Promise.all((await serverPods(namespace)).map(count));
 }
 
-/** `kubectl port-forward service/trivy`, on any free port of this machine. */
-export async function portForward(namespace: string): Promise<{ url: string; close: () => void }> {
-  const child = spawn("kubectl", ["port-forward", "service/trivy", ":80", "-n", namespace], { stdio: ["ignore", "pipe", "pipe"] });
+/** `kubectl port-forward`, on any free port of this machine; to the Service's port 80 unless told otherwise. */
+export async function portForward(namespace: string, to = "service/trivy", remote = 80): Promise<{ url: string; close: () => void }> {
+  const child = spawn("kubectl", ["port-forward", to, `:${remote}`, "-n", namespace], { stdio: ["ignore", "pipe", "pipe"] });
   let errors = "";
   child.stderr.setEncoding("utf8").on("data", (text: string) => {
     errors += text;
@@ -80,7 +80,7 @@ export async function portForward(namespace: string): Promise<{ url: string; clo
     });
     child.on("error", reject).on("close", () => reject(new Error(`kubectl port-forward ended: ${errors}`)));
   });
-  return { url: `http://localhost:${port}`, close: () => child.kill() };
+  return { url: `${remote === 443 ? "https" : "http"}://localhost:${port}`, close: () => child.kill() };
 }
 
 let listable: Promise<string> | undefined;

@@ -1,0 +1,216 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { request } from "node:http";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { expect } from "chai";
+import { eventually, get, inPod, type KubernetesObject, kubectl, portForward, serviceUrl } from "./support/cluster.ts";
+import { checkEnvironment, environment, knownFinding } from "./support/environment.ts";
+import { scan } from "./support/load.ts";
+import { Project } from "./support/project.ts";
+
+const stack = "e2e-gateway";
+
+describe("the gateway", () => {
+  let project: Project;
+  let folder: string;
+  let server: string;
+  let tokens: Record<string, string> = {};
+
+  const settings = (gateway: Record<string, unknown>) => ({
+    // One request at a time for each gateway and server, so that a queue forms where a test wants one.
+    gateway: {
+      enabled: true,
+      requestsPerServer: 2,
+      clients: [{ name: "ci" }, { name: "web" }],
+      tls: { enabled: true, plainHttp: true },
+      ...gateway,
+    },
+    server: { drainSeconds: 5 },
+  });
+  const up = async (gateway: Record<string, unknown> = {}) => {
+    await project.writeStack(stack, settings(gateway));
+    await project.pulumi(stack, "up", "--yes", "--skip-preview");
+    tokens = JSON.parse(await project.output(stack, "tokens"));
+  };
+  const gatewayPods = async (): Promise<string[]> => {
+    const { items } = await get("pods", "-n", stack, "-l", "app.kubernetes.io/component=gateway", "--field-selector=status.phase=Running");
+    return items
+      .filter(({ metadata }: KubernetesObject) => !metadata.deletionTimestamp)
+      .map(({ metadata }: KubernetesObject) => metadata.name);
+  };
+  const logs = () => kubectl("logs", "-n", stack, "-l", "app.kubernetes.io/component=gateway", "--tail=-1");
+
+  interface Reply {
+    readonly status: number;
+    readonly body: string;
+    readonly milliseconds: number;
+  }
+  /** One request as Trivy's client sends it, or as it never would. */
+  const post = (method: string, body: string | Buffer, headers: Record<string, string | number> = {}): Promise<Reply> =>
+    new Promise((resolve, reject) => {
+      const begun = performance.now();
+      const length = { "Content-Length": Buffer.byteLength(body) };
+      const sent = request(`${server}/twirp/trivy.cache.v1.Cache/${method}`, {
+        method: "POST",
+        headers: { "Content-Type": "application/json", "Trivy-Token": tokens["ci"], ...length, ...headers },
+      });
+      sent.on("error", reject).on("response", (response) => {
+        let text = "";
+        response.setEncoding("utf8").on("data", (part: string) => {
+          text += part;
+        });
+        response.on("end", () => resolve({ status: response.statusCode ?? 0, body: text, milliseconds: performance.now() - begun }));
+      });
+      sent.end(body);
+    });
+
+  before(async () => {
+    await checkEnvironment();
+    project = await Project.create();
+    folder = await mkdtemp(join(tmpdir(), "gateway-"));
+    await project.writeStack(stack, {});
+    await project.must("pulumi", ["stack", "init", stack]);
+    await up();
+    server = await serviceUrl(stack);
+  });
+  after(async () => {
+    await project?.remove();
+    if (folder) await rm(folder, { recursive: true });
+  });
+
+  it("has a configuration that its own HAProxy finds no fault with", async () => {
+    for (const pod of await gatewayPods()) {
+      const { ok, output } = await inPod(stack, pod, "haproxy", "-c", "-f", "/etc/trivy-gateway/configuration/haproxy.cfg");
+      expect(ok, output).to.equal(true);
+      expect(output).not.to.match(/WARNING|ALERT/);
+    }
+  });
+
+  it("lets each client in with its own token, and nobody else", async () => {
+    for (const token of [tokens["ci"], tokens["web"]])
+      expect(await scan(environment.alpine, { server, token })).to.deep.include(knownFinding);
+    const { items } = await get("secrets", "-n", stack);
+    const internal = items.find(({ data }: KubernetesObject) => data["token"]).data["token"];
+    for (const token of [undefined, `${tokens["ci"]}x`, Buffer.from(internal, "base64").toString()]) {
+      const refusal = await scan(environment.alpine, { server, token }).catch((error: Error) => error.message);
+      expect(refusal).to.include("twirp error unauthenticated");
+    }
+  });
+
+  it("speaks TLS with a certificate that clients can check", async () => {
+    const caCertificate = join(folder, "ca.crt");
+    await writeFile(caCertificate, await project.output(stack, "caCertificate"));
+    const { url, close } = await portForward(stack, "service/trivy", 443);
+    try {
+      expect(url).to.match(/^https:/);
+      expect(await scan(environment.alpine, { server: url, token: tokens["ci"], caCertificate })).to.deep.include(knownFinding);
+      const other = join(folder, "other.crt");
+      await writeFile(other, (await get("configmap", "kube-root-ca.crt", "-n", stack)).data["ca.crt"]);
+      const refusal = await scan(environment.alpine, { server: url, token: tokens["ci"], caCertificate: other }).catch(
+        (error: Error) => error.message,
+      );
+      expect(refusal).to.match(/x509|certificate/);
+    } finally {
+      close();
+    }
+  });
+
+  it("passes on what a server says is wrong, at once", async () => {
+    const { status, body } = await post("PutBlob", "no JSON");
+    expect(status).to.equal(400);
+    expect(JSON.parse(body).code).to.equal("malformed");
+  });
+
+  it("lets large requests pass, and refuses what is too large or does not say how large it is", async () => {
+    const large = await post("PutBlob", Buffer.alloc(8 * 2 ** 20, "x"));
+    expect(large.status).to.equal(400);
+    const tooLarge = await post("PutBlob", "", { "Content-Length": 65 * 2 ** 20 });
+    expect([tooLarge.status, JSON.parse(tooLarge.body).code]).to.deep.equal([413, "resource_exhausted"]);
+    const unknown = await post("PutBlob", "{}", { "Content-Length": "", "Transfer-Encoding": "chunked" }).catch(() => undefined);
+    expect(unknown?.status ?? 411).to.equal(411);
+  });
+
+  it("gives a client with one request its turn before another's many", async () => {
+    const packages = Array.from({ length: 4000 }, (_, index) => ({
+      id: `package-${index}`,
+      name: `package-${index}`,
+      version: "1.0.0-r0",
+    }));
+    const body = JSON.stringify({ diff_id: `sha256:${"0".repeat(64)}`, blob_info: { schema_version: 2, package_infos: [{ packages }] } });
+    const put = (client: string) => post("PutBlob", body, { "Trivy-Token": tokens[client] ?? "" });
+    const [many, few]: number[][] = [[], []];
+    let busy = true;
+    const greedy = Array.from({ length: 40 }, async () => {
+      while (busy) {
+        const { status, milliseconds } = await put("ci");
+        expect(status).to.equal(200);
+        many?.push(milliseconds);
+      }
+    });
+    await eventually("a queue", async () => (many?.length ?? 0) > 100 || undefined);
+    for (let count = 0; count < 30; count++) few?.push((await put("web")).milliseconds);
+    busy = false;
+    await Promise.all(greedy);
+    const median = (all: number[] = []) => all.toSorted((a, b) => a - b)[all.length >> 1] ?? Number.NaN;
+    console.log(
+      `      40 requests at once of one client took ${median(many).toFixed(0)} ms each, single ones of another ${median(few).toFixed(0)} ms`,
+    );
+    expect(median(few)).to.be.below(median(many) / 3);
+  });
+
+  it("logs one JSON object a request, and counts by client, without a secret", async () => {
+    const text = await logs();
+    const lines = text.split("\n").filter((line) => line.startsWith("{"));
+    const entries = lines.map((line) => JSON.parse(line));
+    expect(entries.find(({ client, path, status }) => client === "web" && path.endsWith("/Scan") && status === 200)).to.include({
+      method: "POST",
+      reason: "",
+    });
+    for (const secret of Object.values(tokens)) expect(text.includes(secret), "a token in the log").to.equal(false);
+    const metrics = await Promise.all(
+      (await gatewayPods()).map(async (pod) => {
+        const { url, close } = await portForward(stack, `pod/${pod}`, 8405);
+        try {
+          const [own, clients] = await Promise.all(["/metrics", "/metrics/clients"].map(async (path) => (await fetch(url + path)).text()));
+          expect(own).to.include("haproxy_server_status");
+          return clients ?? "";
+        } finally {
+          close();
+        }
+      }),
+    );
+    const sum = (name: string, client: string) =>
+      metrics
+        .map((page) => Number(new RegExp(`^trivy_gateway_client_${name}\\{client="${client}"\\} (\\d+)$`, "m").exec(page)?.[1]))
+        .reduce((total, count) => total + count, 0);
+    expect(sum("requests_total", "ci")).to.be.above(100);
+    expect(sum("requests_total", "web")).to.be.above(30).and.below(sum("requests_total", "ci"));
+    expect(sum("received_bytes_total", "ci")).to.be.above(100 * 2 ** 16);
+    expect(sum("queue_milliseconds_total", "ci")).to.be.above(0);
+  });
+
+  it("asks a client above its rate to try again, and no other", async () => {
+    await up({ rateLimit: 60 });
+    // Until nobody asks the gateways from before.
+    await eventually("the new gateways", async () => {
+      const { items } = await get("pods", "-n", stack, "-l", "app.kubernetes.io/component=gateway");
+      return items.length === 2 || undefined;
+    });
+    const replies = await Promise.all(Array.from({ length: 70 }, () => post("MissingBlobs", "{}")));
+    const refused = replies.filter(({ status }) => status === 503);
+    expect(refused).to.have.length.within(9, 69);
+    expect(JSON.parse(refused[0]?.body ?? "{}").code).to.equal("unavailable");
+    expect((await post("MissingBlobs", "{}", { "Trivy-Token": tokens["web"] ?? "" })).status).to.equal(200);
+    expect(await logs()).to.match(/"reason": "rate-limit"/);
+  });
+
+  it("is gone when it is switched off, and the servers answer by themselves", async () => {
+    await project.writeStack(stack, { server: { drainSeconds: 5 } });
+    await project.pulumi(stack, "up", "--yes", "--skip-preview");
+    expect(await gatewayPods()).to.deep.equal([]);
+    const token = await project.output(stack, "token");
+    const found = await eventually("a scan", () => scan(environment.alpine, { server, token }).catch(() => undefined));
+    expect(found).to.deep.include(knownFinding);
+    await project.destroy(stack);
+  });
+});
