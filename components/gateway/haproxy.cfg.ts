@@ -121,8 +121,12 @@ frontend rpc
   http-request return ${twirp(413, "resource_exhausted", `the request is larger than gateway.maxRequestSize, ${maxRequestBytes} bytes`)} if { req.hdr(Content-Length),sub(${maxRequestBytes}) -m int gt 0 }
   # No client may take all connections.
   http-request return ${again("too many requests of this client at once")} if { sc0_conn_cur gt ${connections / 2} }
-${rateLimit === undefined ? "" : `  http-request set-var(txn.reason) str(rate-limit) if { sc0_http_req_rate gt ${rateLimit} }\n  # Held for a moment first: so the client's ten tries last longer.\n  http-request tarpit ${again("this client is above gateway.rateLimit")} if { sc0_http_req_rate gt ${rateLimit} }\n`}  # A fair share: who has more requests under way waits longer, as if each of them had come 50 ms after the one before.
-  http-request set-priority-offset sc0_conn_cur,mul(50)
+${rateLimit === undefined ? "" : `  http-request set-var(txn.reason) str(rate-limit) if { sc0_http_req_rate gt ${rateLimit} }\n  # Held for a moment first: so the client's ten tries last longer.\n  http-request tarpit ${again("this client is above gateway.rateLimit")} if { sc0_http_req_rate gt ${rateLimit} }\n`}  # A fair share: a request waits as if each one that its client has under way had come before it, at the pace at which the servers take them (four
+  # times as slow, in favour of who asks little). So one client's thousand do not stand before another's one. After 20 s everybody's turn has come.
+  http-request set-var(txn.pace) be_sess_rate(servers),add(1)
+  http-request set-var(txn.wait) sc0_conn_cur,mul(4000),div(txn.pace)
+  http-request set-priority-offset int(20000) if { var(txn.wait) -m int gt 20000 }
+  http-request set-priority-offset var(txn.wait) if { var(txn.wait) -m int le 20000 }
   # Only what is here as a whole can be repeated.
   http-request wait-for-body time 60s if { method POST }
   http-request set-header Trivy-Token "\${SERVER_TOKEN}"
