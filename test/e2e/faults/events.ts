@@ -32,6 +32,8 @@ export interface FaultEvent {
   readonly attempts?: number;
   /** Repetitions in one run. @default 3 */
   readonly times?: number;
+  /** It has a service of its own, brought up before everything else: what comes before the event takes long. */
+  readonly ahead?: (service: Service) => Promise<unknown>;
   /** Settings for this event alone. */
   readonly settings?: (service: Service) => Settings | Promise<Settings>;
   /** Before the load. */
@@ -190,7 +192,7 @@ export const events: readonly FaultEvent[] = [
   },
   {
     name: "node-lost-repeated",
-    what: "the same, with clients that run again once",
+    what: "a node lost for 60 s, Redis on another; clients run again once",
     allowed: { gateway: "none" },
     attempts: 2,
     ...nodeLost,
@@ -324,7 +326,7 @@ export const events: readonly FaultEvent[] = [
   },
   {
     name: "redis-emptied-repeated",
-    what: "the same, with clients that run again once",
+    what: "Redis emptied ten times in 30 s (FLUSHALL); clients run again once",
     allowed: { gateway: "none", servers: "none" },
     attempts: 2,
     ...emptied,
@@ -418,7 +420,7 @@ export const events: readonly FaultEvent[] = [
   },
   {
     name: "gateway-killed-repeated",
-    what: "the same, with clients that run again once",
+    what: "a gateway pod killed with SIGKILL; clients run again once",
     allowed: { gateway: "none" },
     attempts: 2,
     ...gatewayKilled,
@@ -448,6 +450,32 @@ export const events: readonly FaultEvent[] = [
       } finally {
         await push(E2E_PUSH_DATABASE);
       }
+    },
+  },
+  {
+    name: "database-hourly",
+    what: "a broken database, then a new one, when the running servers look for one, an hour after their start",
+    allowed: { gateway: "none", servers: "none" },
+    missing: noDatabases,
+    times: 1,
+    settings: scratchDatabase,
+    ahead: async (service) => {
+      // Each server shall find something else.
+      await sleep(60_000);
+      await service.kubectl("delete", "pod", (await service.pod("server")).metadata.name);
+      await service.whole();
+    },
+    // Two minutes are enough to begin.
+    prepare: async (service) => {
+      const [[, first]] = await looks(service, 120_000);
+      await sleep(first - Date.now() - 60_000);
+    },
+    run: async (service) => {
+      const [[one, first], [other, second]] = await looks(service);
+      await push(E2E_PUSH_BROKEN_DATABASE);
+      await logged(service, one, "failed DB hot update", first);
+      await push(E2E_PUSH_DATABASE);
+      await logged(service, other, "Reopening DB", second);
     },
   },
   {
@@ -494,6 +522,27 @@ async function failedStart(service: Service): Promise<void> {
     pod.status.containerStatuses?.some(({ state, lastState }: KubernetesObject) => state.terminated || lastState.terminated);
   await eventually("a server that does not start", async () => (await service.pods("server")).some(failed) || undefined, 120);
   await sleep(5000);
+}
+
+const hour = 3_600_000;
+
+/** Two servers and when each of them looks for a new database next, which it does every hour from its start; the sooner one first. */
+async function looks(service: Service, notBefore = 0): Promise<[[Pod, number], [Pod, number]]> {
+  const earliest = Date.now() + notBefore;
+  const next = (pod: Pod): number => {
+    const started = Date.parse(pod.status.containerStatuses[0].state.running.startedAt);
+    return started + Math.ceil((earliest - started) / hour) * hour;
+  };
+  const [one, other] = (await service.pods("server")).map((pod): [Pod, number] => [pod, next(pod)]).sort(([, a], [, b]) => a - b);
+  if (!one || !other) throw new Error("fewer than two servers");
+  return [one, other];
+}
+
+/** Waits until a server has written something into its log about what it does at a time. */
+async function logged(service: Service, pod: Pod, text: string, time: number): Promise<void> {
+  const log = () => service.kubectl("logs", pod.metadata.name, `--since-time=${new Date(time - 60_000).toISOString()}`);
+  const found = async () => (await log()).includes(text) || undefined;
+  await eventually(`"${text}" in the log of ${pod.metadata.name}`, found, (time - Date.now()) / 1000 + 180);
 }
 
 const address = async (service: Service): Promise<string> => (await service.get("service", "trivy")).spec.clusterIP;

@@ -42,9 +42,14 @@ export class Service {
     const project = await Project.create();
     const nodes = await Nodes.create(`${stack}-nodes`, image);
     const service = new Service(project, stack, nodes, await mkdtemp(join(tmpdir(), "faults-")), settings);
-    await project.writeStack(stack, settings);
-    await project.must("pulumi", ["stack", "init", stack]);
-    await service.up();
+    try {
+      await project.writeStack(stack, settings);
+      await project.must("pulumi", ["stack", "init", stack]);
+      await service.up();
+    } catch (error) {
+      await service.remove();
+      throw error;
+    }
     return service;
   }
 
