@@ -379,14 +379,16 @@ export class RedisCache extends pulumi.ComponentResource {
 }
 
 /**
- * Users of the cache: Trivy's, who may only do what Trivy does on Trivy's keys, and one who may ask whether Redis answers. The file holds the passwords' hashes.
+ * Users of the cache: Trivy's, who may only do what Trivy does on Trivy's keys, one who may look at Redis' own figures, and one who may ask whether it answers.
+ * The file holds the passwords' hashes.
  * What go-redis sends (measured): HELLO, AUTH, CLIENT SETINFO, PING; Trivy itself: GET, SET, DEL.
  */
 export function aclFile(passwords: readonly string[]): string {
-  const hashes = passwords.map((password) => `#${createHash("sha256").update(password).digest("hex")}`);
+  const hashes = passwords.map((password) => `#${createHash("sha256").update(password).digest("hex")}`).join(" ");
   return [
     "user default off",
-    `user trivy on ${hashes.join(" ")} resetchannels ~fanal::* -@all +hello +auth +client|setinfo +ping +get +set +del`,
+    `user trivy on ${hashes} resetchannels ~fanal::* -@all +hello +auth +client|setinfo +ping +get +set +del`,
+    `user monitor on ${hashes} resetkeys resetchannels -@all +ping +info`,
     `user ${probeUser} on nopass resetkeys resetchannels -@all +ping`,
     "",
   ].join("\n");

@@ -23,6 +23,8 @@ aclfile /etc/redis/acl/users.acl
 # The least recently used entry goes when the memory is full: Trivy analyses that image again.
 maxmemory ${maxMemory}
 maxmemory-policy allkeys-lru
+# Closer to the truly least recent: what a scan has just stored, and will ask for in a moment, must not go.
+maxmemory-samples 10
 lazyfree-lazy-eviction yes
 lazyfree-lazy-expire yes
 lazyfree-lazy-server-del yes
