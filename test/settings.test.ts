@@ -172,6 +172,24 @@ const mistakes: [what: string, settings: Record<string, unknown>, path: string, 
     "server.token.existingSecret",
     /one of the two/,
   ],
+  [
+    "two passwords for Redis",
+    { redis: { mode: "external", host: "r", password: "p", existingSecret: { name: "a" } } },
+    "redis.existingSecret",
+    /stands beside redis\.password; remove one/,
+  ],
+  [
+    "TLS material beside a Secret with it",
+    withRedisTls({ existingSecret: "a" }),
+    "redis.tls.caCertificates",
+    /stands beside .*; remove one/,
+  ],
+  [
+    "logins beside a Secret with them",
+    { database: { existingSecret: "a", credentials: [{ registry: "ghcr.io", username: "u", password: "p" }] } },
+    "database.existingSecret",
+    /stands beside database\.credentials; remove one/,
+  ],
   ["a label that is none", { labels: { team: "a b" } }, "labels.team", /at most 63 letters/],
   ["clients of no gateway", { gateway: { clients: [{ name: "a" }] } }, "gateway.clients", /while gateway\.enabled is false; set/],
   ["TLS of no gateway", { gateway: { enabled: false, tls: true } }, "gateway.tls", /while gateway\.enabled is false; set/],
@@ -269,6 +287,12 @@ const mistakes: [what: string, settings: Record<string, unknown>, path: string, 
     withTls({ certificate: `${leaf}\n${intermediate}`, key, caCertificates: certificate }),
     "gateway.tls.caCertificates",
     /did not sign gateway\.tls\.certificate, whose issuer is CN=example-intermediate;/,
+  ],
+  [
+    "an authority that did not sign, though it stands in the chain",
+    withTls({ certificate: `${leaf}\n${certificate}`, key, caCertificates: certificate }),
+    "gateway.tls.caCertificates",
+    /did not sign gateway\.tls\.certificate/,
   ],
   [
     "a gap between certificate and authority",
@@ -502,6 +526,19 @@ describe("the settings", () => {
       expect(others).to.deep.equal([]);
       expect(found?.path).to.equal("gateway.rateLimit");
       expect(found?.message).to.match(/2 clients .* 24002 requests a minute, and 2 servers answer about 24000, .* at most 12000 would/);
+    });
+
+    it("when the stack's configuration is read", async () => {
+      const said: string[] = [];
+      const { warn } = console;
+      console.warn = (text: string) => said.push(text);
+      try {
+        await record(() => readSettings(), { config: withGateway({ clients, rateLimit: 99_999 }) });
+      } finally {
+        console.warn = warn;
+      }
+      expect(said).to.have.length(1);
+      expect(said[0]).to.contain("trivy-server:gateway.rateLimit is 99999;");
     });
 
     it("by the most servers and their limit of CPU", () => {
