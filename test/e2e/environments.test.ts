@@ -1,5 +1,8 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { expect } from "chai";
-import { eventually, get, serviceUrl } from "./support/cluster.ts";
+import { eventually, get, portForward, serviceUrl } from "./support/cluster.ts";
 import { checkEnvironment, environment, knownFinding } from "./support/environment.ts";
 import { scan } from "./support/load.ts";
 import { Project } from "./support/project.ts";
@@ -31,8 +34,32 @@ describe("dev, staging and prod side by side", () => {
       const outputs = JSON.parse((await project.pulumi(namespace, "stack", "output", "--json", "--show-secrets")).stdout);
       expect(outputs).to.have.property("namespace", namespace);
       expect(outputs.token === undefined, "open to everybody").to.equal(stack === "dev");
-      expect(await scan(environment.alpine, { server: await serviceUrl(namespace), token: outputs.token })).to.deep.include(knownFinding);
+      const { url, close } = await portForward(namespace);
+      try {
+        expect(await scan(environment.alpine, { server: url, token: outputs.token })).to.deep.include(knownFinding);
+      } finally {
+        close();
+      }
     });
+
+  it("speaks TLS alone where there is a gateway, to each client with its token", async () => {
+    expect(await scan(environment.alpine, { server: await serviceUrl("e2e-dev") })).to.deep.include(knownFinding);
+    const folder = await mkdtemp(join(tmpdir(), "environments-"));
+    const { url, close } = await portForward("e2e-prod", "service/trivy", 443);
+    try {
+      const caCertificate = join(folder, "ca.crt");
+      await writeFile(caCertificate, await project.output("e2e-prod", "caCertificate"));
+      const tokens = JSON.parse(await project.output("e2e-prod", "tokens"));
+      expect(Object.keys(tokens)).to.deep.equal(["team-a", "team-b"]);
+      for (const token of Object.values<string>(tokens))
+        expect(await scan(environment.alpine, { server: url, token, caCertificate })).to.deep.include(knownFinding);
+      const plain = await fetch(`${await serviceUrl("e2e-prod")}/healthz`, { signal: AbortSignal.timeout(5000) }).catch(() => undefined);
+      expect(plain, "an answer over plain HTTP").to.equal(undefined);
+    } finally {
+      close();
+      await rm(folder, { recursive: true });
+    }
+  });
 
   it("lets prod's autoscaler see the load and keep its least number", async () => {
     const { spec, status } = await eventually(
