@@ -47,7 +47,7 @@ export function* warnings({ gateway, server, namespace }: Settings): Generator<P
   if (rateLimit !== undefined && rateLimit * clients.length > capacity)
     yield {
       path: "gateway.rateLimit",
-      message: `is ${rateLimit}; ${clients.length} clients may send ${rateLimit * clients.length} requests a minute, and ${servers} servers answer about ${capacity}, so it protects nobody: at most ${Math.floor(capacity / clients.length)} would`,
+      message: `is ${rateLimit}, which allows ${rateLimit * clients.length} requests a minute altogether (clients: ${clients.length}), above the ${capacity} or so that the servers answer (servers: ${servers}), so it protects nobody; at most ${Math.floor(capacity / clients.length)} would`,
     };
   const host = `${serviceName}.${namespace.name}.svc`;
   if (tls.enabled && tls.certificate !== undefined && !names(tls.certificate, host))

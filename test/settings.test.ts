@@ -525,7 +525,7 @@ describe("the settings", () => {
       const [found, ...others] = warned(withGateway({ clients, rateLimit: 12_001 }));
       expect(others).to.deep.equal([]);
       expect(found?.path).to.equal("gateway.rateLimit");
-      expect(found?.message).to.match(/2 clients .* 24002 requests a minute, and 2 servers answer about 24000, .* at most 12000 would/);
+      expect(found?.message).to.match(/allows 24002 requests .*\(clients: 2\), above the 24000 .*\(servers: 2\), .*; at most 12000 would/);
     });
 
     it("when the stack's configuration is read", async () => {
@@ -538,7 +538,7 @@ describe("the settings", () => {
         console.warn = warn;
       }
       expect(said).to.have.length(1);
-      expect(said[0]).to.contain("trivy-server:gateway.rateLimit is 99999;");
+      expect(said[0]).to.contain("trivy-server:gateway.rateLimit is 99999,");
     });
 
     it("by the most servers and their limit of CPU", () => {
