@@ -1,0 +1,103 @@
+/** How much longer a repeated scan takes with more servers, and with more images in the cache. */
+import { eventually, get, inPod, type KubernetesObject, kubectl } from "../e2e/support/cluster.ts";
+import { environment } from "../e2e/support/environment.ts";
+import { atMost, markdownTable, median, type Report, ratio, rounds, showRatio } from "./figures.ts";
+import { firstGoodScan, goodLoad, type Service, type Services } from "./services.ts";
+
+/** It may take so many times as long as with the least. */
+const bound = 1.1;
+const levels = [10, 100, 1_000, 10_000];
+/** One of those that have several layers and as many packages as are usual. */
+const image = environment.images.at(-1) ?? environment.alpine;
+
+export async function growth(services: Services): Promise<Report> {
+  const one = await services.stack("one-server", { server: { replicas: 1 } });
+  const two = await services.servers();
+  const four = await services.stack("four-servers", { server: { replicas: 4 } });
+  await addAdministrator(two);
+
+  const byServers = await inTurns([
+    { what: "1 server", service: one },
+    { what: "2 servers", service: two },
+    { what: "4 servers", service: four },
+  ]);
+  const byImages = await inTurns(
+    levels.map((level) => ({ what: `${level.toLocaleString("en")} images`, service: two, prepare: () => fill(two, level) })),
+  );
+  return {
+    sections: {
+      growth: markdownTable(
+        ["repeated scan", "median, s", "beside the first"],
+        [byServers, byImages].flatMap(([first, ...others]) => [
+          [first?.what ?? "", median(first?.seconds ?? []).toFixed(3), ""],
+          ...others.map(({ what, seconds }) => [what, median(seconds).toFixed(3), showRatio(ratio(seconds, first?.seconds ?? []))]),
+        ]),
+      ),
+    },
+    verdicts: [byServers, byImages].flatMap(([first, ...others]) =>
+      others.map(({ what, seconds }) => atMost(bound, `repeated scan, ${what} / ${first?.what}`, ratio(seconds, first?.seconds ?? []))),
+    ),
+  };
+}
+
+interface Case {
+  readonly what: string;
+  readonly service: Service;
+  readonly prepare?: () => Promise<void>;
+}
+
+/** Seconds of a repeated scan in each case, one figure a round: one client, because several would measure the machine's cores. */
+async function inTurns(cases: readonly Case[]): Promise<{ readonly what: string; readonly seconds: number[] }[]> {
+  const measured = cases.map((each) => ({ ...each, seconds: [] as number[] }));
+  for (let round = 0; round < rounds(8); round++) {
+    for (const { what, service, seconds, prepare } of measured) {
+      await prepare?.();
+      await goodLoad(service, { images: [image], scans: 2, clients: 1 });
+      const { durations } = await goodLoad(service, { images: [image], scans: 8, clients: 1 });
+      seconds.push(median(durations));
+      console.error(`round ${round + 1}, ${what}: ${median(durations).toFixed(3)} s`);
+    }
+  }
+  return measured;
+}
+
+/** Makes the cache hold so many images: one, as Trivy has written it, and copies of that under other digests. */
+async function fill(service: Service, images: number): Promise<void> {
+  await redis(service, "flushall");
+  await goodLoad(service, { images: [image], scans: 1 });
+  const originals = (await redis(service, "--scan", "--pattern", "fanal::*")).split("\n").filter(Boolean);
+  // In portions, because Redis answers nobody else meanwhile.
+  for (let from = 2; from <= images; from += 1000)
+    await redis(service, "eval", copying, String(originals.length), ...originals, String(from), String(Math.min(images, from + 999)));
+  const entries = Number(await redis(service, "dbsize"));
+  if (entries !== images * originals.length) throw new Error(`the cache has ${entries} entries, not ${images} times ${originals.length}`);
+}
+
+const copying = `
+for copy = ARGV[1], ARGV[2] do
+  for _, key in ipairs(KEYS) do
+    redis.call("COPY", key, string.match(key, "^fanal::%a+::") .. "sha256:" .. redis.sha1hex(key .. copy))
+  end
+end
+return "copied"`;
+
+/** A user who may do everything in Redis: Trivy's may not, and nobody else is let in. */
+async function addAdministrator({ namespace, ...service }: Service): Promise<void> {
+  const { items } = await get("secrets", "-n", namespace);
+  const secret = items.find(({ data }: KubernetesObject) => data["users.acl"]);
+  const users = `${Buffer.from(secret.data["users.acl"], "base64")}user admin on >admin allkeys allcommands\n`;
+  await kubectl("patch", "secret", secret.metadata.name, "-n", namespace, "-p", JSON.stringify({ stringData: { "users.acl": users } }));
+  await kubectl("delete", "pod", "redis-0", "-n", namespace);
+  await kubectl("rollout", "status", "statefulset/redis", "-n", namespace, "--timeout=120s");
+  await eventually("the administrator", async () =>
+    (await redis({ namespace, ...service }, "ping").catch(() => "")) === "PONG" ? true : undefined,
+  );
+  await firstGoodScan(service);
+}
+
+async function redis({ namespace }: Service, ...command: string[]): Promise<string> {
+  const login = ["--user", "admin", "--pass", "admin", "--no-auth-warning", "-e"];
+  const { ok, output } = await inPod(namespace, "redis-0", "redis-cli", ...login, ...command);
+  if (!ok) throw new Error(`redis-cli ${command[0]}: ${output}`);
+  return output;
+}

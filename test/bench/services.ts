@@ -1,0 +1,99 @@
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { parseAllDocuments } from "yaml";
+import { imageReference } from "../../components/images.ts";
+import { deleteNamespaces, eventually, type KubernetesObject, kubectl, namespaceObject, serviceUrl } from "../e2e/support/cluster.ts";
+import { must } from "../e2e/support/command.ts";
+import { environment, environmentSettings } from "../e2e/support/environment.ts";
+import { type LoadOptions, type LoadResult, load, scan } from "../e2e/support/load.ts";
+import type { Project, Settings } from "../e2e/support/project.ts";
+
+export interface Service {
+  readonly namespace: string;
+  readonly server: string;
+  readonly token?: string;
+}
+
+/** The services that are compared. Each is brought up when it is first asked for, and stays for the topics that follow. */
+export class Services {
+  private readonly project: Project;
+  private readonly all = new Map<string, Promise<Service>>();
+
+  constructor(project: Project) {
+    this.project = project;
+  }
+
+  /** A stack of this project. */
+  stack(name: string, settings: Settings): Promise<Service> {
+    return this.once(`e2e-bench-${name}`, async (stack) => {
+      await this.project.writeStack(stack, settings);
+      await this.project.must("npm", ["run", "up", "--", stack, "--yes"]);
+      return { namespace: stack, server: await serviceUrl(stack), token: await this.project.output(stack, "token") };
+    });
+  }
+
+  /** Two servers behind the Service. */
+  servers(): Promise<Service> {
+    return this.stack("servers", { server: { replicas: 2 } });
+  }
+
+  /** The same behind a gateway, with room in the cache for five minutes of large layers. */
+  gateway(): Promise<Service> {
+    return this.stack("gateway", { server: { replicas: 2 }, gateway: true, redis: { maxMemory: "1Gi" } });
+  }
+
+  /** What the official Helm chart deploys. */
+  control(): Promise<Service> {
+    return this.once("e2e-bench-control", async (namespace) => {
+      await must("kubectl", ["apply", "-f", "-"], { input: JSON.stringify(namespaceObject(namespace)) });
+      await must("kubectl", ["apply", "-n", namespace, "-f", "-"], { input: JSON.stringify(await controlObjects()) });
+      await kubectl("rollout", "status", "deployment/redis", "statefulset/trivy", "-n", namespace, "--timeout=600s");
+      return { namespace, server: await serviceUrl(namespace) };
+    });
+  }
+
+  /** Takes everything away, at once and without the ceremony of `destroy`. */
+  async down(): Promise<void> {
+    if (this.all.size > 0) await deleteNamespaces(...this.all.keys());
+  }
+
+  private once(name: string, create: (name: string) => Promise<Service>): Promise<Service> {
+    let service = this.all.get(name);
+    if (!service) {
+      service = create(name).then(async (created) => {
+        await firstGoodScan(created);
+        return created;
+      });
+      this.all.set(name, service);
+    }
+    return service;
+  }
+}
+
+/** The fixture with the images and the database that the other stacks use. */
+async function controlObjects(): Promise<KubernetesObject> {
+  const files = await Promise.all(["chart", "redis"].map((name) => readFile(join(import.meta.dirname, "control", `${name}.yaml`), "utf8")));
+  const items: KubernetesObject[] = files.flatMap((text) => parseAllDocuments(text).map((document) => document.toJS()));
+  const { database, images } = environmentSettings();
+  for (const { kind, data, spec } of items) {
+    if (kind === "ConfigMap" && database) data.TRIVY_DB_REPOSITORY = String(database["repositories"]);
+    for (const container of spec?.template?.spec.containers ?? []) container.image = imageReference(container.name, images);
+  }
+  return { apiVersion: "v1", kind: "List", items };
+}
+
+/** Tries at once and again: a Service's address may lead nowhere for a moment after its pods are ready. */
+export async function firstGoodScan(service: Pick<Service, "server" | "token">): Promise<void> {
+  await eventually("a good scan", async () => (await scan(environment.alpine, service).catch(() => [])).length > 0 || undefined);
+}
+
+/** Load of which every scan must be good: what fails is fast. */
+export async function goodLoad(
+  { server, token }: Service,
+  options: Omit<LoadOptions, "server" | "token">,
+  meanwhile?: () => Promise<unknown>,
+): Promise<LoadResult> {
+  const result = await load({ ...options, server, token }, meanwhile);
+  if (result.good === result.scans) return result;
+  throw new Error(`${server}: of ${result.scans} scans ${result.good} are good: ${JSON.stringify(result.reasons)}`);
+}
