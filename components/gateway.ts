@@ -38,6 +38,7 @@ export const gatewayDefaults = {
   replicas: 2,
   clients: [{ name: "default" }],
   generation: 1,
+  retire: 0,
   requestsPerServer: 16,
   maxRequestSize: "64Mi",
   resources: { requests: { cpu: "100m", memory: "64Mi" }, limits: { memory: "1Gi" } },
@@ -50,8 +51,8 @@ export interface ClientArgs {
   readonly name: string;
   /** Number of the generated token. Raised by one, a new token is made and the one before stays valid. @default 1 */
   readonly generation?: number;
-  /** Withdraws the token of the generation before. @default false */
-  readonly retire?: boolean;
+  /** Generated tokens up to this number are no longer valid. @default 0 */
+  readonly retire?: number;
   /** The token. @default 32 generated letters and digits */
   readonly token?: pulumi.Input<string>;
   /** A given token that is valid as well, while clients move to the new one. @default none */
@@ -313,11 +314,13 @@ export class Gateway extends pulumi.ComponentResource {
   private makeTokens(name: string, clients: readonly ClientArgs[]) {
     const generated = (client: string, generation: number) =>
       new random.RandomPassword(`${name}-token-${client}-${generation}`, { length: 32, special: false }, { parent: this }).result;
-    const valid = clients.map(({ name: client, token, previousToken, generation = gatewayDefaults.generation, retire = false }) => {
-      if (token !== undefined) return { client, tokens: [token, ...(previousToken === undefined ? [] : [previousToken])] };
-      const previous = generation > 1 && !retire ? [generated(client, generation - 1)] : [];
-      return { client, tokens: [generated(client, generation), ...previous] };
-    });
+    const valid = clients.map(
+      ({ name: client, token, previousToken, generation = gatewayDefaults.generation, retire = gatewayDefaults.retire }) => {
+        if (token !== undefined) return { client, tokens: [token, ...(previousToken === undefined ? [] : [previousToken])] };
+        const previous = generation - 1 > retire ? [generated(client, generation - 1)] : [];
+        return { client, tokens: [generated(client, generation), ...previous] };
+      },
+    );
     const known = pulumi.all(valid.map(({ client, tokens }) => pulumi.all(tokens).apply((texts) => ({ client, texts }))));
     return {
       hashes: pulumi.secret(
@@ -348,7 +351,7 @@ export class Gateway extends pulumi.ComponentResource {
 
   private generated(name: string, { namespace, externalHost }: GatewayComponentArgs, names: readonly string[], domain: string) {
     const authority = new PrivateAuthority(`${name}-authority`, { commonName: "trivy-server" }, { parent: this });
-    const issued = authority.issue("gateway", {
+    const issued = authority.issue(name, {
       commonName: serviceName,
       dnsNames: [
         serviceName,

@@ -20,7 +20,7 @@ export const redisDefaults = {
   port,
   database: 0,
   passwordKey: "password",
-  embedded: { maxMemory: "512Mi", cpu: "100m", persistence: true, generation: 1, retire: false },
+  embedded: { maxMemory: "512Mi", cpu: "100m", persistence: true, generation: 1, retire: 0 },
 } as const;
 
 /**
@@ -61,8 +61,8 @@ export interface EmbeddedRedisArgs extends CommonRedisArgs {
   readonly persistence?: PersistenceArgs | boolean;
   /** Number of the generated password. One more generates another, and the one before stays valid as well. @default 1 */
   readonly generation?: number;
-  /** The password of the generation before is no longer valid; set it when all servers use the present one. @default false */
-  readonly retire?: boolean;
+  /** Passwords up to this number are no longer valid; raise it when all servers use the present one. @default 0 */
+  readonly retire?: number;
   /** Mutual TLS, with certificates of an authority of the stack's own. @default no TLS */
   readonly tls?: Readonly<Record<string, never>>;
 }
@@ -174,8 +174,8 @@ export class RedisCache extends pulumi.ComponentResource {
 
     const generation = redis.generation ?? redisDefaults.embedded.generation;
     const current = this.password(name, generation);
-    const valid =
-      generation === 1 || (redis.retire ?? redisDefaults.embedded.retire) ? [current] : [current, this.password(name, generation - 1)];
+    const retired = generation - 1 <= (redis.retire ?? redisDefaults.embedded.retire);
+    const valid = retired ? [current] : [current, this.password(name, generation - 1)];
     const secret = (suffix: string, stringData: Record<string, pulumi.Input<string>>) =>
       new k8s.core.v1.Secret(`${name}-${suffix}`, transformed(args.transform?.secret, { metadata, stringData }), { parent: this }).metadata
         .name;

@@ -1,6 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import { type BackendArgs, Exposure, type ExposureArgs, servicePort } from "./exposure.ts";
-import { Gateway, type GatewayArgs, type GatewayComponentArgs, gatewaySelector, sealedGateway } from "./gateway.ts";
+import { Gateway, type GatewayArgs, type GatewayComponentArgs, gatewayDefaults, gatewaySelector, sealedGateway } from "./gateway.ts";
 import { imageReference, trivyVersion } from "./images.ts";
 import type { Identity } from "./kubernetes/labels.ts";
 import { type ClientsArgs, clientPeers } from "./kubernetes/network.ts";
@@ -137,7 +137,8 @@ export class ScanService extends pulumi.ComponentResource {
     this.address = exposure.address;
     this.externalAddress = exposure.externalAddress;
     this.tokens = front?.tokens;
-    this.token = front ? front.tokens.apply((tokens) => Object.values(tokens)[0] ?? "") : servers.token;
+    const firstClient = (gateway?.clients ?? gatewayDefaults.clients)[0]?.name ?? "";
+    this.token = front ? front.tokens.apply((tokens) => tokens[firstClient] ?? "") : servers.token;
     this.caCertificate = front?.caCertificate;
     this.portForward = pulumi.interpolate`kubectl port-forward service/trivy 8080:${servicePort} -n ${this.namespace}`;
     const tokenFlag = front || (args.server?.token?.enabled ?? true) ? ' --token "$TRIVY_TOKEN"' : "";

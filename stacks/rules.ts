@@ -130,6 +130,9 @@ function* gatewayRules(gateway: Settings["gateway"], given: Given): Generator<Ru
   yield* gatewayTlsRules(gateway.tls, given);
 }
 
+const presentRetired = (retire: number, generation: number) =>
+  `is ${retire}, but generation ${generation} is the present one; ${generation === 1 ? "remove it" : `write at most ${generation - 1}`}`;
+
 function* clientRules(clients: Settings["gateway"]["clients"], given: Given): Generator<RuleProblem> {
   const owners = new Map<unknown, string>();
   for (const [index, { name, token, previousToken, generation, retire }] of clients.entries()) {
@@ -143,12 +146,8 @@ function* clientRules(clients: Settings["gateway"]["clients"], given: Given): Ge
           message: "has no meaning without token; remove it: of a generated token, generation keeps the one before",
           concerns: [`${path}.token`],
         };
-      if (retire && generation === 1)
-        yield {
-          path: `${path}.retire`,
-          message: "has no meaning at generation 1, which has none before it; remove it",
-          concerns: [`${path}.generation`],
-        };
+      if (retire >= generation)
+        yield { path: `${path}.retire`, message: presentRetired(retire, generation), concerns: [`${path}.generation`] };
       continue;
     }
     for (const key of ["generation", "retire"] as const)
@@ -257,12 +256,8 @@ function* redisRules(redis: Settings["redis"], given: Given): Generator<RuleProb
         message: `is ${size}, too little for an append-only file of ${redis.maxMemory} while it is rewritten; write ${claimSize(bytes(redis.maxMemory))}`,
         concerns: ["redis.maxMemory"],
       };
-    if (redis.retire && redis.generation === 1)
-      yield {
-        path: "redis.retire",
-        message: "has no meaning at generation 1, which has none before it; remove it",
-        concerns: ["redis.generation"],
-      };
+    if (redis.retire >= redis.generation)
+      yield { path: "redis.retire", message: presentRetired(redis.retire, redis.generation), concerns: ["redis.generation"] };
     for (const key of [...tlsMaterial, "existingSecret"] as const)
       if (redis.tls[key] !== undefined)
         yield {

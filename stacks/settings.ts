@@ -41,6 +41,7 @@ const resources = (whose: string, defaults: ResourceDefaults, atLimit: string) =
     .prefault({});
 
 const generation = () => v.count(1, 1_000_000);
+const retired = () => v.count(0, 1_000_000);
 
 /** Every setting of a stack: its key under `trivy-server:`, what it may be, its default and its documentation. */
 export const schema = v.block({
@@ -137,12 +138,7 @@ export const schema = v.block({
             generation: generation()
               .default(gatewayDefaults.generation)
               .describe("Number of the generated token. One more is a new token; the one before stays valid until `retire`."),
-            retire: v
-              .flag()
-              .default(false)
-              .describe(
-                "Ends the token of the generation before. Set it back to `false` with the next generation, or that one's overlap is none.",
-              ),
+            retire: retired().default(gatewayDefaults.retire).describe("Tokens up to this generation are no longer valid."),
             token: v.token().optional().describe("The token, as a secret, instead of a generated one."),
             previousToken: v
               .token()
@@ -256,10 +252,7 @@ export const schema = v.block({
       generation: generation()
         .default(redisDefaults.embedded.generation)
         .describe("Embedded: number of the generated password. One more is a new password; the one before stays valid until `retire`."),
-      retire: v
-        .flag()
-        .default(redisDefaults.embedded.retire)
-        .describe("Embedded: ends the password of the generation before. Set it back to `false` with the next generation."),
+      retire: retired().default(redisDefaults.embedded.retire).describe("Embedded: passwords up to this generation are no longer valid."),
       host: v
         .redisHost()
         .optional()

@@ -161,7 +161,9 @@ describe("the gateway", () => {
     it("keep the token before the new one until it is retired", async () => {
       const both = await gateway({ clients: [{ name: "ci", generation: 3 }] });
       expect(clientsMap(both)).to.equal(`${hash(generated(both, "ci", 3))} ci\n${hash(generated(both, "ci", 2))} ci\n`);
-      const one = await gateway({ clients: [{ name: "ci", generation: 3, retire: true }] });
+      const older = await gateway({ clients: [{ name: "ci", generation: 3, retire: 1 }] });
+      expect(clientsMap(older).split("\n")).to.have.length(3);
+      const one = await gateway({ clients: [{ name: "ci", generation: 3, retire: 2 }] });
       expect(clientsMap(one)).to.equal(`${hash(generated(one, "ci", 3))} ci\n`);
       expect(one.resources.some(({ name }) => name.includes("token-ci-2"))).to.equal(false);
     });

@@ -235,13 +235,8 @@ const mistakes: [what: string, settings: Record<string, unknown>, path: string, 
     "gateway.clients[0].generation",
     /no meaning beside token/,
   ],
-  [
-    "retiring a token that is given",
-    withClients({ name: "a", token: tokens[0], retire: false }),
-    "gateway.clients[0].retire",
-    /beside token/,
-  ],
-  ["retiring what never was", withClients({ name: "a", retire: true }), "gateway.clients[0].retire", /no meaning at generation 1/],
+  ["retiring a token that is given", withClients({ name: "a", token: tokens[0], retire: 1 }), "gateway.clients[0].retire", /beside token/],
+  ["retiring what is valid", withClients({ name: "a", generation: 2, retire: 2 }), "gateway.clients[0].retire", /write at most 1/],
   ["generation zero", withClients({ name: "a", generation: 0 }), "gateway.clients[0].generation", /from 1/],
   [
     "too little memory",
@@ -332,7 +327,7 @@ const mistakes: [what: string, settings: Record<string, unknown>, path: string, 
     "gateway.tls.plainHttp",
     /set gateway\.tls\.plainHttp: true/,
   ],
-  ["retiring a password that never was", { redis: { retire: true } }, "redis.retire", /no meaning at generation 1/],
+  ["retiring the present password", { redis: { retire: 1 } }, "redis.retire", /generation 1 is the present one; remove it/],
   [
     "the generation of somebody else's password",
     { redis: { mode: "external", host: "r", generation: 2 } },
@@ -476,7 +471,7 @@ describe("the settings", () => {
     expect(serviceArgs(checkSettings({ gateway: true })).server).not.to.have.property("token");
     expect(gateway({ gateway: true })).to.deep.equal({
       replicas: 2,
-      clients: [{ name: "default", generation: 1, retire: false }],
+      clients: [{ name: "default", generation: 1, retire: 0 }],
       requestsPerServer: 16,
       maxRequestSize: "64Mi",
       tls: undefined,
@@ -495,9 +490,9 @@ describe("the settings", () => {
     expect(gateway(withTls({ existingSecret: "a" }))?.tls).not.to.have.property("names");
     const [client] = gateway(withClients({ name: "a", token: tokens[0] }))?.clients ?? [];
     expect(client).to.have.keys("name", "token", "previousToken");
-    expect(serviceArgs(checkSettings({ redis: { tls: true, generation: 2, retire: true } })).redis).to.deep.include({
+    expect(serviceArgs(checkSettings({ redis: { tls: true, generation: 2, retire: 1 } })).redis).to.deep.include({
       generation: 2,
-      retire: true,
+      retire: 1,
       tls: {},
     });
     expect(serviceArgs(checkSettings({})).redis).not.to.have.property("tls");

@@ -371,7 +371,7 @@ export const events: readonly FaultEvent[] = [
       service.tokens = after;
       // Those that began with an old one end before it is withdrawn.
       await sleep(20_000);
-      await service.up({ gateway: { clients: names.map((name) => ({ name, generation, retire: true })) } });
+      await service.up({ gateway: { clients: names.map((name) => ({ name, generation, retire: generation - 1 })) } });
     },
   },
   {
@@ -381,8 +381,8 @@ export const events: readonly FaultEvent[] = [
     short: ["gateway"],
     run: async (service) => {
       const { generation = 1 } = (service.settings["redis"] ?? {}) as { generation?: number };
-      await service.up({ redis: { generation: generation + 1, retire: false } });
-      await service.up({ redis: { generation: generation + 1, retire: true } });
+      await service.up({ redis: { generation: generation + 1 } });
+      await service.up({ redis: { generation: generation + 1, retire: generation } });
     },
   },
   {
