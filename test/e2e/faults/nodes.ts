@@ -32,7 +32,8 @@ export class Nodes {
   /** Sends a signal to every process of a pod's containers. */
   async signal(signal: "KILL" | "STOP" | "CONT", pod: Pod): Promise<void> {
     const ids = pod.status.containerStatuses.map(({ containerID }: { containerID: string }) => containerID.replace(/^.*\//, ""));
-    await this.run(pod, `kill -${signal} $(${processes(ids)})`);
+    // One may be gone by the time that it is its turn, because another was the first.
+    await this.run(pod, `set -- $(${processes(ids)}); [ $# -gt 0 ] && { kill -${signal} "$@" || true; }`);
   }
 
   /** Drops whatever a pod sends, so that nobody has an answer of it; the packets to it arrive. */

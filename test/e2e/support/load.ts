@@ -65,7 +65,7 @@ async function trivy(image: string, folder: string, args: readonly string[], env
     env: { ...process.env, ...env },
     timeout: 180_000,
   });
-  if (status !== 0) throw new Error(reason(stderr));
+  if (status !== 0) throw new Error(reason(stderr.replaceAll(image, "IMAGE")));
   const { Results } = report.parse(JSON.parse(await readFile(file, "utf8")));
   return (Results ?? []).flatMap(({ Vulnerabilities }) => Vulnerabilities ?? []);
 }
