@@ -49,7 +49,7 @@ interface Case {
 /** Seconds of a repeated scan in each case, one figure a round: one client, because several would measure the machine's cores. */
 async function inTurns(cases: readonly Case[]): Promise<{ readonly what: string; readonly seconds: number[] }[]> {
   const measured = cases.map((each) => ({ ...each, seconds: [] as number[] }));
-  for (let round = 0; round < rounds(8); round++) {
+  for (let round = 0; round < rounds(6); round++) {
     for (const { what, service, seconds, prepare } of measured) {
       await prepare?.();
       await goodLoad(service, { images: [image], scans: 2, clients: 1 });

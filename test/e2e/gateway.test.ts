@@ -49,7 +49,7 @@ describe("the gateway", () => {
   const post = (method: string, body: string | Buffer, headers: Record<string, string | number> = {}): Promise<Reply> =>
     new Promise((resolve, reject) => {
       const begun = performance.now();
-      const length = { "Content-Length": Buffer.byteLength(body) };
+      const length = headers["Transfer-Encoding"] === undefined && { "Content-Length": Buffer.byteLength(body) };
       const sent = request(`${server}/twirp/trivy.cache.v1.Cache/${method}`, {
         method: "POST",
         headers: { "Content-Type": "application/json", "Trivy-Token": tokens["ci"], ...length, ...headers },
@@ -143,8 +143,8 @@ describe("the gateway", () => {
     expect(large, "8 MB of one layer's packages").to.include({ status: 200 });
     const tooLarge = await post("PutBlob", "", { "Content-Length": 65 * 2 ** 20 });
     expect([tooLarge.status, JSON.parse(tooLarge.body).code]).to.deep.equal([413, "resource_exhausted"]);
-    const unknown = await post("PutBlob", "{}", { "Content-Length": "", "Transfer-Encoding": "chunked" }).catch(() => undefined);
-    expect(unknown?.status ?? 411).to.equal(411);
+    const unknown = await post("PutBlob", "{}", { "Transfer-Encoding": "chunked" });
+    expect([unknown.status, JSON.parse(unknown.body).code]).to.deep.equal([411, "invalid_argument"]);
   });
 
   it("gives a client with one request its turn before another's many", async () => {
