@@ -41,8 +41,8 @@ const selected = (design: Design, { name, allowed, short }: FaultEvent): boolean
   design in allowed && (wanted?.includes(name) ?? (!FAULTS_SHORT || (short?.includes(design) ?? false)));
 
 const settings = {
-  gateway: { server: { replicas: 2 }, gateway: { enabled: true, clients: [{ name: "one" }, { name: "two" }] } },
-  servers: { server: { replicas: 2 } },
+  gateway: { gateway: { enabled: true, clients: [{ name: "one" }, { name: "two" }] } },
+  servers: {},
 } as const;
 
 const bound = (allowed: Allowed, times: number, result: LoadResult): number =>
