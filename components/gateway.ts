@@ -8,6 +8,7 @@ import ipaddr from "ipaddr.js";
 import { type BackendArgs, serviceName } from "./exposure.ts";
 import { clientMetrics, gatewayPaths, gatewayPorts, haproxyCfg, longestRequest } from "./gateway/haproxy.cfg.ts";
 import { imageReference } from "./images.ts";
+import { dependencies } from "./kubernetes/dependencies.ts";
 import { type Identity, labels, selector } from "./kubernetes/labels.ts";
 import { type ClientsArgs, clientPeers, inNamespace, tcp } from "./kubernetes/network.ts";
 import {
@@ -296,7 +297,7 @@ export class Gateway extends pulumi.ComponentResource {
           },
         },
       }),
-      { parent: this, dependsOn: [policy] },
+      { parent: this, dependsOn: [policy, ...dependencies(opts)] },
     );
     disruptionBudget(
       `${name}-disruption-budget`,

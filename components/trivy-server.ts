@@ -2,6 +2,7 @@ import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import * as random from "@pulumi/random";
 import { imageReference } from "./images.ts";
+import { dependencies } from "./kubernetes/dependencies.ts";
 import { type Identity, labels, selector } from "./kubernetes/labels.ts";
 import { type EgressRule, type Endpoint, type Peer, tcp, toEndpoints } from "./kubernetes/network.ts";
 import {
@@ -321,10 +322,6 @@ export class TrivyServer extends pulumi.ComponentResource {
       { parent: this },
     ).metadata.name;
   }
-}
-
-function dependencies({ dependsOn = [] }: pulumi.ComponentResourceOptions = {}): pulumi.Resource[] {
-  return (Array.isArray(dependsOn) ? dependsOn : [dependsOn]) as pulumi.Resource[];
 }
 
 const paths = {

@@ -1,4 +1,4 @@
-import { readdir } from "node:fs/promises";
+import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect } from "chai";
 import fc from "fast-check";
@@ -7,7 +7,7 @@ import { record } from "../../commands/recorder.ts";
 import { ScanService } from "../../components/scan-service.ts";
 import { checkSettings, type Settings, serviceArgs } from "../../stacks/settings.ts";
 import { arbitrarySettings } from "../support/arbitrary-settings.ts";
-import { apply, deleteNamespaces, get, kubectl, serviceUrl } from "./support/cluster.ts";
+import { apply, deleteNamespaces, kubectl, portForward } from "./support/cluster.ts";
 import { must } from "./support/command.ts";
 import { checkEnvironment, environment, knownFinding } from "./support/environment.ts";
 import { scan } from "./support/load.ts";
@@ -54,12 +54,19 @@ describe("the manifests of `npm start`", () => {
 
   it("bring up a service that scans, with kubectl alone", async () => {
     await kubectl("apply", "--server-side", "-f", out(applied));
-    await kubectl("rollout", "status", "statefulset/redis", "deployment/trivy-server", "-n", applied, "--timeout=300s");
-    const { items } = await get("secrets", "-n", applied);
-    const [token] = items.flatMap(({ data }: { data: Record<string, string> }) => data["token"] ?? []);
-    const server = await serviceUrl(applied);
-    const found = await scan(environment.alpine, { server, token: Buffer.from(token, "base64").toString() });
-    expect(found).to.deep.include(knownFinding);
+    const workloads = ["statefulset/redis", "deployment/trivy-server", "deployment/trivy-gateway"];
+    await kubectl("rollout", "status", ...workloads, "-n", applied, "--timeout=300s");
+    // The cluster has a hash of the client's token; what was generated stands beside it in the file.
+    const [secrets = ""] = (await readdir(out(applied))).filter((file) => /secrets\.yaml$/.test(file));
+    const [, token] =
+      /^# generated trivy-gateway-token-ci-1 [0-9a-f]{8}: (\S+)$/m.exec(await readFile(join(out(applied), secrets), "utf8")) ?? [];
+    expect(token).to.match(/^[A-Za-z0-9]{32}$/);
+    const { url, close } = await portForward(applied);
+    try {
+      expect(await scan(environment.alpine, { server: url, token })).to.deep.include(knownFinding);
+    } finally {
+      close();
+    }
   });
 });
 
