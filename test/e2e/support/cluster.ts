@@ -138,6 +138,7 @@ export function idlePod(namespace: string, name: string, image: string, labels: 
 
 export const namespaceObject = (name: string): object => ({ apiVersion: "v1", kind: "Namespace", metadata: { name } });
 
+/** Kubernetes looks again whether a namespace is empty only after half of the longest grace period of its pods, the gateway's five minutes. */
 export async function deleteNamespaces(...names: string[]): Promise<void> {
-  await kubectl("delete", "namespace", ...names, "--ignore-not-found", "--timeout=120s");
+  await kubectl("delete", "namespace", ...names, "--ignore-not-found", "--timeout=300s");
 }
