@@ -171,13 +171,15 @@ export class Service {
   /** Spreads the service over all nodes, with Redis on another one than `node`, or on it. */
   async spread(node: string, redis: "elsewhere" | "there"): Promise<void> {
     if (((await this.pod("cache")).spec.nodeName === node) !== (redis === "there")) await this.moveRedis();
-    for (const component of this.components.filter((component) => component !== "cache"))
-      await eventually(`pods of ${component} on ${node} and elsewhere`, async () => {
+    for (const component of this.components.filter((component) => component !== "cache")) {
+      const onBoth = async () => {
         const there = (await this.pods(component)).map((pod) => pod.spec.nodeName === node);
         if (there.includes(true) && there.includes(false)) return true;
         await this.restart(component);
         return undefined;
-      });
+      };
+      await eventually(`pods of ${component} on ${node} and elsewhere`, onBoth, 180);
+    }
   }
 
   /** Redis' commands as an administrator, whom the service itself does not have. */
