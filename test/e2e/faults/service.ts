@@ -1,4 +1,5 @@
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { createHash } from "node:crypto";
+import { mkdtemp, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -88,8 +89,11 @@ export class Service {
 
   /** Gives the clients a certificate authority. */
   async trust(certificate: string): Promise<void> {
-    this.caCertificate = join(this.files, "ca.crt");
-    await writeFile(this.caCertificate, certificate);
+    // A name of its own: clients may be reading the one before.
+    const file = join(this.files, `ca-${createHash("sha256").update(certificate).digest("hex")}.crt`);
+    await writeFile(`${file}.new`, certificate);
+    await rename(`${file}.new`, file);
+    this.caCertificate = file;
   }
 
   kubectl(...args: string[]): Promise<string> {
