@@ -46,10 +46,19 @@ export function liveness({ host, pid }: Pick<Holder, "host" | "pid">): Liveness 
   if (host !== hostname()) return "elsewhere";
   try {
     process.kill(pid, 0);
-    return "running";
+    return ended(pid) ? "gone" : "running";
   } catch (error) {
     // A process of another user exists as well, though it may not be signalled.
     return (error as NodeJS.ErrnoException).code === "EPERM" ? "running" : "gone";
+  }
+}
+
+/** Whether a process has ended and only waits for its parent to take note, as for ever in a container whose first process does not. Linux tells. */
+function ended(pid: number): boolean {
+  try {
+    return /^State:\s+[ZX]/m.test(readFileSync(`/proc/${pid}/status`, "utf8"));
+  } catch {
+    return false;
   }
 }
 

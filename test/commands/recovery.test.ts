@@ -1,7 +1,9 @@
-import { spawnSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { expect } from "chai";
 import { explain, lockedMessage } from "../../commands/explain.ts";
 import { liveness, mendedState, parseLocks, pendingObjects, readLocks } from "../../commands/recovery.ts";
@@ -33,6 +35,21 @@ describe("a run that met another", () => {
     expect(readLocks(`file://${state}`, "trivy-server", "prod")).to.deep.equal([]);
     expect(readLocks("s3://state", "trivy-server", "dev")).to.deep.equal([]);
     rmSync(state, { recursive: true });
+  });
+
+  it("takes a process for dead that has ended and whose parent takes no note", async function () {
+    if (process.platform !== "linux") this.skip();
+    const parent = spawn("sh", ["-c", "true & echo $!; exec sleep 60"], { stdio: ["ignore", "pipe", "ignore"] });
+    try {
+      const [pid] = (await once(parent.stdout, "data")).map(Number);
+      expect(pid).to.be.greaterThan(1);
+      // The shell takes note of its children; what it becomes does not.
+      while (readFileSync(`/proc/${parent.pid}/comm`, "utf8") !== "sleep\n") await sleep(5);
+      while (!/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, "utf8"))) await sleep(5);
+      expect(liveness({ host: hostname(), pid: pid ?? 0 })).to.equal("gone");
+    } finally {
+      parent.kill();
+    }
   });
 
   it("tells a live process from a dead one, but only on this machine", () => {

@@ -5,6 +5,7 @@ import { hostname } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect } from "chai";
+import { liveness } from "../../commands/recovery.ts";
 import { apply, deleteNamespaces, eventually, kubectl, namespaceObject } from "./support/cluster.ts";
 import type { CommandResult } from "./support/command.ts";
 import { checkEnvironment } from "./support/environment.ts";
@@ -154,10 +155,14 @@ describe("`npm run up` when something is wrong", () => {
       good(await operation("destroy", {}, "--yes"));
     });
 
-    const kill = (pid: number) => {
+    /** Kills a run with its engine, and waits until nobody would take them for alive: on a busy machine that is not at once. */
+    const kill = async (pid: number) => {
       const { stdout } = spawnSync("ps", ["-A", "-o", "pid=,ppid="], { encoding: "utf8" });
       const processes = stdout.split("\n").map((line) => line.trim().split(/\s+/).map(Number));
-      for (const [child = 0] of [[pid], ...processes.filter(([, parent]) => parent === pid)]) process.kill(child, "SIGKILL");
+      const run = [pid, ...processes.filter(([, parent]) => parent === pid).map(([child = 0]) => child)];
+      for (const one of run) process.kill(one, "SIGKILL");
+      for (const one of run)
+        await eventually(`the end of ${one}`, async () => liveness({ host: hostname(), pid: one }) === "gone" || undefined);
     };
     const mended = async () => {
       const begun = await pendingCreations();
@@ -171,7 +176,7 @@ describe("`npm run up` when something is wrong", () => {
 
     it("a kill at the first object: the next run mends what is half-registered", async () => {
       const { finished, pid } = await startUntil(/^kubernetes:/);
-      kill(pid);
+      await kill(pid);
       expect((await finished).status).to.equal(137);
       await mended();
       good(await operation("destroy", {}, "--yes"));
@@ -183,7 +188,7 @@ describe("`npm run up` when something is wrong", () => {
         const name = await kubectl("get", "deployment", "-n", stack, "--ignore-not-found", "-o", "name");
         return name.trim() || undefined;
       });
-      kill(pid);
+      await kill(pid);
       expect((await finished).status).to.equal(137);
       await mended();
     });
