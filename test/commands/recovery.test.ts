@@ -39,11 +39,11 @@ describe("a run that met another", () => {
 
   it("takes a process for dead that has ended and whose parent takes no note", async function () {
     if (process.platform !== "linux") this.skip();
-    const parent = spawn("sh", ["-c", "true & echo $!; exec sleep 60"], { stdio: ["ignore", "pipe", "ignore"] });
+    const parent = spawn("sh", ["-c", "sleep 0.3 & echo $!; exec sleep 60"], { stdio: ["ignore", "pipe", "ignore"] });
     try {
       const [pid] = (await once(parent.stdout, "data")).map(Number);
       expect(pid).to.be.greaterThan(1);
-      // The shell takes note of its children; what it becomes does not.
+      // The shell takes note of its children; what it becomes before the child ends does not.
       while (readFileSync(`/proc/${parent.pid}/comm`, "utf8") !== "sleep\n") await sleep(5);
       while (!/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, "utf8"))) await sleep(5);
       expect(liveness({ host: hostname(), pid: pid ?? 0 })).to.equal("gone");
