@@ -12,15 +12,17 @@ import { dependencies } from "./kubernetes/dependencies.ts";
 import { type Identity, labels, selector } from "./kubernetes/labels.ts";
 import { type ClientsArgs, clientPeers, inNamespace, tcp } from "./kubernetes/network.ts";
 import {
-  basePodSpec,
   containerSecurity,
   disruptionBudget,
   fromSecret,
+  httpProbe,
+  oneByOne,
   type PodArgs,
   podMetadata,
   type Resources,
-  replaceable,
+  replicatedPodSpec,
   type SecretKey,
+  secretVolume,
   userIds,
 } from "./kubernetes/pod.ts";
 import { bytes } from "./kubernetes/quantity.ts";
@@ -243,10 +245,10 @@ export class Gateway extends pulumi.ComponentResource {
 
     const mounts = [
       { name: "configuration", mountPath: gatewayPaths.configuration, volume: { configMap: { name: configuration.metadata.name } } },
-      secretVolume("clients", gatewayPaths.clients, clientsSecret.metadata.name),
-      ...(certificate ? [secretVolume("certificate", gatewayPaths.certificate, certificate.secret)] : []),
+      { name: "clients", mountPath: gatewayPaths.clients, volume: secretVolume(clientsSecret.metadata.name) },
+      ...(certificate ? [{ name: "certificate", mountPath: gatewayPaths.certificate, volume: secretVolume(certificate.secret) }] : []),
       ...(cache.clientCertificate
-        ? [secretVolume("cache-certificate", gatewayPaths.cacheCertificate, cache.clientCertificate.secret)]
+        ? [{ name: "cache-certificate", mountPath: gatewayPaths.cacheCertificate, volume: secretVolume(cache.clientCertificate.secret) }]
         : []),
     ];
     new k8s.apps.v1.Deployment(
@@ -256,12 +258,11 @@ export class Gateway extends pulumi.ComponentResource {
         spec: {
           replicas,
           selector: { matchLabels: gatewaySelector },
-          strategy: { type: "RollingUpdate", rollingUpdate: { maxUnavailable: 0, maxSurge: 1 } },
+          strategy: oneByOne(),
           template: {
             metadata: podMetadata(metadata.labels, args),
             spec: {
-              ...basePodSpec(userIds.gateway, args),
-              ...replaceable(gatewaySelector, args),
+              ...replicatedPodSpec(userIds.gateway, gatewaySelector, args),
               terminationGracePeriodSeconds: drainSeconds + longestRequest + 15,
               containers: [
                 {
@@ -275,14 +276,8 @@ export class Gateway extends pulumi.ComponentResource {
                     { name: "admin", containerPort: gatewayPorts.admin },
                   ],
                   // It looks for the servers as soon as it runs. It is ready without any: then clients are told to try again, not refused.
-                  readinessProbe: {
-                    httpGet: { path: "/ready", port: "admin" },
-                    initialDelaySeconds: 2,
-                    periodSeconds: 2,
-                    failureThreshold: 2,
-                    timeoutSeconds: 5,
-                  },
-                  livenessProbe: { httpGet: { path: "/live", port: "admin" }, periodSeconds: 10, failureThreshold: 6, timeoutSeconds: 5 },
+                  readinessProbe: { ...httpProbe("/ready", "admin"), initialDelaySeconds: 2, periodSeconds: 2, failureThreshold: 2 },
+                  livenessProbe: { ...httpProbe("/live", "admin"), periodSeconds: 10, failureThreshold: 6 },
                   lifecycle: { preStop: { sleep: { seconds: drainSeconds } } },
                   resources: {
                     requests: { ...gatewayDefaults.resources.requests, ...resources?.requests, "ephemeral-storage": "16Mi" },
@@ -383,7 +378,3 @@ const drainSeconds = 15;
 
 /** What the pods run. */
 const script = readFileSync(join(import.meta.dirname, "gateway/run.sh"), "utf8");
-
-function secretVolume(name: string, mountPath: string, secretName: pulumi.Input<string>) {
-  return { name, mountPath, volume: { secret: { secretName, defaultMode: 0o440 } } };
-}

@@ -6,7 +6,16 @@ import ipaddr from "ipaddr.js";
 import { imageReference } from "./images.ts";
 import { type Identity, labels, selector } from "./kubernetes/labels.ts";
 import { type EgressRule, tcp, toEndpoint } from "./kubernetes/network.ts";
-import { basePodSpec, containerSecurity, fromSecret, type PodArgs, podMetadata, type SecretKey, userIds } from "./kubernetes/pod.ts";
+import {
+  basePodSpec,
+  containerSecurity,
+  fromSecret,
+  type PodArgs,
+  podMetadata,
+  type SecretKey,
+  secretVolume,
+  userIds,
+} from "./kubernetes/pod.ts";
 import { bytes, quantity } from "./kubernetes/quantity.ts";
 import { type Transform, transformed } from "./kubernetes/transform.ts";
 import { PrivateAuthority } from "./private-authority.ts";
@@ -256,11 +265,8 @@ export class RedisCache extends pulumi.ComponentResource {
               ],
               volumes: [
                 { name: "config", configMap: { name: config.metadata.name } },
-                { name: "acl", secret: { secretName: users, defaultMode: 0o440 } },
-                ...Object.entries(tls ?? {}).map(([side, secretName]) => ({
-                  name: `tls-${side}`,
-                  secret: { secretName, defaultMode: 0o440 },
-                })),
+                { name: "acl", ...secretVolume(users) },
+                ...Object.entries(tls ?? {}).map(([side, secretName]) => ({ name: `tls-${side}`, ...secretVolume(secretName) })),
                 claim
                   ? { name: "data", persistentVolumeClaim: { claimName: claim.metadata.name } }
                   : { name: "data", emptyDir: { sizeLimit: "16Mi" } },
