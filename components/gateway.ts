@@ -10,7 +10,7 @@ import { clientMetrics, gatewayPaths, gatewayPorts, haproxyCfg, longestRequest }
 import { imageReference } from "./images.ts";
 import { dependencies } from "./kubernetes/dependencies.ts";
 import { type Identity, labels, selector } from "./kubernetes/labels.ts";
-import { type ClientsArgs, clientPeers, inNamespace, tcp } from "./kubernetes/network.ts";
+import { type ClientsArgs, clientPeers, ingressFrom, inNamespace, tcp } from "./kubernetes/network.ts";
 import {
   containerSecurity,
   disruptionBudget,
@@ -223,7 +223,6 @@ export class Gateway extends pulumi.ComponentResource {
       { parent: this },
     );
     const monitors = (gateway.monitors ?? []).map(inNamespace);
-    const from = clientPeers(args.clients ?? {});
     const ports = [...(plainHttp ? [gatewayPorts.http] : []), ...(tls ? [gatewayPorts.https] : [])];
     const policy = new k8s.networking.v1.NetworkPolicy(
       `${name}-policy`,
@@ -232,11 +231,7 @@ export class Gateway extends pulumi.ComponentResource {
         spec: {
           podSelector: { matchLabels: gatewaySelector },
           policyTypes: ["Ingress", "Egress"],
-          // No peers would mean everybody to Kubernetes.
-          ingress: [
-            ...(from.length > 0 ? [{ from, ports: ports.map(tcp) }] : []),
-            ...(monitors.length > 0 ? [{ from: monitors, ports: [tcp(gatewayPorts.admin)] }] : []),
-          ],
+          ingress: [...ingressFrom(clientPeers(args.clients ?? {}), ports), ...ingressFrom(monitors, [gatewayPorts.admin])],
           egress: [{ to: [{ podSelector: { matchLabels: { ...servers.selector } } }], ports: [tcp(servers.port)] }, cache.egress],
         },
       }),

@@ -5,7 +5,7 @@ import * as random from "@pulumi/random";
 import ipaddr from "ipaddr.js";
 import { imageReference } from "./images.ts";
 import { type Identity, labels, selector } from "./kubernetes/labels.ts";
-import { type EgressRule, tcp, toEndpoint } from "./kubernetes/network.ts";
+import { type EgressRule, ingressFrom, tcp, toEndpoint } from "./kubernetes/network.ts";
 import {
   basePodSpec,
   containerSecurity,
@@ -217,7 +217,10 @@ export class RedisCache extends pulumi.ComponentResource {
         spec: {
           podSelector: { matchLabels: podSelector },
           policyTypes: ["Ingress"],
-          ingress: [{ from: args.clients.map((labels) => ({ podSelector: { matchLabels: { ...labels } } })), ports: [tcp(port)] }],
+          ingress: ingressFrom(
+            args.clients.map((labels) => ({ podSelector: { matchLabels: { ...labels } } })),
+            [port],
+          ),
         },
       }),
       { parent: this },

@@ -4,7 +4,7 @@ import * as random from "@pulumi/random";
 import { imageReference } from "./images.ts";
 import { dependencies } from "./kubernetes/dependencies.ts";
 import { type Identity, labels, selector } from "./kubernetes/labels.ts";
-import { type EgressRule, type Endpoint, type Peer, tcp, toEndpoints } from "./kubernetes/network.ts";
+import { type EgressRule, type Endpoint, ingressFrom, type Peer, toEndpoints } from "./kubernetes/network.ts";
 import {
   containerSecurity,
   disruptionBudget,
@@ -183,7 +183,7 @@ export class TrivyServer extends pulumi.ComponentResource {
         spec: {
           podSelector: { matchLabels: serverSelector },
           policyTypes: ["Ingress", "Egress"],
-          ingress: ingress(args.peers ?? []),
+          ingress: ingressFrom(args.peers ?? [], [port]),
           egress: [cache.egress, ...databaseEgress(database, args.proxy ?? {})],
         },
       }),
@@ -434,9 +434,6 @@ function resources(server: ServerArgs): k8s.types.input.core.v1.ResourceRequirem
     limits: { ...serverDefaults.resources.limits, ...limits, "ephemeral-storage": quantity(2 * bytes(volume) + bytes("256Mi")) },
   };
 }
-
-/** No peers would mean everybody to Kubernetes. */
-const ingress = (from: readonly Peer[]) => (from.length > 0 ? [{ from: [...from], ports: [tcp(port)] }] : []);
 
 function pemFiles(files: Record<string, string | undefined>): Record<string, string> | undefined {
   const given = Object.entries(files).filter((file): file is [string, string] => file[1] !== undefined);
