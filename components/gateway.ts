@@ -1,12 +1,11 @@
-import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
-import * as random from "@pulumi/random";
 import ipaddr from "ipaddr.js";
 import { type BackendArgs, serviceName } from "./exposure.ts";
 import { clientMetrics, gatewayPaths, gatewayPorts, haproxyCfg, longestRequest } from "./gateway/haproxy.cfg.ts";
+import { generatedSecret, sha256, validGenerations } from "./generated-secret.ts";
 import { imageReference } from "./images.ts";
 import { dependencies } from "./kubernetes/dependencies.ts";
 import { type Identity, labels, selector } from "./kubernetes/labels.ts";
@@ -303,19 +302,19 @@ export class Gateway extends pulumi.ComponentResource {
 
   /** What the gateway needs to know a client by, and what the clients need. */
   private makeTokens(name: string, clients: readonly ClientArgs[]) {
-    const generated = (client: string, generation: number) =>
-      new random.RandomPassword(`${name}-token-${client}-${generation}`, { length: 32, special: false }, { parent: this }).result;
     const valid = clients.map(
       ({ name: client, token, previousToken, generation = gatewayDefaults.generation, retire = gatewayDefaults.retire }) => {
         if (token !== undefined) return { client, tokens: [token, ...(previousToken === undefined ? [] : [previousToken])] };
-        const previous = generation - 1 > retire ? [generated(client, generation - 1)] : [];
-        return { client, tokens: [generated(client, generation), ...previous] };
+        return {
+          client,
+          tokens: validGenerations(generation, retire, (number) => generatedSecret(`${name}-token-${client}-${number}`, this)),
+        };
       },
     );
     const known = pulumi.all(valid.map(({ client, tokens }) => pulumi.all(tokens).apply((texts) => ({ client, texts }))));
     return {
       hashes: pulumi.secret(
-        known.apply((all) => all.flatMap(({ client, texts }) => texts.map((text) => `${hash(text)} ${client}\n`)).join("")),
+        known.apply((all) => all.flatMap(({ client, texts }) => texts.map((text) => `${sha256(text)} ${client}\n`)).join("")),
       ),
       newest: pulumi.secret(known.apply((all) => Object.fromEntries(all.map(({ client, texts }) => [client, texts[0] ?? ""])))),
     };
@@ -359,8 +358,6 @@ export class Gateway extends pulumi.ComponentResource {
     return { ...issued, authority: authority.certificate };
   }
 }
-
-const hash = (text: string) => createHash("sha256").update(text).digest("hex");
 
 /** Room for servers that come and go, in powers of two: a server more or less must not change the gateway's configuration. */
 export const slots = (most: number) => Math.max(16, 2 ** Math.ceil(Math.log2(2 * most)));

@@ -1,8 +1,7 @@
-import { createHash } from "node:crypto";
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
-import * as random from "@pulumi/random";
 import ipaddr from "ipaddr.js";
+import { generatedSecret, sha256, validGenerations } from "./generated-secret.ts";
 import { imageReference } from "./images.ts";
 import { type Identity, labels, selector } from "./kubernetes/labels.ts";
 import { type EgressRule, ingressFrom, tcp, toEndpoint } from "./kubernetes/network.ts";
@@ -182,15 +181,16 @@ export class RedisCache extends pulumi.ComponentResource {
     const memory = containerMemory(maxMemory, persistence !== false);
 
     const generation = redis.generation ?? redisDefaults.embedded.generation;
-    const current = this.password(name, generation);
-    const retired = generation - 1 <= (redis.retire ?? redisDefaults.embedded.retire);
-    const valid = retired ? [current] : [current, this.password(name, generation - 1)];
+    // Letters and digits only: the password stands in a URL, and Trivy's log hides what is before the first @.
+    const passwords = validGenerations(generation, redis.retire ?? redisDefaults.embedded.retire, (number) =>
+      generatedSecret(`${name}-password${number === 1 ? "" : `-${number}`}`, this),
+    );
     const secret = (suffix: string, stringData: Record<string, pulumi.Input<string>>) =>
       new k8s.core.v1.Secret(`${name}-${suffix}`, transformed(args.transform?.secret, { metadata, stringData }), { parent: this }).metadata
         .name;
-    const passwordKey = { name: secret("credentials", { [redisDefaults.passwordKey]: current }), key: redisDefaults.passwordKey };
+    const passwordKey = { name: secret("credentials", { [redisDefaults.passwordKey]: passwords[0] }), key: redisDefaults.passwordKey };
     // Apart from the password, so that the servers need not be replaced when only the users change.
-    const users = secret("users", { "users.acl": pulumi.all(valid).apply(aclFile) });
+    const users = secret("users", { "users.acl": pulumi.all(passwords).apply(aclFile) });
     const tls = redis.tls && this.certificates(name, namespace, secret);
 
     const config = new k8s.core.v1.ConfigMap(
@@ -294,12 +294,6 @@ export class RedisCache extends pulumi.ComponentResource {
     };
   }
 
-  /** Letters and digits only: the password stands in a URL, and Trivy's log hides what is before the first @. */
-  private password(name: string, generation: number): pulumi.Output<string> {
-    const suffix = generation === 1 ? "" : `-${generation}`;
-    return new random.RandomPassword(`${name}-password${suffix}`, { length: 32, special: false }, { parent: this }).result;
-  }
-
   /** Certificates for both sides of mutual TLS: names of their Secrets. */
   private certificates(
     name: string,
@@ -393,7 +387,7 @@ export class RedisCache extends pulumi.ComponentResource {
  * What go-redis sends (measured): HELLO, AUTH, CLIENT SETINFO, PING; Trivy itself: GET, SET, DEL.
  */
 export function aclFile(passwords: readonly string[]): string {
-  const hashes = passwords.map((password) => `#${createHash("sha256").update(password).digest("hex")}`).join(" ");
+  const hashes = passwords.map((password) => `#${sha256(password)}`).join(" ");
   return [
     "user default off",
     `user trivy on ${hashes} resetchannels ~fanal::* -@all +hello +auth +client|setinfo +ping +get +set +del`,

@@ -1,6 +1,6 @@
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
-import * as random from "@pulumi/random";
+import { generatedSecret } from "./generated-secret.ts";
 import { imageReference } from "./images.ts";
 import { dependencies } from "./kubernetes/dependencies.ts";
 import { type Identity, labels, selector } from "./kubernetes/labels.ts";
@@ -289,14 +289,7 @@ export class TrivyServer extends pulumi.ComponentResource {
   ): { token?: pulumi.Output<string>; tokenKey?: SecretKey } {
     if (!enabled) return {};
     if (existingSecret) return { tokenKey: { key: serverDefaults.token.key, ...existingSecret } };
-    const token =
-      value === undefined
-        ? new random.RandomPassword(
-            `${name}-token`,
-            { length: 32, special: false, ...(tokenKeepers && { keepers: { ...tokenKeepers } }) },
-            { parent: this },
-          ).result
-        : pulumi.output(value);
+    const token = value === undefined ? generatedSecret(`${name}-token`, this, tokenKeepers) : pulumi.output(value);
     const { key } = serverDefaults.token;
     const secret = new k8s.core.v1.Secret(
       `${name}-credentials`,
