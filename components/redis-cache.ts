@@ -20,6 +20,7 @@ import { type Transform, transformed } from "./kubernetes/transform.ts";
 import { PrivateAuthority } from "./private-authority.ts";
 import { redisConf, tlsPath } from "./redis-cache/redis.conf.ts";
 
+const component = "cache";
 const port = 6379;
 const serviceName = "redis";
 
@@ -35,10 +36,12 @@ export const redisDefaults = {
  * How clients of the cache wait for it (go-redis' parameters), measured with Redis killed, away and cut off under load. Alone, a server's own patience is all
  * there is. Where something in front repeats what fails, a server that soon gives up is repeated sooner, and the waits do not multiply.
  */
-const patience = {
+const patiences = {
   alone: "max_retries=20&min_retry_backoff=250ms&max_retry_backoff=1s&dial_timeout=2s&read_timeout=3s&write_timeout=3s&pool_timeout=30s",
   repeated: "max_retries=6&min_retry_backoff=200ms&max_retry_backoff=1s&dial_timeout=2s&read_timeout=3s&write_timeout=3s&pool_timeout=10s",
 } as const;
+
+const patience = ({ repeated = false }: RedisCacheArgs) => patiences[repeated ? "repeated" : "alone"];
 
 /** May PING with any password, and nothing else: for those who only ask whether Redis answers. */
 const probeUser = "probe";
@@ -172,10 +175,9 @@ export class RedisCache extends pulumi.ComponentResource {
   }
 
   private embedded(name: string, args: RedisCacheArgs, redis: EmbeddedRedisArgs): CacheConnection {
-    const { namespace } = args;
-    const component = "cache";
     const podSelector = selector(component);
-    const metadata = { namespace, labels: labels(args, component) };
+    const metadata = metadataOf(args);
+    const host = pulumi.interpolate`${serviceName}.${args.namespace}.svc`;
     const maxMemory = bytes(redis.maxMemory ?? redisDefaults.embedded.maxMemory);
     const persistence = redis.persistence ?? redisDefaults.embedded.persistence;
     const memory = containerMemory(maxMemory, persistence !== false);
@@ -185,13 +187,10 @@ export class RedisCache extends pulumi.ComponentResource {
     const passwords = validGenerations(generation, redis.retire ?? redisDefaults.embedded.retire, (number) =>
       generatedSecret(`${name}-password${number === 1 ? "" : `-${number}`}`, this),
     );
-    const secret = (suffix: string, stringData: Record<string, pulumi.Input<string>>) =>
-      new k8s.core.v1.Secret(`${name}-${suffix}`, transformed(args.transform?.secret, { metadata, stringData }), { parent: this }).metadata
-        .name;
-    const passwordKey = { name: secret("credentials", { [redisDefaults.passwordKey]: passwords[0] }), key: redisDefaults.passwordKey };
+    const passwordKey = this.passwordKey(name, args, passwords[0]);
     // Apart from the password, so that the servers need not be replaced when only the users change.
-    const users = secret("users", { "users.acl": pulumi.all(passwords).apply(aclFile) });
-    const tls = redis.tls && this.certificates(name, namespace, secret);
+    const users = this.secret(`${name}-users`, args, { "users.acl": pulumi.all(passwords).apply(aclFile) });
+    const tls = redis.tls && this.certificates(name, args, host);
 
     const config = new k8s.core.v1.ConfigMap(
       `${name}-config`,
@@ -280,9 +279,8 @@ export class RedisCache extends pulumi.ComponentResource {
       }),
       { parent: this, dependsOn: [policy], customTimeouts: { create: "15m", update: "15m" } },
     );
-    const host = pulumi.interpolate`${serviceName}.${namespace}.svc`;
     return {
-      backend: pulumi.interpolate`redis://trivy:$(REDIS_PASSWORD)@${host}:${port}?${patience[args.repeated ? "repeated" : "alone"]}`,
+      backend: pulumi.interpolate`redis://trivy:$(REDIS_PASSWORD)@${host}:${port}?${patience(args)}`,
       ttl: redis.ttl ?? redisDefaults.ttl,
       password: passwordKey,
       tls: tls !== undefined,
@@ -294,24 +292,34 @@ export class RedisCache extends pulumi.ComponentResource {
     };
   }
 
+  /** Gives the Secret's name. */
+  private secret(name: string, args: RedisCacheArgs, stringData: Record<string, pulumi.Input<string>>): pulumi.Output<string> {
+    const inputs = transformed(args.transform?.secret, { metadata: metadataOf(args), stringData });
+    return new k8s.core.v1.Secret(name, inputs, { parent: this }).metadata.name;
+  }
+
+  private passwordKey(name: string, args: RedisCacheArgs, password: pulumi.Input<string>): SecretKey {
+    const key = redisDefaults.passwordKey;
+    return { name: this.secret(`${name}-credentials`, args, { [key]: password }), key };
+  }
+
   /** Certificates for both sides of mutual TLS: names of their Secrets. */
   private certificates(
     name: string,
-    namespace: pulumi.Input<string>,
-    secret: (suffix: string, stringData: Record<string, pulumi.Input<string>>) => pulumi.Output<string>,
+    args: RedisCacheArgs,
+    host: pulumi.Output<string>,
   ): { readonly server: pulumi.Output<string>; readonly client: pulumi.Output<string> } {
     const authority = new PrivateAuthority(`${name}-authority`, { commonName: "trivy-server Redis" }, { parent: this });
-    const service = pulumi.interpolate`${serviceName}.${namespace}.svc`;
     const make = (use: "server" | "client", commonName: string, dnsNames: pulumi.Input<string>[]) => {
       const { certificate, key } = authority.issue(`${name}-${use}`, { commonName, dnsNames, use });
-      return secret(`${use}-certificate`, {
+      return this.secret(`${name}-${use}-certificate`, args, {
         [tlsKeys.ca]: authority.certificate,
         [tlsKeys.certificate]: certificate,
         [tlsKeys.key]: key,
       });
     };
     return {
-      server: make("server", serviceName, [serviceName, service, pulumi.interpolate`${service}.cluster.local`]),
+      server: make("server", serviceName, [serviceName, host, pulumi.interpolate`${host}.cluster.local`]),
       client: make("client", "trivy", []),
     };
   }
@@ -322,9 +330,8 @@ export class RedisCache extends pulumi.ComponentResource {
       `${name}-claim`,
       transformed(args.transform?.persistentVolumeClaim, {
         metadata: {
+          ...metadataOf(args),
           name: "redis",
-          namespace: args.namespace,
-          labels: labels(args, "cache"),
           // A class that waits for the first consumer binds only when the pod is there, and the pod waits for the claim.
           annotations: { "pulumi.com/skipAwait": "true" },
         },
@@ -340,17 +347,9 @@ export class RedisCache extends pulumi.ComponentResource {
 
   private external(name: string, args: RedisCacheArgs, redis: ExternalRedisArgs): CacheConnection {
     const { host, database = redisDefaults.database, user = "", tls } = redis;
-    const metadata = { namespace: args.namespace, labels: labels(args, "cache") };
-    const secret = (suffix: string, stringData: Record<string, pulumi.Input<string>>) =>
-      new k8s.core.v1.Secret(`${name}-${suffix}`, transformed(args.transform?.secret, { metadata, stringData }), { parent: this }).metadata
-        .name;
-
     let password: SecretKey | undefined;
     if (redis.existingSecret) password = { key: redisDefaults.passwordKey, ...redis.existingSecret };
-    else if (redis.password !== undefined) {
-      const encoded = pulumi.output(redis.password).apply(encodeURIComponent);
-      password = { name: secret("credentials", { [redisDefaults.passwordKey]: encoded }), key: redisDefaults.passwordKey };
-    }
+    else if (redis.password !== undefined) password = this.passwordKey(name, args, pulumi.output(redis.password).apply(encodeURIComponent));
     let clientCertificate: CacheConnection["clientCertificate"];
     if (tls?.existingSecret) clientCertificate = { secret: tls.existingSecret, keys: tlsKeys };
     else if (tls?.clientCertificate !== undefined && tls.clientKey !== undefined && tls.caCertificates !== undefined) {
@@ -359,7 +358,7 @@ export class RedisCache extends pulumi.ComponentResource {
         [tlsKeys.certificate]: tls.clientCertificate,
         [tlsKeys.key]: tls.clientKey,
       };
-      clientCertificate = { secret: secret("client-certificate", material), keys: tlsKeys };
+      clientCertificate = { secret: this.secret(`${name}-client-certificate`, args, material), keys: tlsKeys };
     }
     const login = password || user ? `${encodeURIComponent(user)}${password ? ":$(REDIS_PASSWORD)" : ""}@` : "";
     const endpoint = { host, port: redis.port ?? port };
@@ -368,7 +367,7 @@ export class RedisCache extends pulumi.ComponentResource {
       ? { to: redis.cidrs.map((cidr) => ({ ipBlock: { cidr } })), ports: [tcp(endpoint.port)] }
       : toEndpoint(endpoint);
     return {
-      backend: pulumi.output(`redis://${login}${address}/${database}?${patience[args.repeated ? "repeated" : "alone"]}`),
+      backend: pulumi.output(`redis://${login}${address}/${database}?${patience(args)}`),
       ttl: redis.ttl ?? redisDefaults.ttl,
       ...(password && { password }),
       tls: tls !== undefined,
@@ -380,6 +379,8 @@ export class RedisCache extends pulumi.ComponentResource {
     };
   }
 }
+
+const metadataOf = (args: RedisCacheArgs) => ({ namespace: args.namespace, labels: labels(args, component) });
 
 /**
  * Users of the cache: Trivy's, who may only do what Trivy does on Trivy's keys, one who may look at Redis' own figures, and one who may ask whether it answers.
