@@ -98,8 +98,7 @@ export class Exposure extends pulumi.ComponentResource {
       }),
       { parent: this },
     );
-    const scheme = backend.https === undefined ? "http" : "https";
-    this.address = pulumi.interpolate`${scheme}://${service.metadata.name}.${namespace}.svc`;
+    this.address = pulumi.interpolate`${scheme(backend)}://${service.metadata.name}.${namespace}.svc`;
     const outside = [...(backend.plainHttp ? [http] : []), ...https];
     this.externalAddress = exposure && this.expose(name, args, exposure, metadata, outside, service.metadata.name);
     this.registerOutputs({ address: this.address, externalAddress: this.externalAddress });
@@ -138,7 +137,7 @@ export class Exposure extends pulumi.ComponentResource {
         );
         return balancer.status.loadBalancer.ingress.apply((ingress) => {
           const { hostname, ip } = ingress?.[0] ?? {};
-          return `${backend.https === undefined ? "http" : "https"}://${hostname ?? ip ?? "pending"}`;
+          return `${scheme(backend)}://${hostname ?? ip ?? "pending"}`;
         });
       }
       case "ingress":
@@ -183,3 +182,5 @@ export class Exposure extends pulumi.ComponentResource {
     }
   }
 }
+
+const scheme = ({ https }: BackendArgs) => (https === undefined ? "http" : "https");

@@ -1,26 +1,27 @@
-import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
-import * as random from "@pulumi/random";
 import ipaddr from "ipaddr.js";
 import { type BackendArgs, serviceName } from "./exposure.ts";
 import { clientMetrics, gatewayPaths, gatewayPorts, haproxyCfg, longestRequest } from "./gateway/haproxy.cfg.ts";
+import { generatedSecret, sha256, validGenerations } from "./generated-secret.ts";
 import { imageReference } from "./images.ts";
 import { dependencies } from "./kubernetes/dependencies.ts";
 import { type Identity, labels, selector } from "./kubernetes/labels.ts";
-import { type ClientsArgs, clientPeers, inNamespace, tcp } from "./kubernetes/network.ts";
+import { type ClientsArgs, clientPeers, ingressFrom, inNamespace, tcp } from "./kubernetes/network.ts";
 import {
-  basePodSpec,
   containerSecurity,
   disruptionBudget,
   fromSecret,
+  httpProbe,
+  oneByOne,
   type PodArgs,
   podMetadata,
   type Resources,
-  replaceable,
+  replicatedPodSpec,
   type SecretKey,
+  secretVolume,
   userIds,
 } from "./kubernetes/pod.ts";
 import { bytes } from "./kubernetes/quantity.ts";
@@ -221,7 +222,6 @@ export class Gateway extends pulumi.ComponentResource {
       { parent: this },
     );
     const monitors = (gateway.monitors ?? []).map(inNamespace);
-    const from = clientPeers(args.clients ?? {});
     const ports = [...(plainHttp ? [gatewayPorts.http] : []), ...(tls ? [gatewayPorts.https] : [])];
     const policy = new k8s.networking.v1.NetworkPolicy(
       `${name}-policy`,
@@ -230,11 +230,7 @@ export class Gateway extends pulumi.ComponentResource {
         spec: {
           podSelector: { matchLabels: gatewaySelector },
           policyTypes: ["Ingress", "Egress"],
-          // No peers would mean everybody to Kubernetes.
-          ingress: [
-            ...(from.length > 0 ? [{ from, ports: ports.map(tcp) }] : []),
-            ...(monitors.length > 0 ? [{ from: monitors, ports: [tcp(gatewayPorts.admin)] }] : []),
-          ],
+          ingress: [...ingressFrom(clientPeers(args.clients ?? {}), ports), ...ingressFrom(monitors, [gatewayPorts.admin])],
           egress: [{ to: [{ podSelector: { matchLabels: { ...servers.selector } } }], ports: [tcp(servers.port)] }, cache.egress],
         },
       }),
@@ -243,10 +239,10 @@ export class Gateway extends pulumi.ComponentResource {
 
     const mounts = [
       { name: "configuration", mountPath: gatewayPaths.configuration, volume: { configMap: { name: configuration.metadata.name } } },
-      secretVolume("clients", gatewayPaths.clients, clientsSecret.metadata.name),
-      ...(certificate ? [secretVolume("certificate", gatewayPaths.certificate, certificate.secret)] : []),
+      { name: "clients", mountPath: gatewayPaths.clients, volume: secretVolume(clientsSecret.metadata.name) },
+      ...(certificate ? [{ name: "certificate", mountPath: gatewayPaths.certificate, volume: secretVolume(certificate.secret) }] : []),
       ...(cache.clientCertificate
-        ? [secretVolume("cache-certificate", gatewayPaths.cacheCertificate, cache.clientCertificate.secret)]
+        ? [{ name: "cache-certificate", mountPath: gatewayPaths.cacheCertificate, volume: secretVolume(cache.clientCertificate.secret) }]
         : []),
     ];
     new k8s.apps.v1.Deployment(
@@ -256,12 +252,11 @@ export class Gateway extends pulumi.ComponentResource {
         spec: {
           replicas,
           selector: { matchLabels: gatewaySelector },
-          strategy: { type: "RollingUpdate", rollingUpdate: { maxUnavailable: 0, maxSurge: 1 } },
+          strategy: oneByOne(),
           template: {
             metadata: podMetadata(metadata.labels, args),
             spec: {
-              ...basePodSpec(userIds.gateway, args),
-              ...replaceable(gatewaySelector, args),
+              ...replicatedPodSpec(userIds.gateway, gatewaySelector, args),
               terminationGracePeriodSeconds: drainSeconds + longestRequest + 15,
               containers: [
                 {
@@ -275,14 +270,8 @@ export class Gateway extends pulumi.ComponentResource {
                     { name: "admin", containerPort: gatewayPorts.admin },
                   ],
                   // It looks for the servers as soon as it runs. It is ready without any: then clients are told to try again, not refused.
-                  readinessProbe: {
-                    httpGet: { path: "/ready", port: "admin" },
-                    initialDelaySeconds: 2,
-                    periodSeconds: 2,
-                    failureThreshold: 2,
-                    timeoutSeconds: 5,
-                  },
-                  livenessProbe: { httpGet: { path: "/live", port: "admin" }, periodSeconds: 10, failureThreshold: 6, timeoutSeconds: 5 },
+                  readinessProbe: { ...httpProbe("/ready", "admin"), initialDelaySeconds: 2, periodSeconds: 2, failureThreshold: 2 },
+                  livenessProbe: { ...httpProbe("/live", "admin"), periodSeconds: 10, failureThreshold: 6 },
                   lifecycle: { preStop: { sleep: { seconds: drainSeconds } } },
                   resources: {
                     requests: { ...gatewayDefaults.resources.requests, ...resources?.requests, "ephemeral-storage": "16Mi" },
@@ -313,19 +302,19 @@ export class Gateway extends pulumi.ComponentResource {
 
   /** What the gateway needs to know a client by, and what the clients need. */
   private makeTokens(name: string, clients: readonly ClientArgs[]) {
-    const generated = (client: string, generation: number) =>
-      new random.RandomPassword(`${name}-token-${client}-${generation}`, { length: 32, special: false }, { parent: this }).result;
     const valid = clients.map(
       ({ name: client, token, previousToken, generation = gatewayDefaults.generation, retire = gatewayDefaults.retire }) => {
         if (token !== undefined) return { client, tokens: [token, ...(previousToken === undefined ? [] : [previousToken])] };
-        const previous = generation - 1 > retire ? [generated(client, generation - 1)] : [];
-        return { client, tokens: [generated(client, generation), ...previous] };
+        return {
+          client,
+          tokens: validGenerations(generation, retire, (number) => generatedSecret(`${name}-token-${client}-${number}`, this)),
+        };
       },
     );
     const known = pulumi.all(valid.map(({ client, tokens }) => pulumi.all(tokens).apply((texts) => ({ client, texts }))));
     return {
       hashes: pulumi.secret(
-        known.apply((all) => all.flatMap(({ client, texts }) => texts.map((text) => `${hash(text)} ${client}\n`)).join("")),
+        known.apply((all) => all.flatMap(({ client, texts }) => texts.map((text) => `${sha256(text)} ${client}\n`)).join("")),
       ),
       newest: pulumi.secret(known.apply((all) => Object.fromEntries(all.map(({ client, texts }) => [client, texts[0] ?? ""])))),
     };
@@ -370,8 +359,6 @@ export class Gateway extends pulumi.ComponentResource {
   }
 }
 
-const hash = (text: string) => createHash("sha256").update(text).digest("hex");
-
 /** Room for servers that come and go, in powers of two: a server more or less must not change the gateway's configuration. */
 export const slots = (most: number) => Math.max(16, 2 ** Math.ceil(Math.log2(2 * most)));
 
@@ -383,7 +370,3 @@ const drainSeconds = 15;
 
 /** What the pods run. */
 const script = readFileSync(join(import.meta.dirname, "gateway/run.sh"), "utf8");
-
-function secretVolume(name: string, mountPath: string, secretName: pulumi.Input<string>) {
-  return { name, mountPath, volume: { secret: { secretName, defaultMode: 0o440 } } };
-}

@@ -1,17 +1,26 @@
-import { createHash } from "node:crypto";
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
-import * as random from "@pulumi/random";
 import ipaddr from "ipaddr.js";
+import { generatedSecret, sha256, validGenerations } from "./generated-secret.ts";
 import { imageReference } from "./images.ts";
 import { type Identity, labels, selector } from "./kubernetes/labels.ts";
-import { type EgressRule, tcp, toEndpoint } from "./kubernetes/network.ts";
-import { basePodSpec, containerSecurity, fromSecret, type PodArgs, podMetadata, type SecretKey, userIds } from "./kubernetes/pod.ts";
+import { type EgressRule, ingressFrom, tcp, toEndpoint } from "./kubernetes/network.ts";
+import {
+  basePodSpec,
+  containerSecurity,
+  fromSecret,
+  type PodArgs,
+  podMetadata,
+  type SecretKey,
+  secretVolume,
+  userIds,
+} from "./kubernetes/pod.ts";
 import { bytes, quantity } from "./kubernetes/quantity.ts";
 import { type Transform, transformed } from "./kubernetes/transform.ts";
 import { PrivateAuthority } from "./private-authority.ts";
 import { redisConf, tlsPath } from "./redis-cache/redis.conf.ts";
 
+const component = "cache";
 const port = 6379;
 const serviceName = "redis";
 
@@ -27,10 +36,12 @@ export const redisDefaults = {
  * How clients of the cache wait for it (go-redis' parameters), measured with Redis killed, away and cut off under load. Alone, a server's own patience is all
  * there is. Where something in front repeats what fails, a server that soon gives up is repeated sooner, and the waits do not multiply.
  */
-const patience = {
+const patiences = {
   alone: "max_retries=20&min_retry_backoff=250ms&max_retry_backoff=1s&dial_timeout=2s&read_timeout=3s&write_timeout=3s&pool_timeout=30s",
   repeated: "max_retries=6&min_retry_backoff=200ms&max_retry_backoff=1s&dial_timeout=2s&read_timeout=3s&write_timeout=3s&pool_timeout=10s",
 } as const;
+
+const patience = ({ repeated = false }: RedisCacheArgs) => patiences[repeated ? "repeated" : "alone"];
 
 /** May PING with any password, and nothing else: for those who only ask whether Redis answers. */
 const probeUser = "probe";
@@ -164,25 +175,22 @@ export class RedisCache extends pulumi.ComponentResource {
   }
 
   private embedded(name: string, args: RedisCacheArgs, redis: EmbeddedRedisArgs): CacheConnection {
-    const { namespace } = args;
-    const component = "cache";
     const podSelector = selector(component);
-    const metadata = { namespace, labels: labels(args, component) };
+    const metadata = metadataOf(args);
+    const host = pulumi.interpolate`${serviceName}.${args.namespace}.svc`;
     const maxMemory = bytes(redis.maxMemory ?? redisDefaults.embedded.maxMemory);
     const persistence = redis.persistence ?? redisDefaults.embedded.persistence;
     const memory = containerMemory(maxMemory, persistence !== false);
 
     const generation = redis.generation ?? redisDefaults.embedded.generation;
-    const current = this.password(name, generation);
-    const retired = generation - 1 <= (redis.retire ?? redisDefaults.embedded.retire);
-    const valid = retired ? [current] : [current, this.password(name, generation - 1)];
-    const secret = (suffix: string, stringData: Record<string, pulumi.Input<string>>) =>
-      new k8s.core.v1.Secret(`${name}-${suffix}`, transformed(args.transform?.secret, { metadata, stringData }), { parent: this }).metadata
-        .name;
-    const passwordKey = { name: secret("credentials", { [redisDefaults.passwordKey]: current }), key: redisDefaults.passwordKey };
+    // Letters and digits only: the password stands in a URL, and Trivy's log hides what is before the first @.
+    const passwords = validGenerations(generation, redis.retire ?? redisDefaults.embedded.retire, (number) =>
+      generatedSecret(`${name}-password${number === 1 ? "" : `-${number}`}`, this),
+    );
+    const passwordKey = this.passwordKey(name, args, passwords[0]);
     // Apart from the password, so that the servers need not be replaced when only the users change.
-    const users = secret("users", { "users.acl": pulumi.all(valid).apply(aclFile) });
-    const tls = redis.tls && this.certificates(name, namespace, secret);
+    const users = this.secret(`${name}-users`, args, { "users.acl": pulumi.all(passwords).apply(aclFile) });
+    const tls = redis.tls && this.certificates(name, args, host);
 
     const config = new k8s.core.v1.ConfigMap(
       `${name}-config`,
@@ -208,7 +216,10 @@ export class RedisCache extends pulumi.ComponentResource {
         spec: {
           podSelector: { matchLabels: podSelector },
           policyTypes: ["Ingress"],
-          ingress: [{ from: args.clients.map((labels) => ({ podSelector: { matchLabels: { ...labels } } })), ports: [tcp(port)] }],
+          ingress: ingressFrom(
+            args.clients.map((labels) => ({ podSelector: { matchLabels: { ...labels } } })),
+            [port],
+          ),
         },
       }),
       { parent: this },
@@ -256,11 +267,8 @@ export class RedisCache extends pulumi.ComponentResource {
               ],
               volumes: [
                 { name: "config", configMap: { name: config.metadata.name } },
-                { name: "acl", secret: { secretName: users, defaultMode: 0o440 } },
-                ...Object.entries(tls ?? {}).map(([side, secretName]) => ({
-                  name: `tls-${side}`,
-                  secret: { secretName, defaultMode: 0o440 },
-                })),
+                { name: "acl", ...secretVolume(users) },
+                ...Object.entries(tls ?? {}).map(([side, secretName]) => ({ name: `tls-${side}`, ...secretVolume(secretName) })),
                 claim
                   ? { name: "data", persistentVolumeClaim: { claimName: claim.metadata.name } }
                   : { name: "data", emptyDir: { sizeLimit: "16Mi" } },
@@ -271,9 +279,8 @@ export class RedisCache extends pulumi.ComponentResource {
       }),
       { parent: this, dependsOn: [policy], customTimeouts: { create: "15m", update: "15m" } },
     );
-    const host = pulumi.interpolate`${serviceName}.${namespace}.svc`;
     return {
-      backend: pulumi.interpolate`redis://trivy:$(REDIS_PASSWORD)@${host}:${port}?${patience[args.repeated ? "repeated" : "alone"]}`,
+      backend: pulumi.interpolate`redis://trivy:$(REDIS_PASSWORD)@${host}:${port}?${patience(args)}`,
       ttl: redis.ttl ?? redisDefaults.ttl,
       password: passwordKey,
       tls: tls !== undefined,
@@ -285,30 +292,34 @@ export class RedisCache extends pulumi.ComponentResource {
     };
   }
 
-  /** Letters and digits only: the password stands in a URL, and Trivy's log hides what is before the first @. */
-  private password(name: string, generation: number): pulumi.Output<string> {
-    const suffix = generation === 1 ? "" : `-${generation}`;
-    return new random.RandomPassword(`${name}-password${suffix}`, { length: 32, special: false }, { parent: this }).result;
+  /** Gives the Secret's name. */
+  private secret(name: string, args: RedisCacheArgs, stringData: Record<string, pulumi.Input<string>>): pulumi.Output<string> {
+    const inputs = transformed(args.transform?.secret, { metadata: metadataOf(args), stringData });
+    return new k8s.core.v1.Secret(name, inputs, { parent: this }).metadata.name;
+  }
+
+  private passwordKey(name: string, args: RedisCacheArgs, password: pulumi.Input<string>): SecretKey {
+    const key = redisDefaults.passwordKey;
+    return { name: this.secret(`${name}-credentials`, args, { [key]: password }), key };
   }
 
   /** Certificates for both sides of mutual TLS: names of their Secrets. */
   private certificates(
     name: string,
-    namespace: pulumi.Input<string>,
-    secret: (suffix: string, stringData: Record<string, pulumi.Input<string>>) => pulumi.Output<string>,
+    args: RedisCacheArgs,
+    host: pulumi.Output<string>,
   ): { readonly server: pulumi.Output<string>; readonly client: pulumi.Output<string> } {
     const authority = new PrivateAuthority(`${name}-authority`, { commonName: "trivy-server Redis" }, { parent: this });
-    const service = pulumi.interpolate`${serviceName}.${namespace}.svc`;
     const make = (use: "server" | "client", commonName: string, dnsNames: pulumi.Input<string>[]) => {
       const { certificate, key } = authority.issue(`${name}-${use}`, { commonName, dnsNames, use });
-      return secret(`${use}-certificate`, {
+      return this.secret(`${name}-${use}-certificate`, args, {
         [tlsKeys.ca]: authority.certificate,
         [tlsKeys.certificate]: certificate,
         [tlsKeys.key]: key,
       });
     };
     return {
-      server: make("server", serviceName, [serviceName, service, pulumi.interpolate`${service}.cluster.local`]),
+      server: make("server", serviceName, [serviceName, host, pulumi.interpolate`${host}.cluster.local`]),
       client: make("client", "trivy", []),
     };
   }
@@ -319,9 +330,8 @@ export class RedisCache extends pulumi.ComponentResource {
       `${name}-claim`,
       transformed(args.transform?.persistentVolumeClaim, {
         metadata: {
+          ...metadataOf(args),
           name: "redis",
-          namespace: args.namespace,
-          labels: labels(args, "cache"),
           // A class that waits for the first consumer binds only when the pod is there, and the pod waits for the claim.
           annotations: { "pulumi.com/skipAwait": "true" },
         },
@@ -337,17 +347,9 @@ export class RedisCache extends pulumi.ComponentResource {
 
   private external(name: string, args: RedisCacheArgs, redis: ExternalRedisArgs): CacheConnection {
     const { host, database = redisDefaults.database, user = "", tls } = redis;
-    const metadata = { namespace: args.namespace, labels: labels(args, "cache") };
-    const secret = (suffix: string, stringData: Record<string, pulumi.Input<string>>) =>
-      new k8s.core.v1.Secret(`${name}-${suffix}`, transformed(args.transform?.secret, { metadata, stringData }), { parent: this }).metadata
-        .name;
-
     let password: SecretKey | undefined;
     if (redis.existingSecret) password = { key: redisDefaults.passwordKey, ...redis.existingSecret };
-    else if (redis.password !== undefined) {
-      const encoded = pulumi.output(redis.password).apply(encodeURIComponent);
-      password = { name: secret("credentials", { [redisDefaults.passwordKey]: encoded }), key: redisDefaults.passwordKey };
-    }
+    else if (redis.password !== undefined) password = this.passwordKey(name, args, pulumi.output(redis.password).apply(encodeURIComponent));
     let clientCertificate: CacheConnection["clientCertificate"];
     if (tls?.existingSecret) clientCertificate = { secret: tls.existingSecret, keys: tlsKeys };
     else if (tls?.clientCertificate !== undefined && tls.clientKey !== undefined && tls.caCertificates !== undefined) {
@@ -356,7 +358,7 @@ export class RedisCache extends pulumi.ComponentResource {
         [tlsKeys.certificate]: tls.clientCertificate,
         [tlsKeys.key]: tls.clientKey,
       };
-      clientCertificate = { secret: secret("client-certificate", material), keys: tlsKeys };
+      clientCertificate = { secret: this.secret(`${name}-client-certificate`, args, material), keys: tlsKeys };
     }
     const login = password || user ? `${encodeURIComponent(user)}${password ? ":$(REDIS_PASSWORD)" : ""}@` : "";
     const endpoint = { host, port: redis.port ?? port };
@@ -365,7 +367,7 @@ export class RedisCache extends pulumi.ComponentResource {
       ? { to: redis.cidrs.map((cidr) => ({ ipBlock: { cidr } })), ports: [tcp(endpoint.port)] }
       : toEndpoint(endpoint);
     return {
-      backend: pulumi.output(`redis://${login}${address}/${database}?${patience[args.repeated ? "repeated" : "alone"]}`),
+      backend: pulumi.output(`redis://${login}${address}/${database}?${patience(args)}`),
       ttl: redis.ttl ?? redisDefaults.ttl,
       ...(password && { password }),
       tls: tls !== undefined,
@@ -378,13 +380,15 @@ export class RedisCache extends pulumi.ComponentResource {
   }
 }
 
+const metadataOf = (args: RedisCacheArgs) => ({ namespace: args.namespace, labels: labels(args, component) });
+
 /**
  * Users of the cache: Trivy's, who may only do what Trivy does on Trivy's keys, one who may look at Redis' own figures, and one who may ask whether it answers.
  * The file holds the passwords' hashes.
  * What go-redis sends (measured): HELLO, AUTH, CLIENT SETINFO, PING; Trivy itself: GET, SET, DEL.
  */
 export function aclFile(passwords: readonly string[]): string {
-  const hashes = passwords.map((password) => `#${createHash("sha256").update(password).digest("hex")}`).join(" ");
+  const hashes = passwords.map((password) => `#${sha256(password)}`).join(" ");
   return [
     "user default off",
     `user trivy on ${hashes} resetchannels ~fanal::* -@all +hello +auth +client|setinfo +ping +get +set +del`,

@@ -1,20 +1,22 @@
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
-import * as random from "@pulumi/random";
+import { generatedSecret } from "./generated-secret.ts";
 import { imageReference } from "./images.ts";
 import { dependencies } from "./kubernetes/dependencies.ts";
 import { type Identity, labels, selector } from "./kubernetes/labels.ts";
-import { type EgressRule, type Endpoint, type Peer, tcp, toEndpoints } from "./kubernetes/network.ts";
+import { type EgressRule, type Endpoint, ingressFrom, type Peer, toEndpoints } from "./kubernetes/network.ts";
 import {
-  basePodSpec,
   containerSecurity,
   disruptionBudget,
   fromSecret,
+  httpProbe,
+  oneByOne,
   type PodArgs,
   podMetadata,
   type Resources,
-  replaceable,
+  replicatedPodSpec,
   type SecretKey,
+  secretVolume,
   userIds,
 } from "./kubernetes/pod.ts";
 import { bytes, quantity } from "./kubernetes/quantity.ts";
@@ -181,7 +183,7 @@ export class TrivyServer extends pulumi.ComponentResource {
         spec: {
           podSelector: { matchLabels: serverSelector },
           policyTypes: ["Ingress", "Egress"],
-          ingress: ingress(args.peers ?? []),
+          ingress: ingressFrom(args.peers ?? [], [port]),
           egress: [cache.egress, ...databaseEgress(database, args.proxy ?? {})],
         },
       }),
@@ -196,6 +198,7 @@ export class TrivyServer extends pulumi.ComponentResource {
     });
     const { autoscaling } = server;
     const drainSeconds = server.drainSeconds ?? serverDefaults.drainSeconds;
+    const healthz = () => httpProbe("/healthz", this.port);
     const deployment = new k8s.apps.v1.Deployment(
       `${name}-deployment`,
       transformed(transform?.deployment, {
@@ -204,14 +207,12 @@ export class TrivyServer extends pulumi.ComponentResource {
           // With an autoscaler the number of replicas is its own to set: a number here would be fought over at every `up`.
           ...(!autoscaling && { replicas: server.replicas ?? serverDefaults.replicas }),
           selector: { matchLabels: serverSelector },
-          // A new server first, then an old one goes: there are never fewer than asked for.
-          strategy: { type: "RollingUpdate", rollingUpdate: { maxUnavailable: 0, maxSurge: 1 } },
+          strategy: oneByOne(),
           progressDeadlineSeconds: 900,
           template: {
             metadata: podMetadata(metadata.labels, args),
             spec: {
-              ...basePodSpec(userIds.server, args),
-              ...replaceable(serverSelector, args),
+              ...replicatedPodSpec(userIds.server, serverSelector, args),
               // Trivy ends at SIGTERM without waiting for requests, so they must have ended before: 45 s are left for what has not.
               terminationGracePeriodSeconds: drainSeconds + 45,
               containers: [
@@ -225,9 +226,9 @@ export class TrivyServer extends pulumi.ComponentResource {
                   }),
                   ports: [{ name: this.port, containerPort: port }],
                   // It listens only when it has the database, whose download may take ten minutes.
-                  startupProbe: { ...healthz(this.port), periodSeconds: 1, failureThreshold: 600 },
-                  readinessProbe: { ...healthz(this.port), periodSeconds: 2, failureThreshold: 2 },
-                  livenessProbe: { ...healthz(this.port), periodSeconds: 10, failureThreshold: 6 },
+                  startupProbe: { ...healthz(), periodSeconds: 1, failureThreshold: 600 },
+                  readinessProbe: { ...healthz(), periodSeconds: 2, failureThreshold: 2 },
+                  livenessProbe: { ...healthz(), periodSeconds: 10, failureThreshold: 6 },
                   lifecycle: { preStop: { sleep: { seconds: drainSeconds } } },
                   resources: resources(server),
                   securityContext: containerSecurity,
@@ -288,14 +289,7 @@ export class TrivyServer extends pulumi.ComponentResource {
   ): { token?: pulumi.Output<string>; tokenKey?: SecretKey } {
     if (!enabled) return {};
     if (existingSecret) return { tokenKey: { key: serverDefaults.token.key, ...existingSecret } };
-    const token =
-      value === undefined
-        ? new random.RandomPassword(
-            `${name}-token`,
-            { length: 32, special: false, ...(tokenKeepers && { keepers: { ...tokenKeepers } }) },
-            { parent: this },
-          ).result
-        : pulumi.output(value);
+    const token = value === undefined ? generatedSecret(`${name}-token`, this, tokenKeepers) : pulumi.output(value);
     const { key } = serverDefaults.token;
     const secret = new k8s.core.v1.Secret(
       `${name}-credentials`,
@@ -354,10 +348,10 @@ function volumes(from: {
     readOnly(paths.authorities, { name: "certificate-authorities", configMap: { name: from.authorities } });
   if (from.registryLogin !== undefined) {
     const items = [{ key: ".dockerconfigjson", path: "config.json" }];
-    readOnly(paths.login, { name: "registry-login", secret: { secretName: from.registryLogin, items, defaultMode: 0o440 } });
+    readOnly(paths.login, { name: "registry-login", ...secretVolume(from.registryLogin, items) });
   }
   if (from.clientCertificate !== undefined)
-    readOnly(paths.clientCertificate, { name: "redis-client", secret: { secretName: from.clientCertificate, defaultMode: 0o440 } });
+    readOnly(paths.clientCertificate, { name: "redis-client", ...secretVolume(from.clientCertificate) });
   return mounts;
 }
 
@@ -433,11 +427,6 @@ function resources(server: ServerArgs): k8s.types.input.core.v1.ResourceRequirem
     limits: { ...serverDefaults.resources.limits, ...limits, "ephemeral-storage": quantity(2 * bytes(volume) + bytes("256Mi")) },
   };
 }
-
-const healthz = (portName: string): k8s.types.input.core.v1.Probe => ({ httpGet: { path: "/healthz", port: portName }, timeoutSeconds: 5 });
-
-/** No peers would mean everybody to Kubernetes. */
-const ingress = (from: readonly Peer[]) => (from.length > 0 ? [{ from: [...from], ports: [tcp(port)] }] : []);
 
 function pemFiles(files: Record<string, string | undefined>): Record<string, string> | undefined {
   const given = Object.entries(files).filter((file): file is [string, string] => file[1] !== undefined);

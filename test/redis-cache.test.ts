@@ -298,6 +298,14 @@ describe("the Redis cache behind the servers", () => {
       ]);
     });
 
+    it("lets nobody in when it is told of nobody, where a rule without names would let everybody in", async () => {
+      const { resources } = await cache({ clients: [] });
+      expect(resources.find(({ name }) => name === "cache-policy")?.inputs["spec"]).to.deep.include({
+        ingress: [],
+        policyTypes: ["Ingress"],
+      });
+    });
+
     it("says where to ask whether it answers, and as whom", async () => {
       const embedded = (await cache({})).connection.health;
       expect(await settled(embedded)).to.deep.equal({ host: "redis.scanning.svc", port: 6379, user: "probe" });

@@ -35,6 +35,11 @@ export function clientPeers({ namespaces = [], cidrs = [] }: ClientsArgs): Peer[
   return [...namespaces.map(inNamespace), ...cidrs.map((cidr) => ({ ipBlock: { cidr } }))];
 }
 
+/** Lets peers in on some ports. A rule without peers would mean everybody to Kubernetes, so there is none for nobody. */
+export function ingressFrom(peers: readonly Peer[], ports: readonly number[]): types.input.networking.v1.NetworkPolicyIngressRule[] {
+  return peers.length > 0 ? [{ from: [...peers], ports: ports.map(tcp) }] : [];
+}
+
 /** Pods reach the cluster's DNS, and the cache of it that some clusters run on each node under this address. */
 export const toDns: EgressRule = {
   to: [inNamespace("kube-system"), { ipBlock: { cidr: "169.254.20.10/32" } }],

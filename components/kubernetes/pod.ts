@@ -75,12 +75,18 @@ export function podMetadata(labels: Record<string, string>, { podAnnotations = {
   return { labels, ...(Object.keys(podAnnotations).length > 0 && { annotations: { ...podAnnotations } }) };
 }
 
-/** The part of a pod's specification for pods of which there are several and none is special: spread, and soon replaced when their node is lost. */
-export function replaceable(
-  selector: Record<string, string>,
-  { scheduling }: PodArgs,
-): Pick<k8s.types.input.core.v1.PodSpec, "topologySpreadConstraints" | "tolerations"> {
+/** `basePodSpec` for pods of which there are several and none is special: spread, and soon replaced when their node is lost. */
+export function replicatedPodSpec(uid: number, selector: Record<string, string>, args: PodArgs): ReturnType<typeof basePodSpec> {
+  const lostNode = ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"].map((key) => ({
+    key,
+    operator: "Exists",
+    effect: "NoExecute",
+    // Kubernetes' own patience is five minutes.
+    tolerationSeconds: 30,
+  }));
+  const tolerations = [...(args.scheduling?.tolerations ?? []), ...lostNode];
   return {
+    ...basePodSpec(uid, { ...args, scheduling: { ...args.scheduling, tolerations } }),
     topologySpreadConstraints: ["topology.kubernetes.io/zone", "kubernetes.io/hostname"].map((topologyKey) => ({
       maxSkew: 1,
       topologyKey,
@@ -88,17 +94,25 @@ export function replaceable(
       labelSelector: { matchLabels: selector },
       matchLabelKeys: ["pod-template-hash"],
     })),
-    tolerations: [
-      ...(scheduling?.tolerations ?? []),
-      // Kubernetes' own patience is five minutes.
-      ...["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"].map((key) => ({
-        key,
-        operator: "Exists",
-        effect: "NoExecute",
-        tolerationSeconds: 30,
-      })),
-    ],
   };
+}
+
+/** How such pods are replaced: a new one first, then an old one goes, so that there are never fewer than asked for. */
+export function oneByOne(): k8s.types.input.apps.v1.DeploymentStrategy {
+  return { type: "RollingUpdate", rollingUpdate: { maxUnavailable: 0, maxSurge: 1 } };
+}
+
+/** Asks a port, by its name, over HTTP; with more patience than Kubernetes' second, because a busy node answers late. */
+export function httpProbe(path: string, port: string): k8s.types.input.core.v1.Probe {
+  return { httpGet: { path, port }, timeoutSeconds: 5 };
+}
+
+/** A volume with a Secret's keys, or some of them, as files that the pod's group may read. */
+export function secretVolume(
+  secretName: Input<string>,
+  items?: k8s.types.input.core.v1.KeyToPath[],
+): Pick<k8s.types.input.core.v1.Volume, "secret"> {
+  return { secret: { secretName, ...(items && { items }), defaultMode: 0o440 } };
 }
 
 /** One pod at a time may be drained; one that is not ready serves nobody, so it must not stop a node's drain. */
