@@ -38,6 +38,19 @@ export function rules(settings: Settings, given: Given, isSecret: (key: string) 
   ];
 }
 
+/** Settings in the block at `path` that somebody has written although nothing looks at them. */
+function* meaningless(
+  given: Given,
+  path: string,
+  keys: readonly string[],
+  message: string,
+  concerns: readonly string[] = [],
+): Generator<RuleProblem> {
+  for (const key of keys) if (given(`${path}.${key}`) !== undefined) yield { path: `${path}.${key}`, message, concerns };
+}
+
+const othersThan = (key: string, block: object) => Object.keys(block).filter((other) => other !== key);
+
 /** What works, but hardly as it was meant. */
 export function* warnings({ gateway, server, namespace }: Settings): Generator<Problem> {
   if (!gateway.enabled) return;
@@ -68,14 +81,9 @@ function* serverRules({ server, gateway }: Settings, given: Given): Generator<Ru
       concerns: ["server.autoscaling.maxReplicas"],
     };
   if (gateway.enabled) {
-    for (const key of Object.keys(token))
-      if (given(`server.token.${key}`) !== undefined)
-        yield {
-          path: `server.token.${key}`,
-          message:
-            "has no meaning with the gateway, which has a token of its own for the servers; remove it, and name those who may scan in gateway.clients",
-          concerns: ["gateway.enabled"],
-        };
+    const message =
+      "has no meaning with the gateway, which has a token of its own for the servers; remove it, and name those who may scan in gateway.clients";
+    yield* meaningless(given, "server.token", Object.keys(token), message, ["gateway.enabled"]);
   } else {
     if (token.value && token.existingSecret)
       yield { path: "server.token.existingSecret", message: "stands beside server.token.value; remove one of the two" };
@@ -110,13 +118,8 @@ const leastGatewayMemory = "256Mi";
 
 function* gatewayRules(gateway: Settings["gateway"], given: Given): Generator<RuleProblem> {
   if (!gateway.enabled) {
-    for (const key of Object.keys(gateway))
-      if (key !== "enabled" && given(`gateway.${key}`) !== undefined)
-        yield {
-          path: `gateway.${key}`,
-          message: "has no meaning while gateway.enabled is false; set gateway.enabled: true, or remove it",
-          concerns: ["gateway.enabled"],
-        };
+    const message = "has no meaning while gateway.enabled is false; set gateway.enabled: true, or remove it";
+    yield* meaningless(given, "gateway", othersThan("enabled", gateway), message, ["gateway.enabled"]);
     return;
   }
   const { memory } = gateway.resources.limits;
@@ -150,9 +153,8 @@ function* clientRules(clients: Settings["gateway"]["clients"], given: Given): Ge
         yield { path: `${path}.retire`, message: presentRetired(retire, generation), concerns: [`${path}.generation`] };
       continue;
     }
-    for (const key of ["generation", "retire"] as const)
-      if (given(`${path}.${key}`) !== undefined)
-        yield { path: `${path}.${key}`, message: "has no meaning beside token: it is for generated tokens; remove one of the two" };
+    const message = "has no meaning beside token: it is for generated tokens; remove one of the two";
+    yield* meaningless(given, path, ["generation", "retire"], message);
     // Secrets are sealed in the settings; what they are must be looked up in what was given.
     for (const key of ["token", "previousToken"] as const) {
       const text = given(`${path}.${key}`);
@@ -175,13 +177,8 @@ function* clientRules(clients: Settings["gateway"]["clients"], given: Given): Ge
 function* gatewayTlsRules(tls: Settings["gateway"]["tls"], given: Given): Generator<RuleProblem> {
   const path = "gateway.tls";
   if (!tls.enabled) {
-    for (const key of Object.keys(tls))
-      if (key !== "enabled" && given(`${path}.${key}`) !== undefined)
-        yield {
-          path: `${path}.${key}`,
-          message: "has no meaning without TLS; set gateway.tls.enabled: true or remove it",
-          concerns: [`${path}.enabled`],
-        };
+    const message = "has no meaning without TLS; set gateway.tls.enabled: true or remove it";
+    yield* meaningless(given, path, othersThan("enabled", tls), message, [`${path}.enabled`]);
     return;
   }
   const { existingSecret, certificate, key, caCertificates } = tls;
@@ -238,14 +235,9 @@ const tlsMaterial = ["caCertificates", "clientCertificate", "clientKey"] as cons
 
 function* redisRules(redis: Settings["redis"], given: Given): Generator<RuleProblem> {
   const concerns = ["redis.mode"];
-  for (const key of redis.mode === "embedded" ? externalOnly : embeddedOnly)
-    if (given(`redis.${key}`) !== undefined)
-      yield {
-        path: `redis.${key}`,
-        message: `has no meaning for ${redis.mode === "embedded" ? "the embedded Redis; remove it, or set redis.mode: external to use a Redis that exists" : "an external Redis; remove it"}`,
-        concerns,
-      };
   if (redis.mode === "embedded") {
+    const message = "has no meaning for the embedded Redis; remove it, or set redis.mode: external to use a Redis that exists";
+    yield* meaningless(given, "redis", externalOnly, message, concerns);
     const { enabled, size } = redis.persistence;
     for (const key of ["size", "storageClass"] as const)
       if (!enabled && redis.persistence[key] !== undefined)
@@ -267,6 +259,7 @@ function* redisRules(redis: Settings["redis"], given: Given): Generator<RuleProb
         };
     return;
   }
+  yield* meaningless(given, "redis", embeddedOnly, "has no meaning for an external Redis; remove it", concerns);
   if (redis.host === undefined)
     yield { path: "redis.host", message: "is missing; write the external Redis' DNS name or IP address", concerns };
   if (redis.password && redis.existingSecret)
@@ -326,13 +319,9 @@ function* exposureRules({ exposure, clients, server, gateway }: Settings, given:
   const { type } = exposure;
   const allowed: readonly string[] = exposureKeys[type];
   const concerns = ["exposure.type"];
-  for (const key of Object.keys(exposure))
-    if (key !== "type" && given(`exposure.${key}`) !== undefined && !allowed.includes(key))
-      yield {
-        path: `exposure.${key}`,
-        message: `has no meaning with exposure.type: ${type}; remove it or set the type that it is for`,
-        concerns,
-      };
+  const others = othersThan("type", exposure).filter((key) => !allowed.includes(key));
+  const message = `has no meaning with exposure.type: ${type}; remove it or set the type that it is for`;
+  yield* meaningless(given, "exposure", others, message, concerns);
   if (type === "none") return;
   for (const key of ["host", "gateway"] as const)
     if (allowed.includes(key) && exposure[key] === undefined)

@@ -14,7 +14,7 @@ export const gatewayPaths = {
 } as const;
 
 /** Bytes of one buffer: a request that fits, a layer of about 5,000 packages, can be repeated on another server. Larger ones pass through. */
-export const bufferBytes = 2 ** 20;
+const bufferBytes = 2 ** 20;
 
 /** Longest request, in seconds: the scan of a very large image; as long as the client's own time-out. */
 export const longestRequest = 300;
@@ -121,7 +121,7 @@ frontend rpc
   http-request return ${twirp(413, "resource_exhausted", `the request is larger than gateway.maxRequestSize, ${maxRequestBytes} bytes`)} if { req.hdr(Content-Length),sub(${maxRequestBytes}) -m int gt 0 }
   # No client may take all connections.
   http-request return ${again("too many requests of this client at once")} if { sc0_conn_cur gt ${connections / 2} }
-${rateLimit === undefined ? "" : `  http-request set-var(txn.reason) str(rate-limit) if { sc0_http_req_rate gt ${rateLimit} }\n  # Held for a moment first: so the client's ten tries last longer.\n  http-request tarpit ${again("this client is above gateway.rateLimit")} if { sc0_http_req_rate gt ${rateLimit} }\n`}  # A fair share: a request waits as if each one that its client has under way had come before it, at the pace at which the servers take them (four
+${rateLimiting(rateLimit)}  # A fair share: a request waits as if each one that its client has under way had come before it, at the pace at which the servers take them (four
   # times as slow, in favour of who asks little). So one client's thousand do not stand before another's one. After 20 s everybody's turn has come.
   http-request set-var(txn.pace) be_sess_rate(servers),add(1)
   http-request set-var(txn.wait) sc0_conn_cur,mul(4000),div(txn.pace)
@@ -159,20 +159,7 @@ backend servers
   acl full res.body -m sub "OOM command"
   acl panicked res.body -m sub "service panic"
   acl cache_away nbsrv(cache) eq 0
-  http-response set-var(txn.reason) str(cache-lost) if failed lost !cache_away
-  http-response set-var(txn.reason) str(cache-full) if failed full
-  http-response set-var(txn.reason) str(cache-away) if failed lost cache_away
-  http-response set-var(txn.reason) str(server-failed) if failed !lost !full !panicked
-  http-response set-var(txn.reason) str(server-panic) if failed panicked
-  http-response set-var(txn.reason) str(server-token) if { status 401 }
-  http-response return ${again("the layer cache is away")} if failed lost cache_away
-  # Only the client can upload the layer again, so trying again here would be in vain.
-  http-response return ${twirp(500, "internal", "the layer cache lost a layer of this image during the scan (emptied, evicted or expired): run the scan again; if it happens often, raise redis.maxMemory")} if failed lost
-  http-response return ${twirp(500, "internal", "the layer cache is full and takes no more: raise redis.maxMemory")} if failed full
-  http-response return ${again("the layer cache cannot be reached, or a Trivy server is stopping")} if failed !panicked
-  # The client's token was good: it is the servers' own that is being changed.
-  http-response return ${again("the token of the servers is being changed")} if { status 401 }
-  default-server check inter 1s fastinter 500ms fall 2 rise 1 maxconn ${servers.requests} observe layer4 error-limit 2 on-error mark-down init-addr none resolvers cluster
+${failures.map(failureRules).join("")}  default-server check inter 1s fastinter 500ms fall 2 rise 1 maxconn ${servers.requests} observe layer4 error-limit 2 on-error mark-down init-addr none resolvers cluster
   server-template server ${servers.slots} ${servers.host}:${servers.port}
 
 # Whether the cache answers: that tells an outage, which passes, from a layer that was lost.
@@ -197,6 +184,57 @@ frontend admin
   http-request return status 200 content-type text/plain string "ok"
 `;
 }
+
+function rateLimiting(rateLimit: number | undefined): string {
+  if (rateLimit === undefined) return "";
+  const above = `if { sc0_http_req_rate gt ${rateLimit} }`;
+  return `  http-request set-var(txn.reason) str(rate-limit) ${above}
+  # Held for a moment first: so the client's ten tries last longer.
+  http-request tarpit ${again("this client is above gateway.rateLimit")} ${above}
+`;
+}
+
+interface Failure {
+  /** Condition of HAProxy's. */
+  readonly when: string;
+  /** What the log says. */
+  readonly reason: string;
+  /** What the client gets. @default the server's answer */
+  readonly answer?: string;
+}
+
+/** What a server's answer means, and what the client is told instead. The first that applies decides. */
+const failures: readonly Failure[] = [
+  { when: "failed lost cache_away", reason: "cache-away", answer: again("the layer cache is away") },
+  {
+    when: "failed lost",
+    reason: "cache-lost",
+    // Only the client can upload the layer again, so trying again here would be in vain.
+    answer: twirp(
+      500,
+      "internal",
+      "the layer cache lost a layer of this image during the scan (emptied, evicted or expired): run the scan again; if it happens often, raise redis.maxMemory",
+    ),
+  },
+  {
+    when: "failed full",
+    reason: "cache-full",
+    answer: twirp(500, "internal", "the layer cache is full and takes no more: raise redis.maxMemory"),
+  },
+  {
+    when: "failed !panicked",
+    reason: "server-failed",
+    answer: again("the layer cache cannot be reached, or a Trivy server is stopping"),
+  },
+  { when: "failed panicked", reason: "server-panic" },
+  // The client's token was good: it is the servers' own that is being changed.
+  { when: "{ status 401 }", reason: "server-token", answer: again("the token of the servers is being changed") },
+];
+
+const failureRules = ({ when, reason, answer }: Failure) =>
+  [`set-var(txn.reason) str(${reason})`, ...(answer === undefined ? [] : [`return ${answer}`])]
+    .map((action) => `  http-response ${action} if ${when}\n`)
+    .join("");
 
 /** One JSON object a request: no token, no query, no body. Times in milliseconds. */
 const logFormat = [
