@@ -1,0 +1,220 @@
+/**
+ * A pod of a registry scan. The first (index 0) begins the run, lists its targets and sends them to the reports server; all of them ask that server for one
+ * target after another and scan it. The first one's end says what came out: `exitCodes`; the others end with 0 when there is nothing left to do.
+ */
+import { readFile, writeFile } from "node:fs/promises";
+import { setTimeout as delay } from "node:timers/promises";
+import { Reports, WrongSettings } from "./client.ts";
+import { attempts, exitCodes, type RunStatus, type ScanConfiguration, type ScanResult, type Target } from "./model.ts";
+import { redact } from "./programs.ts";
+import { craneRegistry } from "./registry.ts";
+import { imageProblem, plan, repositoryProblem, versionsProblem } from "./targets.ts";
+import { scanImage } from "./trivy.ts";
+
+/** Where Kubernetes reads a container's last words, and how many bytes of them. */
+const { TERMINATION_LOG: lastWords = "/dev/termination-log" } = process.env;
+const lastWordsLimit = 4096;
+
+/** As a shell says it of a program that SIGTERM ended: a pod that was stopped has no verdict, and is begun again. */
+const stopped = 143;
+
+/** Seconds after the deadline in which the reports server still ends the run and writes its report. */
+const closing = 120;
+
+const stopping = new AbortController();
+const log = (line: string) => console.log(redact(line));
+
+process.on("uncaughtException", (error) => fail(error));
+process.on("SIGTERM", () => {
+  log("stopping: the pod is asked to end");
+  stopping.abort();
+  // Whatever hangs: the pod ends promptly.
+  setTimeout(() => process.exit(stopped), 4000).unref();
+});
+
+main().then((code) => process.exit(code), fail);
+
+function fail(error: unknown): never {
+  if (stopping.signal.aborted) process.exit(stopped);
+  console.error(
+    redact(error instanceof WrongSettings ? error.message : error instanceof Error ? (error.stack ?? error.message) : `${error}`),
+  );
+  process.exit(exitCodes.errors);
+}
+
+async function main(): Promise<number> {
+  const { RUN: run, JOB_COMPLETION_INDEX: pod, REPORTS_TOKEN: token, IMAGES } = process.env;
+  if (!run || !pod || !token)
+    throw new WrongSettings("RUN, JOB_COMPLETION_INDEX and REPORTS_TOKEN must be in the environment of a scanning pod");
+  const configuration = await readConfiguration(process.argv[2] ?? "/etc/scan/scan.json", IMAGES);
+  const startedAt = new Date();
+  // Who is in the middle of something at the deadline is ended; the reports server then ends the run itself.
+  const deadline = AbortSignal.timeout(configuration.deadline * 1000);
+  const reports = new Reports({ url: configuration.reports, token, run, signal: stopping.signal, log });
+  const lead = pod === "0";
+  if (lead) await begin(reports, configuration, startedAt, IMAGES, deadline);
+  const progress = lead ? showProgress(reports) : undefined;
+  await scanAll(reports, configuration, { pod, quiet: lead, deadline, startedAt });
+  if (!lead) {
+    log("nothing is left to scan");
+    return 0;
+  }
+  const status = await finished(reports, startedAt, configuration.deadline);
+  progress?.stop(status);
+  const summary = redact(status.summary ?? `run ${run}: ${status.verdict}`);
+  console.log(summary);
+  await writeFile(lastWords, bounded(summary)).catch((error: unknown) => log(`the summary cannot be written to ${lastWords}: ${error}`));
+  return status.verdict ? exitCodes[status.verdict] : exitCodes.errors;
+}
+
+async function readConfiguration(file: string, images: string | undefined): Promise<ScanConfiguration> {
+  let configuration: ScanConfiguration;
+  try {
+    configuration = JSON.parse(await readFile(file, "utf8"));
+  } catch (error) {
+    throw new WrongSettings(`${file} cannot be read: ${error instanceof Error ? error.message : error}`);
+  }
+  const asked = images?.split(/\s+/).filter((image) => image !== "") ?? [];
+  // The stack's settings were checked when it was brought up; these were not, and a file can be changed by hand.
+  const targets = asked.length > 0 ? asked.map((image) => ({ image })) : configuration.targets;
+  const from = asked.length > 0 ? "IMAGES" : file;
+  if (!Array.isArray(targets) || targets.length === 0) throw new WrongSettings(`${from}: \`targets\` is empty: there is nothing to scan`);
+  const problems = targets.flatMap((target) => {
+    const [named, problem] =
+      "image" in target ? [target.image, imageProblem(target.image)] : [target.repository, repositoryProblem(target.repository)];
+    const versions = "versions" in target && target.versions !== undefined ? versionsProblem(target.versions) : undefined;
+    return [
+      ...(problem ? [`\`${named}\` ${problem}`] : []),
+      ...(versions ? [`\`${target.versions}\` (\`versions\` of ${named}) ${versions}`] : []),
+    ];
+  });
+  for (const name of ["service", "reports"] as const)
+    if (!URL.canParse(configuration[name])) problems.push(`\`${name}\` is \`${configuration[name]}\`, which is no URL`);
+  for (const name of ["timeout", "deadline"] as const)
+    if (!(configuration[name] > 0)) problems.push(`\`${name}\` is \`${configuration[name]}\`, which is no number of seconds`);
+  if (problems.length > 0) throw new WrongSettings(problems.map((problem) => `${from}: ${problem}`).join("\n"));
+  return { ...configuration, targets };
+}
+
+async function begin(
+  reports: Reports,
+  configuration: ScanConfiguration,
+  at: Date,
+  images: string | undefined,
+  deadline: AbortSignal,
+): Promise<void> {
+  const { severities, ignoreUnfixed, scanners, timeout, strict, plainHttp } = configuration;
+  const start = {
+    ...{ startedAt: at.toISOString(), deadline: configuration.deadline, timeout, severities, ignoreUnfixed, scanners },
+    partial: (images ?? "").trim() !== "",
+  };
+  let other = "";
+  let status = await reports.begin(start);
+  while ("running" in status) {
+    if (status.running !== other) log(`run ${status.running} is still under way: this one begins when that has ended`);
+    other = status.running;
+    if (deadline.aborted)
+      throw new WrongSettings(`run ${other} was still under way after ${configuration.deadline} s: this one is given up`);
+    await delay(2000, undefined, { signal: stopping.signal });
+    status = await reports.begin(start);
+  }
+  if (status.state !== "planning") return log(`going on with a run that has been planned: ${progressOf(status)}`);
+  const registry = craneRegistry({ plainHttp, signal: AbortSignal.any([stopping.signal, deadline]) });
+  const planned = await plan(configuration.targets, registry, { strict });
+  stopping.signal.throwIfAborted();
+  for (const line of planned.lines()) if ("problem" in line) log(`${line.problem.kind}: ${line.problem.about}: ${line.problem.message}`);
+  status = await reports.plan(planned.lines);
+  log(`${status.planned} images to scan`);
+}
+
+async function scanAll(
+  reports: Reports,
+  configuration: ScanConfiguration,
+  options: { readonly pod: string; readonly quiet: boolean; readonly deadline: AbortSignal; readonly startedAt: Date },
+): Promise<void> {
+  const { pod, quiet, deadline, startedAt } = options;
+  for (;;) {
+    const answer = await reports.next(pod);
+    if (answer.next === "end") return;
+    if (secondsSince(startedAt) > configuration.deadline + closing)
+      throw new Error(`the reports server did not end the run within ${closing} s of its deadline of ${configuration.deadline} s`);
+    if (answer.next === "wait") {
+      await delay(answer.seconds * 1000, undefined, { signal: stopping.signal });
+      continue;
+    }
+    const { target, attempt } = answer;
+    const result = await scanTarget(reports, target, configuration, deadline);
+    const [name = target.reference] = target.names;
+    if (result.outcome === "failed") log(`could not scan ${name} (try ${attempt} of ${attempts}): ${result.reason}`);
+    else if (!quiet) log(`scanned ${name}: ${result.findings.length} findings in ${result.seconds} s`);
+  }
+}
+
+async function scanTarget(reports: Reports, target: Target, configuration: ScanConfiguration, deadline: AbortSignal): Promise<ScanResult> {
+  const ending = AbortSignal.any([stopping.signal, deadline]);
+  let result: ScanResult;
+  try {
+    const scanned = await scanImage(target, configuration, ending);
+    if (scanned.cycloneDx !== undefined) await reports.cycloneDx(target, scanned.cycloneDx);
+    result = scanned.result;
+  } catch (error) {
+    stopping.signal.throwIfAborted();
+    if (error instanceof WrongSettings) throw error;
+    const reason = deadline.aborted
+      ? `the run's deadline of ${configuration.deadline} s was reached`
+      : error instanceof Error
+        ? error.message
+        : `${error}`;
+    result = { outcome: "failed", reason, seconds: 0 };
+  }
+  await reports.result(target, result);
+  return result;
+}
+
+/** Every few seconds, when something has changed. That the server does not answer is said elsewhere. */
+function showProgress(reports: Reports): { stop(last: RunStatus): void } {
+  let shown = "";
+  const show = (status: RunStatus) => {
+    const line = progressOf(status);
+    if (line !== shown && status.planned > 0) log(line);
+    shown = line;
+  };
+  const ended = new AbortController();
+  void (async () => {
+    while (!ended.signal.aborted) {
+      await delay(5000, undefined, { signal: ended.signal });
+      show(await reports.status());
+    }
+  })().catch(() => undefined);
+  return {
+    stop(last) {
+      ended.abort();
+      show(last);
+    },
+  };
+}
+
+const progressOf = ({ scanned, failed, planned }: RunStatus): string => `${scanned} of ${planned} scanned, ${failed} failed`;
+
+async function finished(reports: Reports, startedAt: Date, deadline: number): Promise<RunStatus> {
+  for (;;) {
+    const status = await reports.status();
+    if (status.state === "finished") return status;
+    if (secondsSince(startedAt) > deadline + closing)
+      throw new Error(`the reports server did not end the run within ${closing} s of its deadline`);
+    await delay(1000, undefined, { signal: stopping.signal });
+  }
+}
+
+const secondsSince = (at: Date): number => (Date.now() - at.getTime()) / 1000;
+
+/** The beginning of a text, as many whole characters as fit. */
+function bounded(text: string): string {
+  const bytes = Buffer.from(text);
+  return bytes.length <= lastWordsLimit
+    ? text
+    : bytes
+        .toString("utf8", 0, lastWordsLimit - 4)
+        .replace(/\uFFFD+$/, "")
+        .concat("…");
+}
