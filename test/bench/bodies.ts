@@ -1,11 +1,9 @@
-import { randomUUID } from "node:crypto";
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { mkdtemp, rm } from "node:fs/promises";
 import { createServer, request } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { z } from "zod";
-import { must } from "../e2e/support/command.ts";
+import { trivy, unseen } from "../e2e/support/load.ts";
 import type { Service } from "./services.ts";
 
 export interface Upload {
@@ -14,8 +12,6 @@ export interface Upload {
   /** Bytes of the largest request that a layer is uploaded with. */
   readonly largest: number;
 }
-
-const report = z.object({ Results: z.array(z.object({ Packages: z.array(z.unknown()).nullish() })).nullish() });
 
 /** Scans an image as if nobody had before, through a proxy that takes the measure of what is uploaded. */
 export async function measureUpload({ server, token = "" }: Service, image: string): Promise<Upload> {
@@ -38,14 +34,8 @@ export async function measureUpload({ server, token = "" }: Service, image: stri
   try {
     await new Promise<void>((listening) => proxy.listen(0, "127.0.0.1", listening));
     const address = `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`;
-    const file = join(folder, "report");
-    const args = ["image", "--quiet", "--cache-dir", folder, "--server", address, "--scanners", "vuln", "--image-src", "remote"];
-    args.push("--skip-version-check", "--disable-telemetry", "--skip-files", `/never/${randomUUID()}`);
-    args.push("--list-all-pkgs", "--format", "json", "--output", file, image);
-    await must("trivy", args, { env: { ...process.env, TRIVY_TOKEN: token } });
-    const { Results } = report.parse(JSON.parse(await readFile(file, "utf8")));
-    const packages = Results?.reduce((sum, { Packages }) => sum + (Packages?.length ?? 0), 0) ?? 0;
-    return { image, packages, largest };
+    const results = await trivy(image, folder, ["--server", address, ...unseen(), "--list-all-pkgs"], { TRIVY_TOKEN: token });
+    return { image, packages: results.reduce((sum, { Packages }) => sum + (Packages?.length ?? 0), 0), largest };
   } finally {
     proxy.close();
     await rm(folder, { recursive: true, force: true });

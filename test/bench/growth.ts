@@ -1,5 +1,5 @@
 /** How much longer a repeated scan takes with more servers, and with more images in the cache. */
-import { eventually, get, inPod, type KubernetesObject, kubectl } from "../e2e/support/cluster.ts";
+import { addAdministrator, redis } from "../e2e/support/cluster.ts";
 import { environment } from "../e2e/support/environment.ts";
 import { atMost, markdownTable, median, type Report, ratio, rounds, showRatio } from "./figures.ts";
 import { firstGoodScan, goodLoad, type Service, type Services } from "./services.ts";
@@ -14,7 +14,8 @@ export async function growth(services: Services): Promise<Report> {
   const one = await services.stack("one-server", { server: { replicas: 1 } });
   const two = await services.servers();
   const four = await services.stack("four-servers", { server: { replicas: 4 } });
-  await addAdministrator(two);
+  await addAdministrator(two.namespace);
+  await firstGoodScan(two);
 
   const byServers = await inTurns([
     { what: "1 server", service: one },
@@ -63,13 +64,14 @@ async function inTurns(cases: readonly Case[]): Promise<{ readonly what: string;
 
 /** Makes the cache hold so many images: one, as Trivy has written it, and copies of that under other digests. */
 async function fill(service: Service, images: number): Promise<void> {
-  await redis(service, "flushall");
+  const { namespace } = service;
+  await redis(namespace, "flushall");
   await goodLoad(service, { images: [image], scans: 1 });
-  const originals = (await redis(service, "--scan", "--pattern", "fanal::*")).split("\n").filter(Boolean);
+  const originals = (await redis(namespace, "--scan", "--pattern", "fanal::*")).split("\n").filter(Boolean);
   // In portions, because Redis answers nobody else meanwhile.
   for (let from = 2; from <= images; from += 1000)
-    await redis(service, "eval", copying, String(originals.length), ...originals, String(from), String(Math.min(images, from + 999)));
-  const entries = Number(await redis(service, "dbsize"));
+    await redis(namespace, "eval", copying, String(originals.length), ...originals, String(from), String(Math.min(images, from + 999)));
+  const entries = Number(await redis(namespace, "dbsize"));
   if (entries !== images * originals.length) throw new Error(`the cache has ${entries} entries, not ${images} times ${originals.length}`);
 }
 
@@ -80,24 +82,3 @@ for copy = ARGV[1], ARGV[2] do
   end
 end
 return "copied"`;
-
-/** A user who may do everything in Redis: Trivy's may not, and nobody else is let in. */
-async function addAdministrator({ namespace, ...service }: Service): Promise<void> {
-  const { items } = await get("secrets", "-n", namespace);
-  const secret = items.find(({ data }: KubernetesObject) => data["users.acl"]);
-  const users = `${Buffer.from(secret.data["users.acl"], "base64")}user admin on >admin allkeys allcommands\n`;
-  await kubectl("patch", "secret", secret.metadata.name, "-n", namespace, "-p", JSON.stringify({ stringData: { "users.acl": users } }));
-  await kubectl("delete", "pod", "redis-0", "-n", namespace);
-  await kubectl("rollout", "status", "statefulset/redis", "-n", namespace, "--timeout=120s");
-  await eventually("the administrator", async () =>
-    (await redis({ namespace, ...service }, "ping").catch(() => "")) === "PONG" ? true : undefined,
-  );
-  await firstGoodScan(service);
-}
-
-async function redis({ namespace }: Service, ...command: string[]): Promise<string> {
-  const login = ["--user", "admin", "--pass", "admin", "--no-auth-warning", "-e"];
-  const { ok, output } = await inPod(namespace, "redis-0", "redis-cli", ...login, ...command);
-  if (!ok) throw new Error(`redis-cli ${command[0]}: ${output}`);
-  return output;
-}

@@ -6,7 +6,7 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
-import { get, type KubernetesObject, kubectl } from "../e2e/support/cluster.ts";
+import { get, type KubernetesObject, kubectl, restarts } from "../e2e/support/cluster.ts";
 import { environment } from "../e2e/support/environment.ts";
 import { load } from "../e2e/support/load.ts";
 import { measureUpload } from "./bodies.ts";
@@ -110,11 +110,11 @@ interface Pod {
 
 async function pods(namespace: string): Promise<Pod[]> {
   const { items } = await get("pods", "-n", namespace);
-  return items.map(({ metadata, spec, status }: KubernetesObject) => ({
-    name: metadata.name,
-    component: metadata.labels["app.kubernetes.io/component"],
-    node: spec.nodeName,
-    restarts: status.containerStatuses.reduce((sum: number, { restartCount }: KubernetesObject) => sum + restartCount, 0),
+  return items.map((pod: KubernetesObject) => ({
+    name: pod.metadata.name,
+    component: pod.metadata.labels["app.kubernetes.io/component"],
+    node: pod.spec.nodeName,
+    restarts: restarts(pod),
   }));
 }
 

@@ -2,8 +2,15 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { parseAllDocuments } from "yaml";
 import { imageReference } from "../../components/images.ts";
-import { deleteNamespaces, eventually, type KubernetesObject, kubectl, namespaceObject, serviceUrl } from "../e2e/support/cluster.ts";
-import { must } from "../e2e/support/command.ts";
+import {
+  apply,
+  deleteNamespaces,
+  eventually,
+  type KubernetesObject,
+  kubectl,
+  namespaceObject,
+  serviceUrl,
+} from "../e2e/support/cluster.ts";
 import { environment, environmentSettings } from "../e2e/support/environment.ts";
 import { type LoadOptions, type LoadResult, load, scan } from "../e2e/support/load.ts";
 import type { Project, Settings } from "../e2e/support/project.ts";
@@ -45,8 +52,7 @@ export class Services {
   /** What the official Helm chart deploys. */
   control(): Promise<Service> {
     return this.once("e2e-bench-control", async (namespace) => {
-      await must("kubectl", ["apply", "-f", "-"], { input: JSON.stringify(namespaceObject(namespace)) });
-      await must("kubectl", ["apply", "-n", namespace, "-f", "-"], { input: JSON.stringify(await controlObjects()) });
+      await apply(namespaceObject(namespace), ...(await controlObjects(namespace)));
       await kubectl("rollout", "status", "deployment/redis", "statefulset/trivy", "-n", namespace, "--timeout=600s");
       return { namespace, server: await serviceUrl(namespace) };
     });
@@ -71,15 +77,16 @@ export class Services {
 }
 
 /** The fixture with the images and the database that the other stacks use. */
-async function controlObjects(): Promise<KubernetesObject> {
+async function controlObjects(namespace: string): Promise<KubernetesObject[]> {
   const files = await Promise.all(["chart", "redis"].map((name) => readFile(join(import.meta.dirname, "control", `${name}.yaml`), "utf8")));
   const items: KubernetesObject[] = files.flatMap((text) => parseAllDocuments(text).map((document) => document.toJS()));
   const { database, images } = environmentSettings();
-  for (const { kind, data, spec } of items) {
+  for (const { kind, metadata, data, spec } of items) {
+    metadata.namespace = namespace;
     if (kind === "ConfigMap" && database) data.TRIVY_DB_REPOSITORY = String(database["repositories"]);
     for (const container of spec?.template?.spec.containers ?? []) container.image = imageReference(container.name, images);
   }
-  return { apiVersion: "v1", kind: "List", items };
+  return items;
 }
 
 /** Tries at once and again: a Service's address may lead nowhere for a moment after its pods are ready. */

@@ -1,6 +1,3 @@
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { expect } from "chai";
 import { eventually, get, portForward, serviceUrl } from "./support/cluster.ts";
 import { checkEnvironment, environment, knownFinding } from "./support/environment.ts";
@@ -44,11 +41,9 @@ describe("dev, staging and prod side by side", () => {
 
   it("speaks TLS alone where there is a gateway, to each client with its token", async () => {
     expect(await scan(environment.alpine, { server: await serviceUrl("e2e-dev") })).to.deep.include(knownFinding);
-    const folder = await mkdtemp(join(tmpdir(), "environments-"));
     const { url, close } = await portForward("e2e-prod", "service/trivy", 443);
     try {
-      const caCertificate = join(folder, "ca.crt");
-      await writeFile(caCertificate, await project.output("e2e-prod", "caCertificate"));
+      const caCertificate = await project.caCertificate("e2e-prod");
       const tokens = JSON.parse(await project.output("e2e-prod", "tokens"));
       expect(Object.keys(tokens)).to.deep.equal(["team-a", "team-b"]);
       for (const token of Object.values<string>(tokens))
@@ -57,7 +52,6 @@ describe("dev, staging and prod side by side", () => {
       expect(plain, "an answer over plain HTTP").to.equal(undefined);
     } finally {
       close();
-      await rm(folder, { recursive: true });
     }
   });
 

@@ -1,9 +1,8 @@
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { writeFile } from "node:fs/promises";
 import { request } from "node:http";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "chai";
-import { eventually, get, inPod, type KubernetesObject, kubectl, portForward, serviceUrl } from "./support/cluster.ts";
+import { eventually, get, inPod, type KubernetesObject, kubectl, portForward, runningPods, serviceUrl } from "./support/cluster.ts";
 import { checkEnvironment, environment, knownFinding } from "./support/environment.ts";
 import { scan } from "./support/load.ts";
 import { Project } from "./support/project.ts";
@@ -12,7 +11,6 @@ const stack = "e2e-gateway";
 
 describe("the gateway", () => {
   let project: Project;
-  let folder: string;
   let server: string;
   let tokens: Record<string, string> = {};
 
@@ -32,12 +30,7 @@ describe("the gateway", () => {
     await project.pulumi(stack, "up", "--yes", "--skip-preview");
     tokens = JSON.parse(await project.output(stack, "tokens"));
   };
-  const gatewayPods = async (): Promise<string[]> => {
-    const { items } = await get("pods", "-n", stack, "-l", "app.kubernetes.io/component=gateway", "--field-selector=status.phase=Running");
-    return items
-      .filter(({ metadata }: KubernetesObject) => !metadata.deletionTimestamp)
-      .map(({ metadata }: KubernetesObject) => metadata.name);
-  };
+  const gatewayPods = () => runningPods(stack, "gateway");
   const logs = () => kubectl("logs", "-n", stack, "-l", "app.kubernetes.io/component=gateway", "--tail=-1");
 
   interface Reply {
@@ -84,16 +77,12 @@ describe("the gateway", () => {
   before(async () => {
     await checkEnvironment();
     project = await Project.create();
-    folder = await mkdtemp(join(tmpdir(), "gateway-"));
     await project.writeStack(stack, {});
     await project.must("pulumi", ["stack", "init", stack]);
     await up();
     server = await serviceUrl(stack);
   });
-  after(async () => {
-    await project?.remove();
-    if (folder) await rm(folder, { recursive: true });
-  });
+  after(() => project?.remove());
 
   it("has a configuration that its own HAProxy finds no fault with", async () => {
     for (const pod of await gatewayPods()) {
@@ -115,13 +104,12 @@ describe("the gateway", () => {
   });
 
   it("speaks TLS with a certificate that clients can check", async () => {
-    const caCertificate = join(folder, "ca.crt");
-    await writeFile(caCertificate, await project.output(stack, "caCertificate"));
+    const caCertificate = await project.caCertificate(stack);
     const { url, close } = await portForward(stack, "service/trivy", 443);
     try {
       expect(url).to.match(/^https:/);
       expect(await scan(environment.alpine, { server: url, token: tokens["ci"], caCertificate })).to.deep.include(knownFinding);
-      const other = join(folder, "other.crt");
+      const other = join(project.folder, "other.crt");
       await writeFile(other, (await get("configmap", "kube-root-ca.crt", "-n", stack)).data["ca.crt"]);
       const refusal = await scan(environment.alpine, { server: url, token: tokens["ci"], caCertificate: other }).catch(
         (error: Error) => error.message,

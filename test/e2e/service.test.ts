@@ -3,6 +3,8 @@ import { join } from "node:path";
 import { expect } from "chai";
 import { imageReference } from "../../components/images.ts";
 import {
+  addAdministrator,
+  redis as admin,
   apply,
   cacheConnections,
   deleteNamespaces,
@@ -15,7 +17,7 @@ import {
   kubectl,
   namespaceObject,
   readyAddresses,
-  serverPods,
+  runningPods,
   serviceUrl,
 } from "./support/cluster.ts";
 import { checkEnvironment, environment, environmentSettings, knownFinding } from "./support/environment.ts";
@@ -94,7 +96,7 @@ describe("the service", () => {
     });
 
     it("are in no process' arguments", async () => {
-      for (const pod of ["redis-0", ...(await serverPods(stack))]) {
+      for (const pod of ["redis-0", ...(await runningPods(stack, "server"))]) {
         const { output: processes } = await inPod(stack, pod, "sh", "-c", "cat /proc/[0-9]*/cmdline | tr '\\0' ' '");
         expect(processes).to.match(/redis-server|valkey-server|trivy server/);
         clean(pod, processes);
@@ -223,28 +225,17 @@ describe("the service", () => {
     });
 
     it("find what Redis kept over a restart, and need no more rights than they have", async () => {
-      await addAdministrator();
-      await kubectl("delete", "pod", "redis-0", "-n", stack);
-      await kubectl("rollout", "status", "statefulset/redis", "-n", stack, "--timeout=120s");
-      const admin = async (...command: string[]) =>
-        (await inPod(stack, "redis-0", "redis-cli", "--user", "admin", "--pass", "admin", "--no-auth-warning", ...command)).output;
+      // That restarts Redis.
+      await addAdministrator(stack);
 
       expect(await scan(environment.alpine, { server, token })).to.deep.include(knownFinding);
-      expect(await admin("info", "commandstats"), "what it took")
+      expect(await admin(stack, "info", "commandstats"), "what it took")
         .to.match(/cmdstat_get:/)
         .and.not.match(/cmdstat_set:/);
       expect(await scan(environment.alpine, { server, token, unique: true })).to.deep.include(knownFinding);
-      expect(await admin("info", "commandstats"), "what an upload took").to.match(/cmdstat_set:/);
-      expect(await admin("acl", "log"), "what was refused").to.equal("");
+      expect(await admin(stack, "info", "commandstats"), "what an upload took").to.match(/cmdstat_set:/);
+      expect(await admin(stack, "acl", "log"), "what was refused").to.equal("");
     });
-
-    /** To look into Redis, which lets nobody do that. */
-    async function addAdministrator(): Promise<void> {
-      const { items } = await get("secrets", "-n", stack);
-      const secret = items.find(({ data }: KubernetesObject) => data["users.acl"]);
-      const users = `${Buffer.from(secret.data["users.acl"], "base64")}user admin on >admin allkeys allcommands\n`;
-      await kubectl("patch", "secret", secret.metadata.name, "-n", stack, "-p", JSON.stringify({ stringData: { "users.acl": users } }));
-    }
 
     it("lose most scans without the shared cache", async () => {
       await kubectl("set", "env", "deployment/trivy-server", "-n", stack, "TRIVY_CACHE_BACKEND=fs");

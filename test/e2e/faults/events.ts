@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { trivyVersion } from "../../../components/images.ts";
-import { eventually, type KubernetesObject, kubectl } from "../support/cluster.ts";
+import { apply, eventually, type KubernetesObject, kubectl } from "../support/cluster.ts";
 import { must } from "../support/command.ts";
 import type { LoadResult } from "../support/load.ts";
 import type { Settings } from "../support/project.ts";
@@ -246,8 +246,7 @@ export const events: readonly FaultEvent[] = [
     run: async (service) => {
       const target = (utilization: number) => {
         const value = { averageUtilization: utilization, type: "Utilization" };
-        const patch = [{ op: "replace", path: "/spec/metrics/0/resource/target", value }];
-        return service.kubectl("patch", "hpa", "trivy-server", "--type=json", "-p", JSON.stringify(patch));
+        return service.replace("hpa/trivy-server", "/spec/metrics/0/resource/target", value);
       };
       const servers = (count: number) =>
         eventually(`${count} servers`, async () => (await service.get(workloads.server)).spec.replicas === count || undefined, 120);
@@ -488,15 +487,7 @@ export const events: readonly FaultEvent[] = [
     allowed: { gateway: "none", servers: "none" },
     run: async (service) => {
       const policy = await service.get("networkpolicy", "trivy-server");
-      const egress = (rules: unknown) =>
-        service.kubectl(
-          "patch",
-          "networkpolicy",
-          "trivy-server",
-          "--type=json",
-          "-p",
-          JSON.stringify([{ op: "replace", path: "/spec/egress", value: rules }]),
-        );
+      const egress = (rules: unknown) => service.replace("networkpolicy/trivy-server", "/spec/egress", rules);
       const toCache = policy.spec.egress.filter((rule: KubernetesObject) => JSON.stringify(rule.to ?? []).includes('"cache"'));
       if (toCache.length !== 1) throw new Error(`which rule leads to the cache? ${JSON.stringify(policy.spec.egress)}`);
       await egress(toCache);
@@ -559,12 +550,11 @@ function authority(): Promise<Authority> {
 
 async function newCertificate(service: Service): Promise<void> {
   const { certificate, key } = await (await authority()).issue(await address(service));
-  const secret = {
+  await apply({
     apiVersion: "v1",
     kind: "Secret",
     type: "kubernetes.io/tls",
     metadata: { name: "gateway-certificate", namespace: service.namespace },
     stringData: { "tls.crt": certificate, "tls.key": key },
-  };
-  await must("kubectl", ["apply", "-f", "-"], { input: JSON.stringify(secret) });
+  });
 }

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { connect } from "node:tls";
 import { parse, stringify } from "yaml";
-import { eventually, get, inPod, type KubernetesObject, kubectl } from "../support/cluster.ts";
+import { addAdministrator, eventually, get, inPod, type KubernetesObject, kubectl, redis, restarts } from "../support/cluster.ts";
 import { must } from "../support/command.ts";
 import { merged, Project, type Settings } from "../support/project.ts";
 import { isReady, Nodes, type Pod } from "./nodes.ts";
@@ -100,6 +100,11 @@ export class Service {
     return kubectl(...args, "-n", this.namespace);
   }
 
+  /** Replaces one field of an object, whatever it is now. */
+  async replace(object: string, path: string, value: unknown): Promise<void> {
+    await this.kubectl("patch", object, "--type=json", "-p", JSON.stringify([{ op: "replace", path, value }]));
+  }
+
   get(...args: string[]): Promise<KubernetesObject> {
     return get(...args, "-n", this.namespace);
   }
@@ -187,19 +192,13 @@ export class Service {
   }
 
   /** Redis' commands as an administrator, whom the service itself does not have. */
-  async redis(...command: string[]): Promise<string> {
-    const { ok, output } = await inPod(this.namespace, "redis-0", "redis-cli", ...administrator, ...command);
-    if (!ok || /^(\(error\)|ERR|NOPERM|WRONGPASS|NOAUTH)/m.test(output)) throw new Error(`redis-cli ${command.join(" ")}: ${output}`);
-    return output;
+  redis(...command: string[]): Promise<string> {
+    return redis(this.namespace, ...command);
   }
 
   async addAdministrator(): Promise<void> {
-    if (await this.redis("ping").catch(() => undefined)) return;
-    const { items } = await this.get("secrets");
-    const secret = items.find(({ data }: KubernetesObject) => data?.["users.acl"]);
-    const users = `${Buffer.from(secret.data["users.acl"], "base64")}user admin on >admin allkeys allchannels allcommands\n`;
-    await this.kubectl("patch", "secret", secret.metadata.name, "-p", JSON.stringify({ stringData: { "users.acl": users } }));
-    await this.restart("cache");
+    await addAdministrator(this.namespace);
+    await this.whole();
   }
 
   /** The serial number of the certificate that clients get to see. */
@@ -262,8 +261,3 @@ export class Service {
     return parts.join(", ");
   }
 }
-
-const administrator = ["--user", "admin", "--pass", "admin", "--no-auth-warning"];
-
-const restarts = (pod: Pod): number =>
-  (pod.status.containerStatuses ?? []).reduce((sum: number, { restartCount }: { restartCount: number }) => sum + restartCount, 0);

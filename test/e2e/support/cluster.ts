@@ -37,9 +37,38 @@ export async function serviceUrl(namespace: string): Promise<string> {
   return `http://${spec.clusterIP}:${spec.ports[0].port}`;
 }
 
-export async function serverPods(namespace: string): Promise<string[]> {
-  const pods = await get("pods", "-n", namespace, "-l", "app.kubernetes.io/component=server", "--field-selector=status.phase=Running");
-  return pods.items.filter((pod: KubernetesObject) => !pod.metadata.deletionTimestamp).map((pod: KubernetesObject) => pod.metadata.name);
+/** Names of a component's pods, without those that are on their way out. */
+export async function runningPods(namespace: string, component: "server" | "gateway"): Promise<string[]> {
+  const selector = `app.kubernetes.io/component=${component}`;
+  const { items } = await get("pods", "-n", namespace, "-l", selector, "--field-selector=status.phase=Running");
+  return items
+    .filter(({ metadata }: KubernetesObject) => !metadata.deletionTimestamp)
+    .map(({ metadata }: KubernetesObject) => metadata.name);
+}
+
+/** How often a pod's containers were restarted. */
+export const restarts = ({ status }: KubernetesObject): number =>
+  (status.containerStatuses ?? []).reduce((sum: number, { restartCount }: KubernetesObject) => sum + restartCount, 0);
+
+/** Redis' commands as the administrator whom `addAdministrator` makes. Fails when Redis refuses. */
+export async function redis(namespace: string, ...command: string[]): Promise<string> {
+  const login = ["--user", "admin", "--pass", "admin", "--no-auth-warning", "-e"];
+  const { ok, output } = await inPod(namespace, "redis-0", "redis-cli", ...login, ...command);
+  if (!ok) throw new Error(`redis-cli ${command[0]}: ${output}`);
+  return output;
+}
+
+/** Makes a user who may do everything in Redis, unless there is one: Trivy's may not, and nobody else is let in. Restarts Redis. */
+export async function addAdministrator(namespace: string): Promise<void> {
+  const known = () => redis(namespace, "ping").catch(() => undefined);
+  if (await known()) return;
+  const { items } = await get("secrets", "-n", namespace);
+  const secret = items.find(({ data }: KubernetesObject) => data?.["users.acl"]);
+  const users = `${Buffer.from(secret.data["users.acl"], "base64")}user admin on >admin allkeys allchannels allcommands\n`;
+  await kubectl("patch", "secret", secret.metadata.name, "-n", namespace, "-p", JSON.stringify({ stringData: { "users.acl": users } }));
+  await kubectl("delete", "pod", "redis-0", "-n", namespace);
+  await kubectl("rollout", "status", "statefulset/redis", "-n", namespace, "--timeout=120s");
+  await eventually("the administrator", known);
 }
 
 /** Addresses that the Service sends requests to. */
@@ -63,7 +92,7 @@ export async function cacheConnections(namespace: string): Promise<number[]> {
     const { output } = await inPod(namespace, pod, "cat", "/proc/net/tcp", "/proc/net/tcp6");
     return output.split("\n").filter((line) => /^\s*\d+: [0-9A-F]+:[0-9A-F]{4} [0-9A-F]+:18EB 01 /.test(line)).length;
   };
-  return Promise.all((await serverPods(namespace)).map(count));
+  return Promise.all((await runningPods(namespace, "server")).map(count));
 }
 
 /** `kubectl port-forward`, on any free port of this machine; to the Service's port 80 unless told otherwise. */

@@ -16,7 +16,9 @@ const finding = z.object({
 
 export type Finding = z.infer<typeof finding>;
 
-const report = z.object({ Results: z.array(z.object({ Vulnerabilities: z.array(finding).nullish() })).nullish() });
+const result = z.object({ Vulnerabilities: z.array(finding).nullish(), Packages: z.array(z.unknown()).nullish() });
+type Result = z.infer<typeof result>;
+const report = z.object({ Results: z.array(result).nullish() });
 
 export interface ScanOptions {
   readonly server: string;
@@ -24,7 +26,7 @@ export interface ScanOptions {
   readonly token?: string | undefined;
   /** A file with the certificate authority of a server that speaks TLS; it is verified then, and so is a registry's. @default none */
   readonly caCertificate?: string | undefined;
-  /** Makes the scan miss the cache: what a client is told to skip goes into the keys, so every layer is analysed and uploaded anew. @default false */
+  /** Makes the scan miss the cache. @default false */
   readonly unique?: boolean;
 }
 
@@ -32,14 +34,15 @@ export interface ScanOptions {
 export async function scan(image: string, { server, token, caCertificate, unique }: ScanOptions): Promise<Finding[]> {
   const folder = await mkdtemp(join(tmpdir(), "scan-"));
   try {
-    const args = ["--cache-dir", join(folder, "cache"), "--server", server];
+    const args = ["--server", server];
     if (caCertificate !== undefined) args.push("--cacert", caCertificate);
-    if (unique) args.push("--skip-files", `/never/${randomUUID()}`);
-    return await trivy(image, folder, args, {
+    if (unique) args.push(...unseen());
+    const results = await trivy(image, folder, args, {
       ...(token !== undefined && { TRIVY_TOKEN: token }),
       // It would switch off what the certificate authority is given for.
       ...(caCertificate !== undefined && { TRIVY_INSECURE: undefined }),
     });
+    return findings(results);
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
@@ -49,26 +52,32 @@ export async function scan(image: string, { server, token, caCertificate, unique
 export async function standaloneFindings(images: readonly string[], database?: string): Promise<ReadonlyMap<string, string>> {
   const folder = await mkdtemp(join(tmpdir(), "standalone-"));
   try {
-    const args = ["--cache-dir", join(folder, "cache"), ...(database === undefined ? [] : ["--db-repository", database])];
+    const args = database === undefined ? [] : ["--db-repository", database];
     const found = new Map<string, string>();
-    for (const image of images) found.set(image, asText(await trivy(image, folder, args)));
+    for (const image of images) found.set(image, asText(findings(await trivy(image, folder, args))));
     return found;
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
 }
 
-async function trivy(image: string, folder: string, args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<Finding[]> {
+/** Options with which a scan misses the cache: what a client is told to skip goes into the keys, so every layer is analysed and uploaded anew. */
+export const unseen = (): string[] => ["--skip-files", `/never/${randomUUID()}`];
+
+/** What Trivy reports of an image, with a cache in `folder`. Fails with Trivy's reason. */
+export async function trivy(image: string, folder: string, args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<Result[]> {
   const file = join(folder, "report");
   const always = ["--quiet", "--scanners", "vuln", "--image-src", "remote", "--skip-version-check", "--disable-telemetry"];
-  const { status, stderr } = await run("trivy", ["image", ...always, "--format", "json", "--output", file, ...args, image], {
+  const files = ["--cache-dir", join(folder, "cache"), "--format", "json", "--output", file];
+  const { status, stderr } = await run("trivy", ["image", ...always, ...files, ...args, image], {
     env: { ...process.env, ...env },
     timeout: 180_000,
   });
   if (status !== 0) throw new Error(reason(stderr.replaceAll(image, "IMAGE")));
-  const { Results } = report.parse(JSON.parse(await readFile(file, "utf8")));
-  return (Results ?? []).flatMap(({ Vulnerabilities }) => Vulnerabilities ?? []);
+  return report.parse(JSON.parse(await readFile(file, "utf8"))).Results ?? [];
 }
+
+const findings = (results: readonly Result[]) => results.flatMap(({ Vulnerabilities }) => Vulnerabilities ?? []);
 
 /** Findings in an order that does not depend on the scan. */
 const asText = (found: readonly Finding[]) =>

@@ -78,6 +78,13 @@ export class Project {
     return (await this.pulumi(stack, "stack", "output", name, "--show-secrets")).stdout.trim();
   }
 
+  /** A file with the certificate authority that a stack's clients must trust; it is there until the copy is deleted. */
+  async caCertificate(stack: string): Promise<string> {
+    const file = join(dirname(this.folder), `${stack}.crt`);
+    await writeFile(file, await this.output(stack, "caCertificate"));
+    return file;
+  }
+
   /** Takes a stack away, as its user would, and fails if anything of it is left. */
   async destroy(stack: string): Promise<CommandResult> {
     const result = await this.must("npm", ["run", "destroy", "--", stack, "--yes"]);
