@@ -1,7 +1,10 @@
 import { ScanService } from "./components/index.ts";
 import { readSettings } from "./stacks/settings.ts";
 
-const { namespace, address, externalAddress, portForward, scan, token, tokens, caCertificate } = new ScanService("trivy", readSettings());
+const { namespace, address, externalAddress, portForward, scan, token, tokens, caCertificate, reports } = new ScanService(
+  "trivy",
+  readSettings(),
+);
 
 // Only what there is: Pulumi warns of outputs without a value.
 export default {
@@ -13,4 +16,5 @@ export default {
   ...(token && { token }),
   ...(tokens && { tokens }),
   ...(caCertificate && { caCertificate }),
+  ...(reports && { reports }),
 };

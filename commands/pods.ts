@@ -36,7 +36,8 @@ interface Trouble {
 /** What keeps a pod from being ready, if anything does. One that is about to go is nobody's trouble. */
 export function podTrouble({ metadata, status }: V1Pod): Trouble | undefined {
   const name = metadata?.name ?? "";
-  if (metadata?.deletionTimestamp) return undefined;
+  // A Job's pod is never ready for anybody.
+  if (metadata?.deletionTimestamp || metadata?.ownerReferences?.some(({ kind }) => kind === "Job")) return undefined;
   const unscheduled = status?.conditions?.find((condition) => condition.type === "PodScheduled" && condition.status === "False");
   if (unscheduled) return { name, reason: `no node takes it: ${unscheduled.message ?? unscheduled.reason}` };
   const container = status?.containerStatuses?.find(({ ready }) => !ready);

@@ -103,6 +103,7 @@ function neededRights(operation: Operation, file: StackFile): V1ResourceAttribut
     ["apps", "statefulsets"],
     ["networking.k8s.io", "networkpolicies"],
     ["policy", "poddisruptionbudgets"],
+    ...(file.registryScan ? [["batch", "cronjobs"]] : []),
     ...(file.autoscaling ? [["autoscaling", "horizontalpodautoscalers"]] : []),
     ...(file.exposure === "ingress" ? [["networking.k8s.io", "ingresses"]] : []),
     ...(file.exposure === "gateway" ? [["gateway.networking.k8s.io", "httproutes"]] : []),

@@ -17,6 +17,7 @@ export interface StackFile {
   readonly namespace: { readonly name: string; readonly create: boolean };
   /** Which optional parts create further kinds of objects. */
   readonly autoscaling: boolean;
+  readonly registryScan: boolean;
   readonly exposure: string | undefined;
   /** Configuration of the Kubernetes provider; `encrypted` stands for a value that only Pulumi can read. */
   readonly kubernetes: { readonly kubeconfig?: ProviderSetting; readonly context?: ProviderSetting };
@@ -27,6 +28,7 @@ export type ProviderSetting = string | { readonly encrypted: string };
 const settings = z.object({
   namespace: z.object({ name: z.string().default("trivy"), create: z.boolean().default(true) }).prefault({}),
   server: z.object({ autoscaling: z.unknown() }).partial().default({}),
+  registryScan: z.unknown().optional(),
   exposure: z.object({ type: z.string() }).partial().default({}),
 });
 
@@ -72,7 +74,7 @@ export function readStackFile(folder: string, project: string, stack: string): S
   );
   const known = settings.safeParse(Object.fromEntries(Object.keys(settings.shape).map((key) => [key, values.get(`${project}:${key}`)])));
   // Wrong settings are the program's to report, all of them at once; until then the defaults will do.
-  const { namespace, server, exposure } = known.success ? known.data : settings.parse({});
+  const { namespace, server, exposure, registryScan } = known.success ? known.data : settings.parse({});
   const provider = (key: string): ProviderSetting | undefined => {
     const value = values.get(`kubernetes:${key}`);
     if (value === undefined) return undefined;
@@ -88,6 +90,7 @@ export function readStackFile(folder: string, project: string, stack: string): S
     encrypted,
     namespace,
     autoscaling: server.autoscaling !== undefined,
+    registryScan: registryScan !== undefined,
     exposure: exposure.type,
     kubernetes: { ...(kubeconfig && { kubeconfig }), ...(context && { context }) },
   };

@@ -9,7 +9,7 @@ import { generatedSecret, sha256, validGenerations } from "./generated-secret.ts
 import { imageReference } from "./images.ts";
 import { dependencies } from "./kubernetes/dependencies.ts";
 import { type Identity, labels, selector } from "./kubernetes/labels.ts";
-import { type ClientsArgs, clientPeers, ingressFrom, inNamespace, tcp } from "./kubernetes/network.ts";
+import { ingressFrom, inNamespace, type Peer, tcp } from "./kubernetes/network.ts";
 import {
   containerSecurity,
   disruptionBudget,
@@ -128,7 +128,8 @@ export interface GatewayComponentArgs extends Identity, PodArgs {
     readonly token: SecretKey;
   };
   readonly cache: CacheConnection;
-  readonly clients?: ClientsArgs;
+  /** Who may connect. @default nobody but `kubectl port-forward` */
+  readonly peers?: readonly Peer[];
   /** DNS name under which clients outside the cluster know the service. @default none */
   readonly externalHost?: string;
   readonly transform?: {
@@ -147,6 +148,8 @@ export interface GatewayComponentArgs extends Identity, PodArgs {
 export class Gateway extends pulumi.ComponentResource {
   /** How the Service reaches it. */
   readonly backend: BackendArgs;
+  /** The pods' ports that clients in the cluster come to. */
+  readonly ports: readonly number[];
   /** The clients' tokens by name, the newest of each. */
   readonly tokens: pulumi.Output<Record<string, string>>;
   /** The authority that clients must trust, PEM; absent when that is somebody else's to know. */
@@ -222,7 +225,7 @@ export class Gateway extends pulumi.ComponentResource {
       { parent: this },
     );
     const monitors = (gateway.monitors ?? []).map(inNamespace);
-    const ports = [...(plainHttp ? [gatewayPorts.http] : []), ...(tls ? [gatewayPorts.https] : [])];
+    this.ports = [...(plainHttp ? [gatewayPorts.http] : []), ...(tls ? [gatewayPorts.https] : [])];
     const policy = new k8s.networking.v1.NetworkPolicy(
       `${name}-policy`,
       transformed(transform?.networkPolicy, {
@@ -230,7 +233,7 @@ export class Gateway extends pulumi.ComponentResource {
         spec: {
           podSelector: { matchLabels: gatewaySelector },
           policyTypes: ["Ingress", "Egress"],
-          ingress: [...ingressFrom(clientPeers(args.clients ?? {}), ports), ...ingressFrom(monitors, [gatewayPorts.admin])],
+          ingress: [...ingressFrom(args.peers ?? [], this.ports), ...ingressFrom(monitors, [gatewayPorts.admin])],
           egress: [{ to: [{ podSelector: { matchLabels: { ...servers.selector } } }], ports: [tcp(servers.port)] }, cache.egress],
         },
       }),

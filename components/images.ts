@@ -10,6 +10,10 @@ export const images = {
   redis: "docker.io/library/redis:8.10.2-alpine3.23",
   /** The long-term supported branch. */
   haproxy: "docker.io/library/haproxy:3.0.11",
+  /** Runs the registry scan's programs. The long-term supported branch. */
+  node: "docker.io/library/node:24.21.0-alpine",
+  /** Lists registries; with a shell, from which the binary is copied. */
+  crane: "gcr.io/go-containerregistry/crane/debug:v0.21.6",
 } as const;
 
 export interface ImagesArgs {
@@ -21,6 +25,10 @@ export interface ImagesArgs {
   readonly trivy?: string;
   /** The gateway's image, whole. `registry` does not change it. @default docker.io/library/haproxy */
   readonly haproxy?: string;
+  /** The registry scan's image with Node 24, whole. `registry` does not change it. @default docker.io/library/node */
+  readonly node?: string;
+  /** The image from which the registry scan takes `crane`, whole. `registry` does not change it. @default gcr.io/go-containerregistry/crane/debug */
+  readonly crane?: string;
   /** The cache's image, whole; Valkey's works as well. `registry` does not change it. @default docker.io/library/redis */
   readonly redis?: string;
 }

@@ -10,7 +10,7 @@ export {
 export { type ClientArgs, Gateway, type GatewayArgs, type GatewayComponentArgs, type GatewayTlsArgs } from "./gateway.ts";
 export { type ImagesArgs, trivyVersion } from "./images.ts";
 export type { Identity } from "./kubernetes/labels.ts";
-export type { ClientsArgs } from "./kubernetes/network.ts";
+export type { ClientsArgs, ProxyArgs } from "./kubernetes/network.ts";
 export type { PodArgs, Resources, SchedulingArgs, SecretKey } from "./kubernetes/pod.ts";
 export type { Transform } from "./kubernetes/transform.ts";
 export { Namespace, type NamespaceArgs, type NamespaceSettings } from "./namespace.ts";
@@ -25,11 +25,20 @@ export {
   type RedisCacheArgs,
   type RedisTlsArgs,
 } from "./redis-cache.ts";
+export type { LoginArgs } from "./registry-login.ts";
+export type { TargetArgs } from "./registry-scan/model.ts";
+export {
+  type BucketArgs,
+  type ReceiverArgs,
+  RegistryScan,
+  type RegistryScanArgs,
+  type RegistryScanComponentArgs,
+  type ReportsArgs,
+} from "./registry-scan.ts";
 export { ScanService, type ScanServiceArgs } from "./scan-service.ts";
 export {
   type AutoscalingArgs,
   type DatabaseArgs,
-  type ProxyArgs,
   type ServerArgs,
   type TokenArgs,
   TrivyServer,

@@ -3,13 +3,20 @@ import { type BackendArgs, Exposure, type ExposureArgs, servicePort } from "./ex
 import { Gateway, type GatewayArgs, type GatewayComponentArgs, gatewayDefaults, gatewaySelector, sealedGateway } from "./gateway.ts";
 import { imageReference, trivyVersion } from "./images.ts";
 import type { Identity } from "./kubernetes/labels.ts";
-import { type ClientsArgs, clientPeers } from "./kubernetes/network.ts";
+import { type ClientsArgs, clientPeers, type Peer, type ProxyArgs } from "./kubernetes/network.ts";
 import type { PodArgs, SecretKey } from "./kubernetes/pod.ts";
 import { Namespace, type NamespaceArgs, type NamespaceSettings } from "./namespace.ts";
 import { type RedisArgs, RedisCache, type RedisCacheArgs, sealedRedis } from "./redis-cache.ts";
 import {
+  RegistryScan,
+  type RegistryScanArgs,
+  type RegistryScanComponentArgs,
+  registryScanClient,
+  registryScanSelector,
+  sealedRegistryScan,
+} from "./registry-scan.ts";
+import {
   type DatabaseArgs,
-  type ProxyArgs,
   type ServerArgs,
   sealedDatabase,
   sealedServer,
@@ -35,6 +42,8 @@ export interface ScanServiceArgs extends Identity, PodArgs {
   readonly gateway?: GatewayArgs;
   /** How clients outside the cluster get in. @default not at all */
   readonly exposure?: ExposureArgs["exposure"];
+  /** Images of registries that are scanned at regular times. @default none */
+  readonly registryScan?: RegistryScanArgs;
   /** Changes to the parts' children before they are created. @default none */
   readonly transform?: {
     readonly namespace?: NamespaceArgs["transform"];
@@ -42,6 +51,7 @@ export interface ScanServiceArgs extends Identity, PodArgs {
     readonly server?: TrivyServerArgs["transform"];
     readonly gateway?: GatewayComponentArgs["transform"];
     readonly exposure?: ExposureArgs["transform"];
+    readonly registryScan?: RegistryScanComponentArgs["transform"];
   };
 }
 
@@ -63,6 +73,8 @@ export class ScanService extends pulumi.ComponentResource {
   readonly tokens: pulumi.Output<Record<string, string>> | undefined;
   /** The authority that clients must trust, PEM, if it is a private one that is known here. */
   readonly caCertificate: pulumi.Output<string> | undefined;
+  /** With a registry scan, what makes its reports reachable from this machine. */
+  readonly reports: pulumi.Output<string> | undefined;
 
   constructor(name: string, args: ScanServiceArgs, opts?: pulumi.ComponentResourceOptions) {
     const { transform, ...inputs } = args;
@@ -70,7 +82,9 @@ export class ScanService extends pulumi.ComponentResource {
     const server = sealedServer(args.server ?? {});
     const database = sealedDatabase(args.database ?? {});
     const gateway = args.gateway && sealedGateway(args.gateway);
-    super("trivy-server:index:ScanService", name, { ...inputs, redis, server, database, ...(gateway && { gateway }) }, opts);
+    const registryScan = args.registryScan && sealedRegistryScan(args.registryScan);
+    const sealed = { redis, server, database, ...(gateway && { gateway }), ...(registryScan && { registryScan }) };
+    super("trivy-server:index:ScanService", name, { ...inputs, ...sealed }, opts);
     const { instance, labels, images, scheduling, podAnnotations } = args;
     const common = { instance, labels, images, scheduling, podAnnotations };
     const child = { parent: this };
@@ -88,6 +102,7 @@ export class ScanService extends pulumi.ComponentResource {
       },
       child,
     );
+    const peers = [...clientPeers(args.clients ?? {}), ...(registryScan ? [podsOf(registryScanSelector)] : [])];
     const servers = new TrivyServer(
       `${name}-server`,
       {
@@ -96,7 +111,7 @@ export class ScanService extends pulumi.ComponentResource {
         server,
         database,
         proxy: args.proxy,
-        peers: gateway ? [{ podSelector: { matchLabels: gatewaySelector } }] : clientPeers(args.clients ?? {}),
+        peers: gateway ? [podsOf(gatewaySelector)] : peers,
         ...(gateway && { tokenKeepers: tokenKeepers(args) }),
         transform: transform?.server,
       },
@@ -108,10 +123,10 @@ export class ScanService extends pulumi.ComponentResource {
         `${name}-gateway`,
         {
           ...inNamespace,
-          gateway,
+          gateway: registryScan ? withClient(gateway, registryScanClient) : gateway,
           servers: { selector: serverSelector, port: servers.portNumber, most: mostServers(server), token: tokenOf(servers) },
           cache,
-          clients: args.clients,
+          peers,
           externalHost: args.exposure && "host" in args.exposure ? args.exposure.host : undefined,
           transform: transform?.gateway,
         },
@@ -133,10 +148,35 @@ export class ScanService extends pulumi.ComponentResource {
       child,
     );
 
+    const scan =
+      registryScan &&
+      new RegistryScan(
+        `${name}-registry-scan`,
+        {
+          ...inNamespace,
+          scan: registryScan,
+          service: {
+            url: exposure.address,
+            ...(front
+              ? {
+                  token: front.tokens.apply((tokens) => tokens[registryScanClient] ?? ""),
+                  selector: gatewaySelector,
+                  ports: front.ports,
+                  caCertificate: front.caCertificate,
+                }
+              : { tokenKey: servers.tokenKey, selector: serverSelector, ports: [servers.portNumber] }),
+          },
+          proxy: args.proxy,
+          transform: transform?.registryScan,
+        },
+        { parent: this, dependsOn: [...namespace.policies] },
+      );
+
     this.namespace = namespace.name;
     this.address = exposure.address;
     this.externalAddress = exposure.externalAddress;
-    this.tokens = front?.tokens;
+    this.tokens = front?.tokens.apply(({ [registryScanClient]: own, ...tokens }) => tokens);
+    this.reports = scan?.portForward;
     const firstClient = (gateway?.clients ?? gatewayDefaults.clients)[0]?.name ?? "";
     this.token = front ? front.tokens.apply((tokens) => tokens[firstClient] ?? "") : servers.token;
     this.caCertificate = front?.caCertificate;
@@ -150,6 +190,7 @@ export class ScanService extends pulumi.ComponentResource {
       token: this.token,
       tokens: this.tokens,
       caCertificate: this.caCertificate,
+      reports: this.reports,
     });
   }
 }
@@ -163,6 +204,13 @@ function tokenKeepers({ images, redis, gateway }: ScanServiceArgs): Record<strin
     clients: generations.join(),
   };
 }
+
+const podsOf = (selector: Readonly<Record<string, string>>): Peer => ({ podSelector: { matchLabels: { ...selector } } });
+
+const withClient = ({ clients = gatewayDefaults.clients, ...gateway }: GatewayArgs, name: string): GatewayArgs => ({
+  ...gateway,
+  clients: [...clients, { name }],
+});
 
 const mostServers = ({ replicas = serverDefaults.replicas, autoscaling }: ServerArgs) => autoscaling?.maxReplicas ?? replicas;
 

@@ -4,7 +4,7 @@ import { generatedSecret } from "./generated-secret.ts";
 import { imageReference } from "./images.ts";
 import { dependencies } from "./kubernetes/dependencies.ts";
 import { type Identity, labels, selector } from "./kubernetes/labels.ts";
-import { type EgressRule, type Endpoint, ingressFrom, type Peer, toEndpoints } from "./kubernetes/network.ts";
+import { type EgressRule, egress, ingressFrom, type Peer, type ProxyArgs, proxyVariables } from "./kubernetes/network.ts";
 import {
   containerSecurity,
   disruptionBudget,
@@ -22,6 +22,7 @@ import {
 import { bytes, quantity } from "./kubernetes/quantity.ts";
 import { type Transform, transformed } from "./kubernetes/transform.ts";
 import type { CacheConnection } from "./redis-cache.ts";
+import { type LoginArgs, loginItems, registryEndpoints, registryLogin, sealedLogins } from "./registry-login.ts";
 
 const component = "server";
 const port = 4954;
@@ -94,21 +95,11 @@ export interface DatabaseArgs {
   /** Tries plain HTTP when HTTPS fails. Trivy then verifies no registry's certificate. @default false */
   readonly plainHttp?: boolean;
   /** Logins, each for one registry's host. @default none */
-  readonly credentials?: readonly { readonly registry: string; readonly username: string; readonly password: pulumi.Input<string> }[];
+  readonly credentials?: readonly LoginArgs[];
   /** An existing Secret of type kubernetes.io/dockerconfigjson with the logins. @default none */
   readonly existingSecret?: string;
   /** CIDR blocks that the servers may reach on any port besides what the repositories' names tell: a private address behind a public name, blobs stored elsewhere. @default none */
   readonly cidrs?: readonly string[];
-}
-
-/** An HTTP proxy for the way to the registries. */
-export interface ProxyArgs {
-  /** URL for plain HTTP. @default none */
-  readonly http?: string;
-  /** URL for HTTPS. @default none */
-  readonly https?: string;
-  /** Hosts, domains and CIDR blocks that are reached directly, besides the cluster's own. @default none */
-  readonly noProxy?: readonly string[];
 }
 
 export interface TrivyServerArgs extends Identity, PodArgs {
@@ -139,8 +130,7 @@ export function sealedServer(server: ServerArgs): ServerArgs {
 
 /** The arguments as the state may hold them: what is secret marked as such. */
 export function sealedDatabase(database: DatabaseArgs): DatabaseArgs {
-  const credentials = database.credentials?.map((login) => ({ ...login, password: pulumi.secret(login.password) }));
-  return credentials ? { ...database, credentials } : database;
+  return database.credentials ? { ...database, credentials: sealedLogins(database.credentials) } : database;
 }
 
 /** Replicated Trivy servers without a state of their own. */
@@ -166,7 +156,7 @@ export class TrivyServer extends pulumi.ComponentResource {
     const { token, tokenKey } = this.makeToken(name, metadata, args, server.token ?? {});
     this.token = token;
     this.tokenKey = tokenKey;
-    const login = this.registryLogin(name, metadata, database, transform?.secret);
+    const login = registryLogin(name, this, metadata, database, transform?.secret);
     const authorities = pemFiles({ "server.pem": server.caCertificates, "redis.pem": cache.caCertificates });
     const authoritiesMap =
       authorities &&
@@ -300,22 +290,6 @@ export class TrivyServer extends pulumi.ComponentResource {
     );
     return { token, tokenKey: { name: secret.metadata.name, key } };
   }
-
-  /** The Secret with the registries' logins, if there are any. */
-  private registryLogin(
-    name: string,
-    metadata: k8s.types.input.meta.v1.ObjectMeta,
-    { credentials = [], existingSecret }: DatabaseArgs,
-    transform: Transform<k8s.types.input.core.v1.Secret> | undefined,
-  ): pulumi.Input<string> | undefined {
-    if (existingSecret !== undefined || credentials.length === 0) return existingSecret;
-    const json = pulumi.output(credentials.map((login) => ({ ...login }))).apply(dockerConfig);
-    return new k8s.core.v1.Secret(
-      `${name}-registry-login`,
-      transformed(transform, { metadata, type: "kubernetes.io/dockerconfigjson", stringData: { ".dockerconfigjson": json } }),
-      { parent: this },
-    ).metadata.name;
-  }
 }
 
 const paths = {
@@ -347,8 +321,7 @@ function volumes(from: {
   if (from.authorities !== undefined)
     readOnly(paths.authorities, { name: "certificate-authorities", configMap: { name: from.authorities } });
   if (from.registryLogin !== undefined) {
-    const items = [{ key: ".dockerconfigjson", path: "config.json" }];
-    readOnly(paths.login, { name: "registry-login", ...secretVolume(from.registryLogin, items) });
+    readOnly(paths.login, { name: "registry-login", ...secretVolume(from.registryLogin, loginItems) });
   }
   if (from.clientCertificate !== undefined)
     readOnly(paths.clientCertificate, { name: "redis-client", ...secretVolume(from.clientCertificate) });
@@ -403,9 +376,7 @@ function environment(
     TRIVY_DEBUG: (server.debug ?? serverDefaults.debug) && "true",
     DOCKER_CONFIG: login && paths.login,
     SSL_CERT_DIR: authorities && `/etc/ssl/certs:${paths.authorities}`,
-    HTTP_PROXY: proxy.http,
-    HTTPS_PROXY: proxy.https,
-    NO_PROXY: (proxy.http ?? proxy.https) !== undefined && [...inCluster, ...(proxy.noProxy ?? [])].join(","),
+    ...proxyVariables(proxy),
     ...server.env,
   };
   return [
@@ -415,8 +386,6 @@ function environment(
     ...Object.entries(plain).flatMap(([name, value]) => (value === undefined || value === false ? [] : [{ name, value }])),
   ];
 }
-
-const inCluster = ["localhost", "127.0.0.1", "::1", ".svc", ".cluster.local"];
 
 function resources(server: ServerArgs): k8s.types.input.core.v1.ResourceRequirements {
   const volume = server.databaseVolume ?? serverDefaults.databaseVolume;
@@ -433,36 +402,12 @@ function pemFiles(files: Record<string, string | undefined>): Record<string, str
   return given.length > 0 ? Object.fromEntries(given) : undefined;
 }
 
-function dockerConfig(logins: readonly { registry: string; username: string; password: string }[]): string {
-  const auth = (username: string, password: string) => Buffer.from(`${username}:${password}`).toString("base64");
-  return JSON.stringify({
-    auths: Object.fromEntries(logins.map(({ registry, username, password }) => [registry, { auth: auth(username, password) }])),
-  });
-}
-
-/** Where a repository's registry listens; plain HTTP is a second try. */
-export function repositoryEndpoints(repository: string, plainHttp: boolean): Endpoint[] {
-  const [authority = ""] = repository.split("/");
-  const { host = authority, port: explicit } = /^(?<host>.*?)(?::(?<port>\d+))?$/.exec(authority)?.groups ?? {};
-  const ports = explicit ? [Number(explicit)] : plainHttp ? [443, 80] : [443];
-  return ports.map((number) => ({ host: host.replace(/^\[|\]$/g, ""), port: number }));
-}
-
-/** What the servers must reach to get the database: the proxies, the registries that are not behind them, and what the settings add. */
+/** What the servers must reach to get the database. */
 export function databaseEgress(database: DatabaseArgs, proxy: ProxyArgs): EgressRule[] {
-  const direct = [...inCluster, ...(proxy.noProxy ?? [])].map((entry) => entry.replace(/^\*?\./, ""));
-  const proxied = (host: string) =>
-    (proxy.http ?? proxy.https) !== undefined && !direct.some((entry) => entry === host || host.endsWith(`.${entry}`));
-  const proxies = [proxy.http, proxy.https].filter((url) => url !== undefined).map((url) => new URL(url));
-  const rules = toEndpoints([
-    ...proxies.map((url) => ({
-      host: url.hostname.replace(/^\[|\]$/g, ""),
-      port: Number(url.port) || (url.protocol === "https:" ? 443 : 80),
-    })),
-    ...(database.repositories ?? databaseDefaults.repositories)
-      .flatMap((repository) => repositoryEndpoints(repository, database.plainHttp ?? databaseDefaults.plainHttp))
-      .filter(({ host }) => !proxied(host)),
-  ]);
-  const cidrs = database.cidrs ?? [];
-  return cidrs.length > 0 ? [...rules, { to: cidrs.map((cidr) => ({ ipBlock: { cidr } })) }] : rules;
+  const { repositories = databaseDefaults.repositories, plainHttp = databaseDefaults.plainHttp, cidrs } = database;
+  return egress(
+    repositories.flatMap((repository) => registryEndpoints(repository, plainHttp)),
+    proxy,
+    cidrs,
+  );
 }

@@ -17,7 +17,7 @@ function meta(type: z.ZodType): z.core.GlobalMeta {
 
 function standard(type: z.ZodType): string {
   const { otherwise } = meta(type);
-  if (otherwise !== undefined) return otherwise.includes("`") ? otherwise : `\`${otherwise}\``;
+  if (otherwise !== undefined) return otherwise;
   if (!(type instanceof z.ZodDefault)) return type instanceof z.ZodOptional ? "" : "**needed**";
   const value: unknown = type.def.defaultValue;
   if (Array.isArray(value)) return value.length > 0 ? value.map((item) => `\`${item}\``).join(", ") : "";

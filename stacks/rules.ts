@@ -1,7 +1,8 @@
 import type * as pulumi from "@pulumi/pulumi";
 import { serviceName } from "../components/exposure.ts";
-import { bytes } from "../components/kubernetes/quantity.ts";
+import { bytes, seconds } from "../components/kubernetes/quantity.ts";
 import { claimSize } from "../components/redis-cache.ts";
+import { registryScanClient } from "../components/registry-scan.ts";
 import { managedVariables } from "../components/trivy-server.ts";
 import { authorityProblem, names, pairProblem, validityProblem } from "./certificates.ts";
 import type { Settings } from "./settings.ts";
@@ -31,9 +32,10 @@ export function rules(settings: Settings, given: Given, isSecret: (key: string) 
     ...serverRules(settings, given),
     ...gatewayRules(settings.gateway, given),
     ...redisRules(settings.redis, given),
-    ...databaseRules(settings.database),
+    ...loginRules("database", settings.database),
     ...podRules(settings),
     ...exposureRules(settings, given),
+    ...registryScanRules(settings, given),
     ...plainSecrets(settings, isSecret),
   ];
 }
@@ -287,12 +289,16 @@ function* redisRules(redis: Settings["redis"], given: Given): Generator<RuleProb
   yield* certificateRules("redis.tls", "clientCertificate", tls.clientCertificate, "clientKey", tls.clientKey, given);
 }
 
-function* databaseRules({ credentials, existingSecret }: Settings["database"]): Generator<RuleProblem> {
+/** Logins of the block at `path`. */
+function* loginRules(
+  path: string,
+  { credentials, existingSecret }: Pick<Settings["database"], "credentials" | "existingSecret">,
+): Generator<RuleProblem> {
   if (existingSecret !== undefined && credentials.length > 0)
-    yield { path: "database.existingSecret", message: "stands beside database.credentials; remove one of the two" };
+    yield { path: `${path}.existingSecret`, message: `stands beside ${path}.credentials; remove one of the two` };
   for (const [index, { registry }] of credentials.entries())
     if (credentials.findIndex((other) => other.registry === registry) < index)
-      yield { path: `database.credentials[${index}].registry`, message: `is ${registry} a second time; keep one login for each registry` };
+      yield { path: `${path}.credentials[${index}].registry`, message: `is ${registry} a second time; keep one login for each registry` };
 }
 
 function* podRules({ images, scheduling }: Settings): Generator<RuleProblem> {
@@ -348,8 +354,85 @@ function* exposureRules({ exposure, clients, server, gateway }: Settings, given:
     };
 }
 
+function* registryScanRules({ registryScan: scan, gateway }: Settings, given: Given): Generator<RuleProblem> {
+  const path = "registryScan";
+  if (!scan.enabled) {
+    const message = "has no meaning while registryScan.enabled is false; set registryScan.enabled: true, or remove it";
+    yield* meaningless(given, path, othersThan("enabled", scan), message, [`${path}.enabled`]);
+    return;
+  }
+  yield* targetRules(scan.targets, given);
+  for (const key of ["severities", "scanners"] as const)
+    for (const [index, name] of scan[key].entries())
+      if ((scan[key] as readonly string[]).indexOf(name) < index)
+        yield { path: `${path}.${key}[${index}]`, message: `is ${name} a second time; keep one` };
+  yield* loginRules(path, scan);
+  yield* resourceRules(`${path}.resources`, scan.resources);
+  yield* resourceRules(`${path}.reports.resources`, scan.reports.resources);
+  if (seconds(scan.timeout) > seconds(scan.deadline))
+    yield {
+      path: `${path}.timeout`,
+      message: `is ${scan.timeout}, longer than a whole run may take (deadline: ${scan.deadline}); write less, or raise the deadline`,
+      concerns: [`${path}.deadline`],
+    };
+  yield* alertRules(scan.alerts);
+  const own = gateway.enabled ? gateway.clients.findIndex(({ name }) => name === registryScanClient) : -1;
+  if (own >= 0)
+    yield {
+      path: `gateway.clients[${own}].name`,
+      message: `is ${registryScanClient}, under which the registry scan itself comes; choose another`,
+    };
+}
+
+function* targetRules(targets: Settings["registryScan"]["targets"], given: Given): Generator<RuleProblem> {
+  const path = "registryScan.targets";
+  const written = given(path);
+  // One that cannot be used is there all the same.
+  if (targets.length === 0 && !(Array.isArray(written) && written.length > 0))
+    yield { path, message: "is missing or empty; name at least one image or repository" };
+  const seen = new Map<string, number>();
+  for (const [index, { image, repository, tags, versions, newest }] of targets.entries()) {
+    const at = `${path}[${index}]`;
+    if (image === undefined && repository === undefined)
+      yield { path: at, message: "names nothing; write `image` or `repository`", concerns: [`${at}.image`, `${at}.repository`] };
+    if (image !== undefined) {
+      if (repository !== undefined)
+        yield { path: `${at}.repository`, message: "stands beside image; write each as an entry of its own", concerns: [`${at}.image`] };
+      yield* meaningless(
+        given,
+        at,
+        ["tags", "versions", "newest"],
+        "has no meaning for one image; remove it, or name the repository instead of the image",
+      );
+    }
+    const same = JSON.stringify(image === undefined ? { repository, tags, versions, newest } : { image });
+    const first = seen.get(same);
+    if (first === undefined) seen.set(same, index);
+    else yield { path: at, message: `is the same as targets[${first}]; keep one` };
+  }
+}
+
+function* alertRules(alerts: Settings["registryScan"]["alerts"]): Generator<RuleProblem> {
+  for (const [index, { name, url, existingSecret }] of alerts.entries()) {
+    const path = `registryScan.alerts[${index}]`;
+    if (alerts.findIndex((other) => other.name === name) < index)
+      yield { path: `${path}.name`, message: `is ${name} a second time; give each receiver a name of its own` };
+    if (url === undefined && existingSecret === undefined)
+      yield {
+        path: `${path}.url`,
+        message: "is missing; write where to send to, as a secret, or name an existingSecret that holds it",
+        concerns: [`${path}.existingSecret`],
+      };
+    if (url !== undefined && existingSecret !== undefined)
+      yield { path: `${path}.existingSecret`, message: "stands beside url; remove one of the two" };
+  }
+}
+
 /** Secrets that stand in the stack's file for everybody to read. */
-function* plainSecrets({ server, gateway, redis, database }: Settings, isSecret: (key: string) => boolean): Generator<RuleProblem> {
+function* plainSecrets(
+  { server, gateway, redis, database, registryScan }: Settings,
+  isSecret: (key: string) => boolean,
+): Generator<RuleProblem> {
   const secrets = {
     "server.token.value": server.token.value,
     ...Object.fromEntries(
@@ -362,6 +445,14 @@ function* plainSecrets({ server, gateway, redis, database }: Settings, isSecret:
     "redis.password": redis.password,
     "redis.tls.clientKey": redis.tls.clientKey,
     ...Object.fromEntries(database.credentials.map(({ password }, index) => [`database.credentials[${index}].password`, password])),
+    ...Object.fromEntries(registryScan.credentials.map(({ password }, index) => [`registryScan.credentials[${index}].password`, password])),
+    ...Object.fromEntries(
+      registryScan.alerts.flatMap(({ type, url, authorization }, index) => [
+        // Of an Alertmanager it is an address and no more.
+        [`registryScan.alerts[${index}].url`, type === "alertmanager" ? undefined : url],
+        [`registryScan.alerts[${index}].authorization`, authorization],
+      ]),
+    ),
   };
   for (const [path, value] of Object.entries(secrets))
     if (value && !isSecret(path.split(".")[0] ?? ""))

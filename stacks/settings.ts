@@ -5,6 +5,8 @@ import { gatewayDefaults } from "../components/gateway.ts";
 import { images } from "../components/images.ts";
 import { namespaceDefaults } from "../components/namespace.ts";
 import { redisDefaults } from "../components/redis-cache.ts";
+import { scanners, severities } from "../components/registry-scan/model.ts";
+import { registryScanDefaults } from "../components/registry-scan.ts";
 import type { ScanServiceArgs } from "../components/scan-service.ts";
 import { databaseDefaults, serverDefaults } from "../components/trivy-server.ts";
 import { type Problem, project, rules, warnings } from "./rules.ts";
@@ -40,6 +42,18 @@ const resources = (whose: string, defaults: ResourceDefaults, atLimit: string) =
     })
     .prefault({});
 
+const logins = () =>
+  v
+    .listOf(
+      v.block({
+        registry: v.registry().describe("Host of the registry."),
+        username: v.anyText().describe("User."),
+        password: v.secretText("write the password or access token").describe("Password, as a secret."),
+      }),
+    )
+    .default([])
+    .describe("Logins, each for one registry.");
+
 const generation = () => v.count(1, 1_000_000);
 const retired = () => v.count(0, 1_000_000);
 
@@ -63,13 +77,30 @@ export const schema = v.block({
         .optional()
         .describe("Registry that stands in for the host of the default images: a mirror, or that of a cluster without internet."),
       pullSecrets: v.listOf(v.objectName()).default([]).describe("Existing Secrets for pulling images."),
-      trivy: v.image().optional().meta({
-        description:
-          "Image of the servers, whole (`registry` does not change it); a digest is welcome. Releases with known malware are refused.",
-        otherwise: images.trivy,
-      }),
-      haproxy: v.image().optional().meta({ description: "Image of the gateway, whole.", otherwise: images.haproxy }),
-      redis: v.image().optional().meta({ description: "Image of the cache, whole. Valkey's works as well.", otherwise: images.redis }),
+      trivy: v
+        .image()
+        .optional()
+        .meta({
+          description:
+            "Image of the servers, whole (`registry` does not change it); a digest is welcome. Releases with known malware are refused.",
+          otherwise: `\`${images.trivy}\``,
+        }),
+      haproxy: v
+        .image()
+        .optional()
+        .meta({ description: "Image of the gateway, whole.", otherwise: `\`${images.haproxy}\`` }),
+      node: v
+        .image()
+        .optional()
+        .meta({ description: "Image with Node 24 for the registry scan, whole.", otherwise: `\`${images.node}\`` }),
+      crane: v
+        .image()
+        .optional()
+        .meta({ description: "Image from which the registry scan takes `crane`, whole.", otherwise: `\`${images.crane}\`` }),
+      redis: v
+        .image()
+        .optional()
+        .meta({ description: "Image of the cache, whole. Valkey's works as well.", otherwise: `\`${images.redis}\`` }),
     })
     .prefault({}),
   server: v
@@ -204,16 +235,7 @@ export const schema = v.block({
         .flag()
         .default(databaseDefaults.plainHttp)
         .describe("Tries plain HTTP when HTTPS fails. Trivy then verifies no registry's certificate; prefer `server.caCertificates`."),
-      credentials: v
-        .listOf(
-          v.block({
-            registry: v.registry().describe("Host of the registry."),
-            username: v.anyText().describe("User."),
-            password: v.secretText("write the password or access token").describe("Password, as a secret."),
-          }),
-        )
-        .default([])
-        .describe("Logins, each for one registry."),
+      credentials: logins(),
       existingSecret: v.objectName().optional().describe("An existing Secret of type kubernetes.io/dockerconfigjson with the logins."),
       cidrs: v
         .listOf(v.cidr())
@@ -311,6 +333,145 @@ export const schema = v.block({
         .textsBy(v.labelKey())
         .default({})
         .describe("Annotations of the LoadBalancer Service, Ingress or HTTPRoute: body size, time-outs, TLS."),
+    })
+    .prefault({}),
+  registryScan: v
+    .block({
+      enabled: v
+        .flag()
+        .default(false)
+        .describe("Scans images of registries at regular times, through the service, and tells of what is new."),
+      schedule: v
+        .schedule()
+        .default(registryScanDefaults.schedule)
+        .describe("When: minute, hour, day of the month, month, day of the week; or @daily and the like."),
+      timeZone: v.timeZone().default(registryScanDefaults.timeZone).describe("Whose clock that is."),
+      targets: v
+        .listOf(
+          v.block({
+            image: v.scannedImage().optional().describe("One image, with its tag or digest; or the next ones."),
+            repository: v.scannedRepository().optional().describe("A repository, whose tags are listed at each run."),
+            tags: v
+              .listOf(v.tagPattern())
+              .min(1, { error: "is empty; name a tag or a glob, or remove the setting for all tags" })
+              .optional()
+              .meta({ description: "Tags and globs; what one of them matches is scanned.", otherwise: "all" }),
+            versions: v
+              .versionRange()
+              .optional()
+              .meta({ description: "Range of semantic versions; tags that are none, or outside, are left out.", otherwise: "any" }),
+            newest: v.count(1, 10_000).optional().meta({
+              description: "Only so many: the highest versions if all are versions, else those created last.",
+              otherwise: "all",
+            }),
+          }),
+        )
+        .default([])
+        .describe("What to scan. An image that has several tags is scanned once."),
+      strict: v
+        .flag()
+        .default(registryScanDefaults.strict)
+        .describe("A glob or range that matches nothing is an error of the run; without it, a warning in its report."),
+      severities: v
+        .listOf(v.choice(severities))
+        .min(1, { error: "is empty; name the severities that count" })
+        .default([...registryScanDefaults.severities])
+        .describe("Which findings count."),
+      ignoreUnfixed: v.flag().default(registryScanDefaults.ignoreUnfixed).describe("Leaves out what has no fix."),
+      scanners: v
+        .listOf(v.choice(scanners))
+        .min(1, { error: "is empty; name what to look for" })
+        .default([...registryScanDefaults.scanners])
+        .describe("What to look for."),
+      ignoreFile: v
+        .yamlText("write what a .trivyignore.yaml has")
+        .optional()
+        .describe("Findings to leave out, with reasons and dates: the text of a .trivyignore.yaml."),
+      vex: v
+        .listOf(v.jsonText("write a VEX document: OpenVEX, CycloneDX or CSAF, as JSON"))
+        .default([])
+        .describe("VEX documents, as JSON text."),
+      credentials: logins(),
+      existingSecret: v.objectName().optional().describe("An existing Secret of type kubernetes.io/dockerconfigjson with the logins."),
+      plainHttp: v
+        .flag()
+        .default(registryScanDefaults.plainHttp)
+        .describe("Tries plain HTTP when HTTPS fails, and verifies no registry's certificate; prefer `caCertificates`."),
+      caCertificates: v
+        .certificates()
+        .optional()
+        .describe("Certificate authorities to trust besides the system's: registries, proxies, receivers."),
+      cidrs: v
+        .listOf(v.cidr())
+        .default([])
+        .describe("Addresses that may be reached besides what the names of registries and receivers tell."),
+      javaRepositories: v
+        .listOf(v.repository())
+        .min(1, { error: "is empty; write at least one repository, or remove the setting for Trivy's" })
+        .optional()
+        .meta({ description: "Where the database comes from by which Java archives are identified.", otherwise: "Trivy's" }),
+      parallelism: v
+        .count(1, 1000)
+        .default(registryScanDefaults.parallelism)
+        .describe("Images that are scanned at once: the number of pods."),
+      timeout: v.duration().default(registryScanDefaults.timeout).describe("How long one image may take."),
+      deadline: v
+        .duration()
+        .default(registryScanDefaults.deadline)
+        .describe("How long a run may take; images that are missing then are reported as such."),
+      workVolume: v
+        .size()
+        .default(registryScanDefaults.workVolume)
+        .describe("Size limit of the volume that layers are unpacked on, of each pod."),
+      resources: resources("each scanning pod", registryScanDefaults.resources, "a large layer is analysed in it"),
+      reports: v
+        .block({
+          keep: v.count(1, 1000).default(registryScanDefaults.reports.keep).describe("Runs whose reports are kept."),
+          size: v.size().default(registryScanDefaults.reports.size).describe("Size of their volume claim."),
+          storageClass: v.objectName().optional().describe("StorageClass of the claim; without it, the cluster's."),
+          cycloneDx: v
+            .flag()
+            .default(registryScanDefaults.reports.cycloneDx)
+            .describe("A CycloneDX document of each image besides: what is in it."),
+          url: v.webUrl().optional().describe("URL under which people open the reports, for links in alerts."),
+          viewers: v
+            .listOf(v.clientNamespace())
+            .default([])
+            .describe("Namespaces whose pods may read reports and metrics; without any, only `kubectl port-forward` gets there."),
+          bucket: v
+            .block({
+              endpoint: v.webUrl().optional().meta({ description: "URL of the service.", otherwise: "Amazon's" }),
+              region: v.bucketName().default(registryScanDefaults.reports.bucketRegion).describe("Region."),
+              name: v.bucketName().describe("Name of the bucket."),
+              prefix: v.anyText().default("").describe("What the objects' names begin with."),
+              existingSecret: v
+                .objectName()
+                .describe("An existing Secret with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and AWS_SESSION_TOKEN if there is one."),
+            })
+            .optional()
+            .describe("Copies of all reports go to this S3-compatible bucket."),
+          resources: resources("the reports' server", registryScanDefaults.reports.resources, "10,000 images need about half of it"),
+        })
+        .prefault({}),
+      alerts: v
+        .listOf(
+          v.block({
+            name: v.dnsLabel().describe("Name of the receiver, in logs and metrics."),
+            type: v
+              .choice(["alertmanager", "slack", "json"])
+              .describe(
+                "`alertmanager`: an alert for each image, package and severity. `slack`: messages as Slack takes them. `json`: all of it, for programs.",
+              ),
+            url: v.secretUrl().optional().describe("Where to, as a secret: the root of an Alertmanager, the whole URL of a webhook."),
+            existingSecret: secretKey("url").optional().describe("An existing Secret that holds the URL."),
+            authorization: v
+              .secretText("write the header's value, such as Bearer and a token")
+              .optional()
+              .describe("Value of the Authorization header, as a secret."),
+          }),
+        )
+        .default([])
+        .describe("Who is told of what is new and what is fixed."),
     })
     .prefault({}),
   scheduling: v
@@ -479,13 +640,22 @@ export function unwrapped(type: z.ZodType): z.ZodType {
 }
 
 /** The settings as the components take them: without what has no meaning beside another. */
-export function serviceArgs({ redis, exposure, server, gateway, ...settings }: Settings): Omit<ScanServiceArgs, "instance"> {
+export function serviceArgs({ redis, exposure, server, gateway, registryScan, ...settings }: Settings): Omit<ScanServiceArgs, "instance"> {
   return {
     ...settings,
     server: serverArgs(server, gateway.enabled),
     gateway: gatewayArgs(gateway),
     redis: redisArgs(redis),
     exposure: exposureArgs(exposure),
+    registryScan: registryScanArgs(registryScan),
+  };
+}
+
+function registryScanArgs({ enabled, targets, ...others }: Settings["registryScan"]): ScanServiceArgs["registryScan"] {
+  if (!enabled) return undefined;
+  return {
+    ...others,
+    targets: targets.map(({ image, repository = "", ...choice }) => (image === undefined ? { repository, ...choice } : { image })),
   };
 }
 

@@ -1,9 +1,11 @@
 import * as pulumi from "@pulumi/pulumi";
 import ipaddr from "ipaddr.js";
+import { parseDocument } from "yaml";
 import { z } from "zod";
 import { imageProblem } from "../components/images.ts";
 import { bytes, bytesPattern, quantity } from "../components/kubernetes/quantity.ts";
-import { certificatesIn, keyProblem } from "./certificates.ts";
+import * as targets from "../components/registry-scan/targets.ts";
+import { certificatesIn, keyProblem, unreadable } from "./certificates.ts";
 
 /** The kinds of values that settings have: each knows what is right, in words for the person who wrote something else. */
 
@@ -271,3 +273,92 @@ const tokenRight = "write at least 16 printable characters without spaces";
 export const token = () => secret(tokenRight, (value) => (/^[\x21-\x7e]{16,}$/.test(value) ? undefined : tokenRight));
 
 export const privateKey = () => secret("write the key's whole text, -----BEGIN PRIVATE KEY-----…", keyProblem);
+
+/** An image to be scanned: it may be any tag, also one that moves. */
+export const scannedImage = () =>
+  checked("image", "write an image with its tag or digest, such as registry.example.com/team/app:1.0", targets.imageProblem);
+
+export const scannedRepository = () =>
+  checked("repository", "write a repository without a tag, such as registry.example.com/team/app", targets.repositoryProblem);
+
+export const versionRange = () =>
+  checked("range of versions", "write a range of semantic versions such as >=1.4 <3", targets.versionsProblem);
+
+export const tagPattern = () =>
+  text("tag or glob", "write a tag, or a glob such as release-*", (value) => /^[\w.\-*?[\]{},!]{1,128}$/.test(value));
+
+const cronFields = [
+  { name: "minute", least: 0, most: 59, names: [] },
+  { name: "hour", least: 0, most: 23, names: [] },
+  { name: "day of the month", least: 1, most: 31, names: [] },
+  { name: "month", least: 1, most: 12, names: ["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"] },
+  { name: "day of the week", least: 0, most: 6, names: ["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"] },
+] as const;
+
+/** What Kubernetes would not take of a schedule: it reads the five fields of cron, and the names of some. */
+function cronProblem(value: string): string | undefined {
+  const right = "write minute, hour, day of the month, month and day of the week, such as `0 3 * * *` for every day at three";
+  if (/^(CRON_)?TZ=/.test(value)) return "the time zone has a setting of its own, timeZone";
+  if (/^@(yearly|annually|monthly|weekly|daily|midnight|hourly)$/.test(value)) return undefined;
+  const fields = value.trim().split(/\s+/);
+  if (fields.length !== cronFields.length) return `a schedule has five fields, not ${fields.length}; ${right}`;
+  for (const [index, { name, least, most, names }] of cronFields.entries()) {
+    const number = (text: string) => {
+      const named = (names as readonly string[]).indexOf(text.toUpperCase());
+      return named >= 0 ? named + least : /^\d+$/.test(text) ? Number(text) : Number.NaN;
+    };
+    for (const part of (fields[index] ?? "").split(",")) {
+      const { from, to, step = "1" } = /^(?<from>[^-/]+)(?:-(?<to>[^-/]+))?(?:\/(?<step>\d+))?$/.exec(part)?.groups ?? {};
+      const all = from === "*" || from === "?";
+      const [first, last] = all ? [least, most] : [number(from ?? ""), number(to ?? from ?? "")];
+      if (!(first >= least && last <= most && first <= last && Number(step) > 0) || (all && to !== undefined))
+        return `its ${name} is ${part}, which is none from ${least} to ${most}; ${right}`;
+    }
+  }
+  return undefined;
+}
+
+export const schedule = () => checked("cron line", "write a schedule such as `0 3 * * *`", cronProblem);
+
+export const timeZone = () =>
+  text("time zone", "write a name of the time zone database such as Europe/Berlin", (value) => {
+    try {
+      // What is only an offset is known to JavaScript, but not to Kubernetes.
+      return !/^[+-]/.test(value) && value !== "Local" && new Intl.DateTimeFormat("en", { timeZone: value }).format() !== "";
+    } catch {
+      return false;
+    }
+  });
+
+const webRight = "write a URL such as https://hooks.example.com/path";
+const isWebUrl = (value: string) => /^https?:\/\//i.test(value) && URL.canParse(value) && !/\s/.test(value);
+
+/** A URL that everybody may read. */
+export const webUrl = () =>
+  checked("URL", webRight, (value) => {
+    if (!isWebUrl(value)) return webRight;
+    const { username, password } = new URL(value);
+    return username || password ? "leave user and password out" : undefined;
+  });
+
+export const secretUrl = () => secret(webRight, (value) => (isWebUrl(value) || unreadable(value) ? undefined : webRight));
+
+/** JSON, such as a VEX document. */
+export const jsonText = (right: string) =>
+  checked("JSON", right, (value) => {
+    try {
+      return typeof JSON.parse(value) === "object" ? undefined : right;
+    } catch (error) {
+      return `is no JSON (${error instanceof Error ? error.message : error}); ${right}`;
+    }
+  });
+
+/** YAML, such as an ignore file. */
+export const yamlText = (right: string) =>
+  checked("YAML", right, (value) => {
+    const { errors } = parseDocument(value);
+    return errors[0] ? `it cannot be read: ${errors[0].message.split("\n")[0]}` : undefined;
+  });
+
+export const bucketName = () =>
+  text("text", "write small letters, digits, hyphens and dots", (value) => /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/.test(value));

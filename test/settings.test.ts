@@ -26,6 +26,10 @@ const withRedisTls = (tls: Record<string, unknown>) => ({
   redis: { mode: "external", host: "r", tls: { enabled: true, caCertificates: certificate, ...tls } },
 });
 
+const withScan = (scan: Record<string, unknown>) => ({ registryScan: { enabled: true, targets: [{ image: "alpine:3.10" }], ...scan } });
+const withTargets = (...targets: Record<string, unknown>[]) => withScan({ targets });
+const withAlerts = (...alerts: Record<string, unknown>[]) => withScan({ alerts });
+
 /** One mistake: the settings, where it is found, and words of what would be right. */
 const mistakes: [what: string, settings: Record<string, unknown>, path: string, right: RegExp][] = [
   ["an unknown block", { serevr: {} }, "serevr", /did you mean server\?/],
@@ -352,6 +356,70 @@ const mistakes: [what: string, settings: Record<string, unknown>, path: string, 
     "redis.tls.clientKey",
     /does not belong to redis\.tls\.clientCertificate/,
   ],
+  ["a cron line with too few fields", withScan({ schedule: "0 3 * *" }), "registryScan.schedule", /five fields, not 4; .*`0 3 \* \* \*`/],
+  ["a cron line with a wrong hour", withScan({ schedule: "0 25 * * *" }), "registryScan.schedule", /its hour is 25, .* from 0 to 23;/],
+  ["a cron line with a range that ends before it begins", withScan({ schedule: "0 3 * * FRI-MON" }), "registryScan.schedule", /FRI-MON/],
+  ["a cron line that never steps", withScan({ schedule: "*/0 * * * *" }), "registryScan.schedule", /minute is \*\/0/],
+  ["a cron line with a time zone", withScan({ schedule: "TZ=UTC 0 3 * * *" }), "registryScan.schedule", /its own, timeZone/],
+  ["a time zone that nobody knows", withScan({ timeZone: "Europe/Atlantis" }), "registryScan.timeZone", /Europe\/Berlin/],
+  ["a time zone that is an offset", withScan({ timeZone: "+02:00" }), "registryScan.timeZone", /Europe\/Berlin/],
+  ["nothing to scan", withTargets(), "registryScan.targets", /name at least one image or repository/],
+  ["a target that names nothing", withTargets({ newest: 3 }), "registryScan.targets[0]", /write `image` or `repository`/],
+  ["an image that is no reference", withTargets({ image: "https://r.example.com/a:1" }), "registryScan.targets[0].image", /leave .* out/],
+  ["an image without tag", withTargets({ image: "alpine" }), "registryScan.targets[0].image", /neither a tag nor a digest/],
+  ["a repository with a tag", withTargets({ repository: "r.example.com/a:1" }), "registryScan.targets[0].repository", /leave its tag/],
+  [
+    "an image and a repository in one",
+    withTargets({ image: "a:1", repository: "b" }),
+    "registryScan.targets[0].repository",
+    /an entry of its own/,
+  ],
+  ["tags of an image", withTargets({ image: "a:1", tags: ["v*"] }), "registryScan.targets[0].tags", /name the repository/],
+  ["no tags at all", withTargets({ repository: "a", tags: [] }), "registryScan.targets[0].tags", /remove the setting for all/],
+  ["a range that is none", withTargets({ repository: "a", versions: "newer" }), "registryScan.targets[0].versions", /semantic versions/],
+  [
+    "a target twice",
+    withTargets({ image: "a:1" }, { repository: "b" }, { image: "a:1" }),
+    "registryScan.targets[2]",
+    /same as targets\[0\]/,
+  ],
+  ["a severity that is none", withScan({ severities: ["HIGH", "SEVERE"] }), "registryScan.severities[1]", /one of UNKNOWN, LOW/],
+  ["a severity twice", withScan({ severities: ["HIGH", "HIGH"] }), "registryScan.severities[1]", /a second time/],
+  ["an ignore file that is no YAML", withScan({ ignoreFile: "a: [" }), "registryScan.ignoreFile", /cannot be read/],
+  ["a VEX document that is no JSON", withScan({ vex: ["openvex"] }), "registryScan.vex[0]", /no JSON .*OpenVEX/],
+  ["an image that may take longer than its run", withScan({ timeout: "2h", deadline: "1h" }), "registryScan.timeout", /raise the deadline/],
+  [
+    "a receiver without address",
+    withAlerts({ name: "a", type: "json" }),
+    "registryScan.alerts[0].url",
+    /as a secret, or name an existingSecret/,
+  ],
+  ["a receiver's address that is none", withAlerts({ name: "a", type: "json", url: "hooks" }), "registryScan.alerts[0].url", /write a URL/],
+  [
+    "a receiver with two addresses",
+    withAlerts({ name: "a", type: "slack", url: "https://h.example.com", existingSecret: { name: "s" } }),
+    "registryScan.alerts[0].existingSecret",
+    /remove one of the two/,
+  ],
+  [
+    "a receiver's name twice",
+    withAlerts(...[1, 2].map(() => ({ name: "a", type: "slack", existingSecret: { name: "s" } }))),
+    "registryScan.alerts[1].name",
+    /a second time/,
+  ],
+  [
+    "a bucket without its keys",
+    withScan({ reports: { bucket: { name: "reports" } } }),
+    "registryScan.reports.bucket.existingSecret",
+    /write a DNS name/,
+  ],
+  ["settings of a scan that is off", { registryScan: { targets: [{ image: "a:1" }] } }, "registryScan.targets", /enabled: true/],
+  [
+    "the scan's own name for a client",
+    { ...withScan({}), ...withClients({ name: "registry-scan" }) },
+    "gateway.clients[0].name",
+    /choose another/,
+  ],
 ];
 
 describe("the settings", () => {
@@ -568,7 +636,7 @@ describe("the settings", () => {
     expect((error as SettingsError).message.split("\n")).to.deep.equal([
       "2 settings of this stack cannot be used:",
       "  trivy-server:server.replicas is 0; write a whole number from 1 to 100",
-      "  trivy-server:nothing is no setting; there are namespace, images, server, gateway, database, proxy, redis, clients, exposure, scheduling, labels, podAnnotations",
+      "  trivy-server:nothing is no setting; there are namespace, images, server, gateway, database, proxy, redis, clients, exposure, registryScan, scheduling, labels, podAnnotations",
     ]);
   });
 });

@@ -1,5 +1,6 @@
 import { expect } from "chai";
-import { databaseEgress, repositoryEndpoints } from "../components/trivy-server.ts";
+import { registryEndpoints } from "../components/registry-login.ts";
+import { databaseEgress } from "../components/trivy-server.ts";
 import { certificate } from "./support/certificate.ts";
 import { deploy } from "./support/service.ts";
 
@@ -152,7 +153,7 @@ describe("the Trivy servers", () => {
         { to: [{ namespaceSelector: { matchLabels: { "kubernetes.io/metadata.name": "infra" } } }] },
       ]);
       expect(egress("harbor.corp/trivy-db:2", true).map(({ ports }) => ports)).to.deep.equal([tcp(443), tcp(80)]);
-      expect(repositoryEndpoints("[fd00::1]:5000/trivy-db:2", false)).to.deep.equal([{ host: "fd00::1", port: 5000 }]);
+      expect(registryEndpoints("[fd00::1]:5000/trivy-db:2", false)).to.deep.equal([{ host: "fd00::1", port: 5000 }]);
     });
 
     it("is fetched through the proxy alone, but for what the proxy does not serve", () => {

@@ -72,3 +72,43 @@ export function toEndpoints(endpoints: readonly Endpoint[]): EgressRule[] {
   const rules = new Map(endpoints.map((endpoint) => toEndpoint(endpoint)).map((rule) => [JSON.stringify(rule), rule]));
   return [...rules.values()];
 }
+
+/** An HTTP proxy for the way out of the cluster. */
+export interface ProxyArgs {
+  /** URL for plain HTTP. @default none */
+  readonly http?: string;
+  /** URL for HTTPS. @default none */
+  readonly https?: string;
+  /** Hosts, domains and CIDR blocks that are reached directly, besides the cluster's own. @default none */
+  readonly noProxy?: readonly string[];
+}
+
+const inCluster = ["localhost", "127.0.0.1", "::1", ".svc", ".cluster.local"];
+
+/** The variables by which programs are told of the proxy. */
+export function proxyVariables({ http, https, noProxy = [] }: ProxyArgs): Record<string, string | undefined> {
+  return {
+    HTTP_PROXY: http,
+    HTTPS_PROXY: https,
+    NO_PROXY: (http ?? https) === undefined ? undefined : [...inCluster, ...noProxy].join(","),
+  };
+}
+
+/** Where a URL leads to. */
+export function urlEndpoint(text: string): Endpoint {
+  const { hostname, port, protocol } = new URL(text);
+  return { host: hostname.replace(/^\[|\]$/g, ""), port: Number(port) || (protocol === "https:" ? 443 : 80) };
+}
+
+/** What pods may reach outside of the service: the proxies, the endpoints that are not behind them, and blocks of addresses. */
+export function egress(
+  endpoints: readonly Endpoint[],
+  { http, https, noProxy = [] }: ProxyArgs,
+  cidrs: readonly string[] = [],
+): EgressRule[] {
+  const direct = [...inCluster, ...noProxy].map((entry) => entry.replace(/^\*?\./, ""));
+  const proxies = [http, https].filter((url) => url !== undefined);
+  const proxied = ({ host }: Endpoint) => proxies.length > 0 && !direct.some((entry) => entry === host || host.endsWith(`.${entry}`));
+  const rules = toEndpoints([...proxies.map(urlEndpoint), ...endpoints.filter((endpoint) => !proxied(endpoint))]);
+  return cidrs.length > 0 ? [...rules, { to: cidrs.map((cidr) => ({ ipBlock: { cidr } })) }] : rules;
+}

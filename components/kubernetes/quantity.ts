@@ -15,3 +15,12 @@ export function quantity(byteCount: number): string {
   if (mebibytes % 2 ** 20 === 0) return `${mebibytes / 2 ** 20}Ti`;
   return mebibytes % 1024 === 0 ? `${mebibytes / 1024}Gi` : `${mebibytes}Mi`;
 }
+
+const durations = { h: 3600, m: 60, s: 1, ms: 0.001 } as const;
+
+/** Seconds in a duration as Go writes it: 1h30m. Rounded up. */
+export function seconds(duration: string): number {
+  const parts = [...duration.matchAll(/(\d+(?:\.\d+)?)(h|ms|m|s)/g)];
+  if (parts.length === 0 || parts.map(([text]) => text).join("") !== duration) throw new RangeError(`${duration} is no duration`);
+  return Math.ceil(parts.reduce((sum, [, number, unit]) => sum + Number(number) * durations[unit as keyof typeof durations], 0));
+}

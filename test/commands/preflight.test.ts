@@ -15,6 +15,7 @@ const file: StackFile = {
   encrypted: false,
   namespace: { name: "trivy", create: true },
   autoscaling: false,
+  registryScan: false,
   exposure: undefined,
   kubernetes: {},
 };
