@@ -13,7 +13,9 @@ export async function unreadyPods(cluster: Cluster, namespace: string): Promise<
     const { items } = await api.listNamespacedPod({ namespace, labelSelector: `app.kubernetes.io/part-of=${partOf}` });
     const lines = await Promise.all(
       items.map(async (pod) => {
-        const trouble = podTrouble(pod);
+        // Nobody waits for a Job's pods.
+        const ofJob = pod.metadata?.ownerReferences?.some(({ kind }) => kind === "Job");
+        const trouble = ofJob ? undefined : podTrouble(pod);
         if (!trouble) return [];
         const words = trouble.started && (await lastWords(trouble.name, trouble.started).catch(() => undefined));
         return [`  ${trouble.name}: ${trouble.reason}${words ? `\n    ${words}` : ""}`];
@@ -36,8 +38,7 @@ interface Trouble {
 /** What keeps a pod from being ready, if anything does. One that is about to go is nobody's trouble. */
 export function podTrouble({ metadata, status }: V1Pod): Trouble | undefined {
   const name = metadata?.name ?? "";
-  // A Job's pod is never ready for anybody.
-  if (metadata?.deletionTimestamp || metadata?.ownerReferences?.some(({ kind }) => kind === "Job")) return undefined;
+  if (metadata?.deletionTimestamp) return undefined;
   const unscheduled = status?.conditions?.find((condition) => condition.type === "PodScheduled" && condition.status === "False");
   if (unscheduled) return { name, reason: `no node takes it: ${unscheduled.message ?? unscheduled.reason}` };
   const container = status?.containerStatuses?.find(({ ready }) => !ready);

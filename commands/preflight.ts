@@ -26,7 +26,7 @@ export async function preflight(cluster: Cluster, operation: Operation, file: St
 }
 
 /** Asks the API server, and tells a failure of the connection or of the credentials from an answer. */
-async function answer<T>(cluster: Cluster, request: Promise<T>): Promise<T | undefined> {
+export async function answer<T>(cluster: Cluster, request: Promise<T>): Promise<T | undefined> {
   const { promise: late, reject } = Promise.withResolvers<never>();
   const timer = setTimeout(() => reject(new Error(`no answer within ${timeout / 1000} s`)), timeout);
   try {

@@ -109,7 +109,8 @@ function parseArguments([operation, stack, ...flags]: readonly string[]) {
   };
 }
 
-async function locate(file: StackFile, engine: () => Promise<Engine>): Promise<Cluster> {
+/** The cluster of a stack; the engine is asked only for what is encrypted. */
+export async function locate(file: StackFile, engine = () => openEngine(projectFolder)): Promise<Cluster> {
   const plain = async (setting: ProviderSetting | undefined) => {
     if (setting === undefined || typeof setting === "string") return setting;
     const { ok, stdout, stderr } = await ask(await engine(), "config", "get", setting.encrypted, "--stack", file.stack);

@@ -44,8 +44,10 @@ import {
 
 const scanComponent = "registry-scan";
 const reportsComponent = "reports";
-const scanName = "trivy-registry-scan";
-const reportsName = "trivy-reports";
+/** Names of the CronJob and of its container, and of the reports' Service. */
+export const scanName = "trivy-registry-scan";
+export const scanContainer = "scan";
+export const reportsName = "trivy-reports";
 
 /** Selects the pods that scan. */
 export const registryScanSelector = selector(scanComponent);
@@ -533,7 +535,7 @@ export class RegistryScan extends pulumi.ComponentResource {
                   { action: "Ignore", onPodConditions: [{ type: "DisruptionTarget", status: "True" }] },
                   {
                     action: "FailIndex",
-                    onExitCodes: { containerName: "scan", operator: "In", values: [exitCodes.findings, exitCodes.errors] },
+                    onExitCodes: { containerName: scanContainer, operator: "In", values: [exitCodes.findings, exitCodes.errors] },
                   },
                 ],
               },
@@ -550,7 +552,7 @@ export class RegistryScan extends pulumi.ComponentResource {
                   initContainers: [tool("trivy", "/usr/local/bin/trivy"), tool("crane", "/ko-app/crane")],
                   containers: [
                     {
-                      name: "scan",
+                      name: scanContainer,
                       image: imageReference("node", args.images),
                       command: ["node", "/app/scan.ts"],
                       env: [

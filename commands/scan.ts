@@ -1,0 +1,123 @@
+/**
+ * `npm run scan -- <stack> [image…]`: the stack's registry scan at once, or that of some images, with its progress and its outcome. It ends as the run
+ * does: 0 clean, 1 findings, 2 errors.
+ */
+import { Writable } from "node:stream";
+import { setTimeout as sleep } from "node:timers/promises";
+import { BatchV1Api, CoreV1Api, Log, type V1CronJob, type V1Job, type V1Pod } from "@kubernetes/client-node";
+import { exitCodes } from "../components/registry-scan/model.ts";
+import { imageProblem } from "../components/registry-scan/targets.ts";
+import { reportsName, scanContainer, scanName } from "../components/registry-scan.ts";
+import type { Cluster } from "./cluster.ts";
+import { podTrouble } from "./pods.ts";
+import { answer } from "./preflight.ts";
+import { main, Problem } from "./problem.ts";
+import { locate } from "./stack.ts";
+import { projectFolder, readProject, readStackFile, stacksOf } from "./stack-file.ts";
+
+async function scan([stack, ...images]: readonly string[]): Promise<number> {
+  if (!stack || stack.startsWith("-"))
+    throw new Problem(`Usage: npm run scan -- <stack> [image…]\nStacks: ${stacksOf(projectFolder).join(", ")}`, exitCodes.errors);
+  const mistakes = images.flatMap((image) => {
+    const problem = imageProblem(image);
+    return problem === undefined ? [] : [`${image} ${problem}`];
+  });
+  if (mistakes.length > 0) throw new Problem(mistakes.join("\n"), exitCodes.errors);
+  const file = readStackFile(projectFolder, readProject(projectFolder).name, stack);
+  const cluster = await locate(file);
+  const namespace = file.namespace.name;
+  console.error(`Cluster: context ${cluster.context}, ${cluster.server}; namespace ${namespace}`);
+
+  const batch = cluster.config.makeApiClient(BatchV1Api);
+  const cronJob = await answer(cluster, batch.readNamespacedCronJob({ name: scanName, namespace }));
+  if (!cronJob)
+    throw new Problem(
+      `The stack ${stack} has no registry scan in this cluster. Switch it on (registryScan.enabled: true, with targets) and bring it there: npm run up -- ${stack}`,
+      exitCodes.errors,
+    );
+  const job = await answer(cluster, batch.createNamespacedJob({ namespace, body: jobOf(cronJob, images, new Date()) }));
+  const run = job?.metadata?.name ?? "";
+  console.error(`Run: ${run}`);
+  const status = await follow(cluster, namespace, run);
+  console.error(
+    [
+      "",
+      "The report:",
+      `  kubectl port-forward service/${reportsName} 8081:80 -n ${namespace}`,
+      `  http://localhost:8081/runs/${run}/`,
+    ].join("\n"),
+  );
+  return status;
+}
+
+/** What `kubectl create job --from=cronjob/…` makes of it, for these images if there are any. */
+export function jobOf({ metadata, spec }: V1CronJob, images: readonly string[], now: Date): V1Job {
+  const { jobTemplate } = spec ?? {};
+  const template = structuredClone(jobTemplate?.spec);
+  if (!template) throw new TypeError("a CronJob without a template");
+  if (images.length > 0) {
+    const pods = Math.min(template.parallelism ?? 1, images.length);
+    Object.assign(template, { parallelism: pods, completions: pods });
+    const container = template.template.spec?.containers.find(({ name }) => name === scanContainer);
+    container?.env?.push({ name: "IMAGES", value: images.join(" ") });
+  }
+  const time = now.toISOString().replaceAll(/\D/g, "").slice(0, 14);
+  return {
+    metadata: {
+      name: `${scanName}-${time}`,
+      labels: { ...jobTemplate?.metadata?.labels },
+      annotations: { ...jobTemplate?.metadata?.annotations, "cronjob.kubernetes.io/instantiate": "manual" },
+      ownerReferences: [{ apiVersion: "batch/v1", kind: "CronJob", name: metadata?.name ?? "", uid: metadata?.uid ?? "" }],
+    },
+    spec: template,
+  };
+}
+
+/** Shows what the run's first pod says, until it ends with a verdict: that pod's, or, when a node was lost, that of the one that took its place. */
+async function follow(cluster: Cluster, namespace: string, run: string): Promise<number> {
+  const core = cluster.config.makeApiClient(CoreV1Api);
+  const batch = cluster.config.makeApiClient(BatchV1Api);
+  const labelSelector = `batch.kubernetes.io/job-name=${run},batch.kubernetes.io/job-completion-index=0`;
+  const shown = new Set<string>();
+  let trouble = "";
+  for (;;) {
+    const items = (await answer(cluster, core.listNamespacedPod({ namespace, labelSelector })))?.items ?? [];
+    const verdict = items.map(exitCode).find((code) => code !== undefined && Object.values<number>(exitCodes).includes(code));
+    const pod = items.find(({ metadata, status }) => status?.phase !== "Pending" && !shown.has(metadata?.name ?? ""));
+    if (pod?.metadata?.name) {
+      await showLog(cluster, namespace, pod.metadata.name);
+      shown.add(pod.metadata.name);
+      continue;
+    }
+    if (verdict !== undefined) return verdict;
+    const waiting = items.map(podTrouble).find((found) => found !== undefined && found.reason !== trouble);
+    if (waiting && !/PodInitializing|ContainerCreating/.test(waiting.reason)) {
+      trouble = waiting.reason;
+      console.error(`waiting: ${waiting.name}: ${trouble}`);
+    }
+    const job = await answer(cluster, batch.readNamespacedJob({ name: run, namespace }));
+    const failed = job?.status?.conditions?.find(({ type, status }) => type === "Failed" && status === "True");
+    if (!job || failed) {
+      console.error(job ? `The Job failed: ${failed?.message ?? failed?.reason}` : `The Job ${run} was deleted.`);
+      return exitCodes.errors;
+    }
+    await sleep(1000);
+  }
+}
+
+const exitCode = ({ status }: V1Pod) => status?.containerStatuses?.find(({ name }) => name === scanContainer)?.state?.terminated?.exitCode;
+
+/** Until the container ends, or the connection does. */
+async function showLog(cluster: Cluster, namespace: string, pod: string): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const stream = new Writable({
+    write(chunk, _, next) {
+      process.stdout.write(chunk, next);
+    },
+  });
+  stream.on("close", resolve).on("error", () => resolve());
+  await new Log(cluster.config).log(namespace, pod, scanContainer, stream, { follow: true });
+  await promise;
+}
+
+if (import.meta.main) await main(() => scan(process.argv.slice(2)));

@@ -1,0 +1,41 @@
+import type { V1CronJob } from "@kubernetes/client-node";
+import { expect } from "chai";
+import { jobOf } from "../../commands/scan.ts";
+
+const cronJob: V1CronJob = {
+  metadata: { name: "trivy-registry-scan", uid: "0f0f" },
+  spec: {
+    schedule: "@daily",
+    jobTemplate: {
+      metadata: { labels: { team: "security" } },
+      spec: {
+        parallelism: 4,
+        completions: 4,
+        completionMode: "Indexed",
+        template: { spec: { containers: [{ name: "scan", env: [{ name: "RUN", value: "x" }] }] } },
+      },
+    },
+  },
+};
+const now = new Date("2026-11-22T03:04:05.678Z");
+
+describe("a scan that is asked for", () => {
+  it("is the CronJob's Job, and the CronJob's to clean up", () => {
+    const job = jobOf(cronJob, [], now);
+    expect(job.metadata).to.deep.include({ name: "trivy-registry-scan-20261122030405", labels: { team: "security" } });
+    expect(job.metadata?.ownerReferences?.[0]).to.deep.equal({
+      apiVersion: "batch/v1",
+      kind: "CronJob",
+      name: "trivy-registry-scan",
+      uid: "0f0f",
+    });
+    expect(job.spec).to.deep.equal(cronJob.spec?.jobTemplate.spec);
+  });
+
+  it("is restricted to images, with no more pods than these", () => {
+    const { spec } = jobOf(cronJob, ["alpine:3.10", "nginx:1.18"], now);
+    expect(spec).to.include({ parallelism: 2, completions: 2 });
+    expect(spec?.template.spec?.containers[0]?.env).to.deep.include({ name: "IMAGES", value: "alpine:3.10 nginx:1.18" });
+    expect(JSON.stringify(cronJob)).to.not.include("IMAGES");
+  });
+});
