@@ -122,8 +122,10 @@ export function readReport(text: string): { readonly findings: readonly Finding[
   if (report.SchemaVersion !== 2)
     throw new Error(`trivy's report has the schema version ${report.SchemaVersion}, and 2 is what is understood`);
   const findings = new Map<string, Finding>();
-  const add = (finding: Finding) =>
-    findings.set(JSON.stringify([finding.scanner, finding.id, finding.package, finding.path, finding.installed]), finding);
+  const add = (finding: Finding) => {
+    const key = JSON.stringify([finding.scanner, finding.id, finding.package, finding.path, finding.installed]);
+    if (!findings.has(key)) findings.set(key, finding);
+  };
   for (const result of report.Results ?? []) {
     const file = result.Target ?? "";
     for (const found of result.Vulnerabilities ?? []) {
