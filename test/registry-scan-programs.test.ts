@@ -37,6 +37,11 @@ describe("programs of a registry scan", () => {
         "2026/11/22 17:15:29 HEAD request failed, falling back on GET: HEAD http://r.example/v2/a/manifests/1: unexpected status code 404\nError: GET http://r.example/v2/a/manifests/1: MANIFEST_UNKNOWN: manifest unknown; unknown tag=1",
         "MANIFEST_UNKNOWN: manifest unknown; unknown tag=1",
       ],
+      [
+        "a repository that is not there",
+        "Error: reading tags for r.example/a: GET http://r.example/v2/a/tags/list?n=1000: NAME_UNKNOWN: repository name not known to registry; map[name:a]",
+        "NAME_UNKNOWN: repository name not known to registry",
+      ],
       ["a word that is no error line", "exec format error\n", "exec format error"],
       ["nothing", "", "it ended with an error and said nothing"],
     ] as const)
