@@ -18,6 +18,7 @@ case $last in
   */bad*) printf '2026-01-01T00:00:00Z\\tFATAL\\tFatal error\\trun error: image scan error: MANIFEST_UNKNOWN: manifest unknown; %s\\n' "$TRIVY_TOKEN" >&2; exit 1 ;;
   */flaky*) [ -e "$STUBS/flaky" ] || { touch "$STUBS/flaky"; echo 'x	FATAL	Fatal error	run error: once' >&2; exit 1; } ;;
   */slow*) if [ ! -e "$STUBS/slow" ]; then touch "$STUBS/slow"; trap 'touch $STUBS/ended; kill $!; exit 1' TERM; sleep 60 & wait; exit 1; fi ;;
+  */late*) sleep 0.3; printf 'x\\tFATAL\\tFatal error\\trun error: twirp error internal: aborted: context deadline exceeded\\n' >&2; exit 1 ;;
   */paused*) touch "$STUBS/paused"; until [ -e "$STUBS/go" ]; do sleep 0.05; done ;;
   */hanging*) trap 'touch $STUBS/ended; kill $!; exit 1' TERM; sleep 60 & wait; exit 1 ;;
 esac
@@ -226,6 +227,13 @@ describe("a pod of a registry scan", () => {
     expect(await first.ended, first.output()).to.equal(2);
     expect(await exists("ended"), "the client had its signal").to.equal(true);
     expect(first.output()).to.include("the run's deadline of 2 s was reached");
+  });
+
+  it("says that an image took too long", async () => {
+    await configure({ targets: [{ image: "r.example/late:1" }], timeout: 0.2 });
+    const first = pod(0);
+    expect(await first.ended).to.equal(2);
+    expect(first.output()).to.include("could not scan r.example/late:1 (try 3 of 3): the scan took longer than 0.2 s, which is the `timeout`");
   });
 
   it("waits while another run is under way", async () => {

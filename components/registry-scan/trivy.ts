@@ -35,7 +35,7 @@ export async function scanImage(target: Target, configuration: ScanConfiguration
     });
     if (code === 0) return undefined;
     signal.throwIfAborted();
-    if (late || /context deadline exceeded/.test(stderr))
+    if (late || (seconds() >= configuration.timeout && /context deadline exceeded/.test(stderr)))
       return `the scan took longer than ${configuration.timeout} s, which is the \`timeout\` of one image`;
     if (code === null) return "the client was killed, as happens when it needs more memory than its pod may have";
     return reasonOf(stderr);
