@@ -233,7 +233,9 @@ describe("a pod of a registry scan", () => {
     await configure({ targets: [{ image: "r.example/late:1" }], timeout: 0.2 });
     const first = pod(0);
     expect(await first.ended).to.equal(2);
-    expect(first.output()).to.include("could not scan r.example/late:1 (try 3 of 3): the scan took longer than 0.2 s, which is the `timeout`");
+    expect(first.output()).to.include(
+      "could not scan r.example/late:1 (try 3 of 3): the scan took longer than 0.2 s, which is the `timeout`",
+    );
   });
 
   it("waits while another run is under way", async () => {
