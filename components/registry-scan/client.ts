@@ -18,6 +18,8 @@ export interface ReportsOptions {
 
 export class Reports {
   readonly #options: ReportsOptions;
+  /** Since when it has been away, for all requests under way: it is said once. */
+  #awaySince: number | undefined;
 
   constructor(options: ReportsOptions) {
     this.#options = options;
@@ -67,7 +69,6 @@ export class Reports {
   ): Promise<Response> {
     const { url, token, run, signal, log, patience = 300 } = this.#options;
     const address = `${url.replace(/\/$/, "")}/api/runs/${encodeURIComponent(run)}${path}`;
-    let awaySince: number | undefined;
     for (let pause = 0.5; ; pause = Math.min(pause * 2, 5)) {
       const answer = await fetch(address, {
         method,
@@ -81,7 +82,8 @@ export class Reports {
       }).catch((error: unknown) => causeOf(error));
       signal.throwIfAborted();
       if (typeof answer !== "string" && answer.status < 500) {
-        if (awaySince !== undefined) log(`the reports server is back after ${Math.round((Date.now() - awaySince) / 1000)} s`);
+        if (this.#awaySince !== undefined) log(`the reports server is back after ${Math.round((Date.now() - this.#awaySince) / 1000)} s`);
+        this.#awaySince = undefined;
         if (answer.ok || expected.includes(answer.status)) return answer;
         const text = (await answer.text()).slice(0, 500);
         if (answer.status === 401 || answer.status === 403)
@@ -90,11 +92,11 @@ export class Reports {
       }
       const reason =
         typeof answer === "string" ? answer : `HTTP ${answer.status} ${(await answer.text().catch(() => "")).slice(0, 200)}`.trim();
-      if (awaySince === undefined) {
-        awaySince = Date.now();
+      if (this.#awaySince === undefined) {
+        this.#awaySince = Date.now();
         log(`the reports server at ${url} is away (${reason}); trying again for ${patience} s`);
       }
-      if (Date.now() - awaySince > patience * 1000)
+      if (Date.now() - this.#awaySince > patience * 1000)
         throw new Error(`the reports server at ${url} has been away for ${patience} s: ${reason}`);
       await delay(pause * 1000, undefined, { signal });
     }

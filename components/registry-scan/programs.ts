@@ -90,9 +90,12 @@ export function reasonOf(stderr: string): string {
     before = reason;
     for (const wrapper of wrappers) reason = reason.replace(wrapper, "");
   }
+  const [, code, answer = ""] = /twirp error (\w+): (.*?)\)*$/.exec(reason) ?? [];
+  if (code === "unauthenticated") return "the scan service refuses the token (TRIVY_TOKEN)";
+  if (code !== undefined) reason = `the scan service fails: ${answer.replace(/^failed to do request: /, "")}`;
   // The same request over HTTPS and HTTP fails in the same way mostly: its reason once.
-  const parts = [...new Set(reason.split(/;\s+/).map((part) => part.replace(/^(?:Get|Post|Head) "[^"]*": /, "")))];
-  const text = parts.join("; ");
+  const parts = [...new Set(reason.split(/;\s+/).map((part) => part.replace(/(?:Get|Post|Head) "[^"]*": /, "")))];
+  const text = parts.filter((part) => !/^map\[/.test(part)).join("; ");
   return text === "" ? "it ended with an error and said nothing" : text.length > 600 ? `${text.slice(0, 600)}…` : text;
 }
 

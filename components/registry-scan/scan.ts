@@ -21,6 +21,9 @@ const stopped = 143;
 /** Seconds after the deadline in which the reports server still ends the run and writes its report. */
 const closing = 120;
 
+// Should nothing be left to wait for before there is a verdict, that is no pass.
+process.exitCode = exitCodes.errors;
+
 const stopping = new AbortController();
 const log = (line: string) => console.log(redact(line));
 

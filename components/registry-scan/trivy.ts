@@ -1,6 +1,6 @@
 /** One scan by Trivy's client through the service, and what its report says. */
 import { mkdtemp, readFile, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { tmpdir, totalmem } from "node:os";
 import { join } from "node:path";
 import { type Finding, type ScanConfiguration, type ScanResult, type Severity, severities, type Target } from "./model.ts";
 import { reasonOf, run } from "./programs.ts";
@@ -12,10 +12,11 @@ export interface Scanned {
 }
 
 /**
- * Most of what a scan of a known image costs is the start of the client, and a third of that is its garbage collector. With more room it is at rest
- * in a short scan; GOMEMLIMIT, which the pod sets below its limit of memory, makes it work again in a large one.
+ * Most of what the scan of a known image costs is the start of the client, and a quarter of that is its garbage collector. With more room it is at rest in a
+ * short scan; near the limit of the container's memory, which Go does not look up itself, it works as ever.
  */
-const environment = { GOGC: "400" };
+const memory = process.constrainedMemory();
+const environment = { GOGC: "400", ...(memory > 0 && memory < totalmem() && { GOMEMLIMIT: `${Math.floor(memory * 0.6)}` }) };
 
 export async function scanImage(target: Target, configuration: ScanConfiguration, signal: AbortSignal): Promise<Scanned> {
   const started = performance.now();
@@ -34,7 +35,7 @@ export async function scanImage(target: Target, configuration: ScanConfiguration
     });
     if (code === 0) return undefined;
     signal.throwIfAborted();
-    if (late || /context deadline exceeded/.test(stderr))
+    if (late || (seconds() >= configuration.timeout && /context deadline exceeded/.test(stderr)))
       return `the scan took longer than ${configuration.timeout} s, which is the \`timeout\` of one image`;
     if (code === null) return "the client was killed, as happens when it needs more memory than its pod may have";
     return reasonOf(stderr);
@@ -122,8 +123,10 @@ export function readReport(text: string): { readonly findings: readonly Finding[
   if (report.SchemaVersion !== 2)
     throw new Error(`trivy's report has the schema version ${report.SchemaVersion}, and 2 is what is understood`);
   const findings = new Map<string, Finding>();
-  const add = (finding: Finding) =>
-    findings.set(JSON.stringify([finding.scanner, finding.id, finding.package, finding.path, finding.installed]), finding);
+  const add = (finding: Finding) => {
+    const key = JSON.stringify([finding.scanner, finding.id, finding.package, finding.path, finding.installed]);
+    if (!findings.has(key)) findings.set(key, finding);
+  };
   for (const result of report.Results ?? []) {
     const file = result.Target ?? "";
     for (const found of result.Vulnerabilities ?? []) {

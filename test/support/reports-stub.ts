@@ -1,0 +1,134 @@
+/** The reports server's API, with its runs in memory: what the scanning pods are tested against. */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import {
+  attempts,
+  type NextAnswer,
+  type PlanLine,
+  type Problem,
+  type RunStart,
+  type RunStatus,
+  type ScanResult,
+  type Target,
+} from "../../components/registry-scan/model.ts";
+
+interface Entry {
+  readonly target: Target;
+  tries: number;
+  pod?: string;
+  result?: ScanResult;
+}
+
+export class ReportsStub {
+  readonly token = "reports-token-of-the-test";
+  /** What was asked, `PUT /plan`, in order. */
+  readonly requests: string[] = [];
+  readonly entries: Entry[] = [];
+  readonly problems: Problem[] = [];
+  readonly documents = new Map<string, string>();
+  start: RunStart | undefined;
+  /** Another run that is under way. */
+  running: string | undefined;
+  /** Answers every request with this status instead. */
+  broken: number | undefined;
+  #planned = false;
+  #server: Server | undefined;
+  #port = 0;
+
+  get url(): string {
+    return `http://127.0.0.1:${this.#port}`;
+  }
+
+  async listen(host = "127.0.0.1", port = this.#port): Promise<void> {
+    const server = createServer((request, response) => {
+      this.#answer(request, response).catch((error: unknown) => response.writeHead(500).end(`${error}`));
+    });
+    await new Promise<void>((resolve) => server.listen(port, host, resolve));
+    const address = server.address();
+    if (typeof address === "object" && address) this.#port = address.port;
+    this.#server = server;
+  }
+
+  async close(): Promise<void> {
+    const server = this.#server;
+    this.#server = undefined;
+    if (!server) return;
+    server.closeAllConnections();
+    await new Promise((resolve) => server.close(resolve));
+  }
+
+  status(): RunStatus {
+    const scanned = this.entries.filter(({ result }) => result?.outcome === "scanned").length;
+    const failed = this.entries.filter((entry) => this.#failed(entry)).length;
+    const finished = this.#planned && scanned + failed === this.entries.length;
+    const errors = failed > 0 || this.problems.some(({ kind }) => kind === "error");
+    const found = this.entries.some(({ result }) => result?.outcome === "scanned" && result.findings.length > 0);
+    return {
+      ...{
+        run: "run-1",
+        state: finished ? "finished" : this.#planned ? "scanning" : "planning",
+        planned: this.entries.length,
+        scanned,
+        failed,
+      },
+      ...(finished && {
+        verdict: errors ? "errors" : found ? "findings" : "clean",
+        summary: `summary: ${scanned} scanned, ${failed} failed`,
+      }),
+    };
+  }
+
+  #failed(entry: Entry): boolean {
+    return entry.result?.outcome !== "scanned" && entry.tries >= attempts && entry.pod === undefined;
+  }
+
+  async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const path = request.url?.replace("/api/runs/run-1", "") ?? "";
+    this.requests.push(`${request.method} ${path}`);
+    let body = "";
+    for await (const chunk of request.setEncoding("utf8")) body += chunk;
+    const reply = (status: number, answer?: unknown) =>
+      void response.writeHead(status).end(answer === undefined ? "" : JSON.stringify(answer));
+    if (this.broken !== undefined) return reply(this.broken, { error: "broken" });
+    if (request.headers.authorization !== `Bearer ${this.token}`) return reply(401, { error: "wrong token" });
+    const [, id, document] = /^\/targets\/(\d+)(\/cyclonedx)?$/.exec(path) ?? [];
+    if (request.method === "PUT" && path === "") {
+      if (this.running !== undefined) return reply(409, { running: this.running });
+      this.start ??= JSON.parse(body);
+    } else if (request.method === "PUT" && path === "/plan") {
+      if (!this.#planned) this.#plan(body);
+    } else if (!this.start) {
+      return reply(404, { error: "no such run" });
+    } else if (path === "/next") {
+      return reply(200, this.#next(JSON.parse(body).pod));
+    } else if (id !== undefined) {
+      const entry = this.entries[Number(id)];
+      if (!entry) return reply(404, { error: "no such target" });
+      if (document !== undefined) {
+        this.documents.set(id, body);
+        return reply(204);
+      }
+      entry.result = JSON.parse(body);
+      entry.pod = undefined;
+    }
+    reply(200, this.status());
+  }
+
+  #plan(body: string): void {
+    for (const text of body.split("\n").filter((each) => each !== "")) {
+      const line: PlanLine = JSON.parse(text);
+      if ("target" in line) this.entries.push({ target: line.target, tries: 0 });
+      else this.problems.push(line.problem);
+    }
+    this.#planned = true;
+  }
+
+  #next(pod: string): NextAnswer {
+    for (const entry of this.entries) if (entry.pod === pod) entry.pod = undefined;
+    if (!this.#planned) return { next: "wait", seconds: 0.1 };
+    const open = this.entries.filter((entry) => entry.pod === undefined && entry.result?.outcome !== "scanned" && entry.tries < attempts);
+    const entry = open.sort((a, b) => a.tries - b.tries)[0];
+    if (!entry) return this.status().state === "finished" ? { next: "end" } : { next: "wait", seconds: 0.1 };
+    entry.pod = pod;
+    return { next: "scan", target: entry.target, attempt: ++entry.tries };
+  }
+}
