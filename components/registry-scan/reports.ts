@@ -5,6 +5,7 @@
  * REPORTS_CONFIGURATION (default /etc/reports/reports.json), REPORTS_RECEIVERS (default /etc/receivers), PAGES_PORT and API_PORT say where things are.
  */
 import { createHash, timingSafeEqual } from "node:crypto";
+import { once } from "node:events";
 import { existsSync, readFileSync } from "node:fs";
 import { open } from "node:fs/promises";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
@@ -33,16 +34,16 @@ import { isStorageError, mediaType, runName, Store } from "./store.ts";
 const limits = { small: 64 << 10, result: 32 << 20, plan: 64 << 20, cycloneDx: 256 << 20 };
 /** Milliseconds for requests that are under way when the process is asked to end. */
 const grace = 8_000;
+/** Milliseconds for the rest of a body that is refused. */
+const drain = 5_000;
 
 /** What is answered instead: a status, and a sentence for who reads the caller's log. */
 class Refusal extends Error {
   readonly status: number;
-  readonly answer: Record<string, unknown>;
 
-  constructor(status: number, message: string, answer: Record<string, unknown> = {}) {
+  constructor(status: number, message: string) {
     super(message);
     this.status = status;
-    this.answer = answer;
   }
 }
 
@@ -55,7 +56,8 @@ async function* bounded(request: IncomingMessage, limit: number, heard: () => vo
   const refusal = new Refusal(413, `the body is larger than the ${limit} bytes that are taken here`);
   if (Number(request.headers["content-length"] ?? 0) > limit) throw refusal;
   let length = 0;
-  for await (const chunk of request as AsyncIterable<Buffer>) {
+  // What is refused is still read to its end, for its sender to come to reading the answer.
+  for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
     length += chunk.length;
     if (length > limit) throw refusal;
     heard();
@@ -325,8 +327,8 @@ trivy_registry_scan_volume_trouble ${store.trouble ? 1 : 0}
 /** Answers errors as a sentence; the unknown ones are for the log. */
 function serve(handle: (request: IncomingMessage, response: ServerResponse) => Promise<void>, store: Store): Server {
   return createServer((request, response) => {
-    handle(request, response).catch((error: unknown) => {
-      // The other side has gone away, or got half of a file: nobody is left to tell.
+    handle(request, response).catch(async (error: unknown) => {
+      // Half of a file was sent, or nobody is left to tell.
       if (response.headersSent || (request.destroyed && !request.complete)) {
         response.destroy();
         return;
@@ -340,12 +342,11 @@ function serve(handle: (request: IncomingMessage, response: ServerResponse) => P
         refusal = new Refusal(500, "the reports server failed; its log says why");
       }
       if (!request.complete) {
-        // What is still being sent is taken for a while, for the sender to come to reading the answer.
         response.setHeader("connection", "close");
         request.resume();
-        setTimeout(() => request.destroy(), 5_000).unref();
+        await once(request, "end", { signal: AbortSignal.timeout(drain) }).catch(() => undefined);
       }
-      answer(response, refusal.status, { error: refusal.message, ...refusal.answer });
+      answer(response, refusal.status, { error: refusal.message });
     });
   });
 }
@@ -407,6 +408,7 @@ async function main(environment: NodeJS.ProcessEnv): Promise<void> {
     listen(api, Number(environment["API_PORT"] ?? reportsPorts.api)),
   ]);
   console.log(`pages on port ${ports[0]}, API on port ${ports[1]}`);
+  void store.tick();
   const ticking = setInterval(() => void store.tick(), 1_000);
 
   const end = async (signal: string) => {

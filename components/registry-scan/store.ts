@@ -186,6 +186,7 @@ export class Store {
       if (!run.result(id, attempt, result, this.#now())) return false;
       if (result.outcome === "failed") this.#log(`run ${name}: ${run.target(id)?.names[0]}: ${oneLine(result.reason)}`);
       await run.durable();
+      if (run.over(this.#now())) void this.tick();
       return true;
     });
   }
