@@ -163,6 +163,8 @@ export interface ImageReport {
   readonly digest?: string;
   readonly os?: string;
   readonly endOfLife?: boolean;
+  /** It had no good scan before this one: all its findings are fresh because of that. */
+  readonly firstScan: boolean;
   readonly counts: Counts;
   /** Those that its last good scan did not have are `fresh`. The worst first. */
   readonly findings: readonly (Finding & { readonly fresh: boolean })[];
