@@ -75,7 +75,7 @@ caption{text-align:left;padding:.2rem 0;font-size:.85rem}
 th,td{padding:.3rem .6rem .3rem 0;text-align:left;vertical-align:top;border-bottom:1px solid var(--line)}
 thead th{font-size:.8rem;color:var(--quiet);border-bottom:2px solid var(--line);white-space:nowrap}
 tbody th{font-weight:400;min-width:13rem}
-.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap;width:1%;padding-left:.6rem}
+.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap;width:1%;padding:.3rem 1rem .3rem .6rem}
 td.n.zero{color:var(--quiet)}td.n.CRITICAL,td.n.HIGH{font-weight:600}
 td.CRITICAL{color:var(--CRITICAL)}td.HIGH{color:var(--HIGH)}td.MEDIUM{color:var(--MEDIUM)}td.LOW{color:var(--LOW)}
 .badge{display:inline-block;border-radius:.25rem;padding:0 .4rem;font-size:.75rem;font-weight:600;line-height:1.45rem;white-space:nowrap;
@@ -83,7 +83,8 @@ background:var(--quiet);color:var(--on)}
 .badge.CRITICAL{background:var(--CRITICAL)}.badge.HIGH{background:var(--HIGH)}.badge.MEDIUM{background:var(--MEDIUM)}.badge.LOW{background:var(--LOW)}
 .badge.UNKNOWN{background:var(--UNKNOWN)}.badge.clean{background:var(--good)}.badge.errors{background:var(--bad)}.badge.findings{background:var(--HIGH)}
 .badge.mark{background:none;color:var(--ink);border:1px solid var(--quiet);line-height:1.3rem}
-.reason{white-space:pre-wrap}
+.reason{display:block;white-space:pre-wrap;max-height:9em;overflow-y:auto}
+.scroll+.scroll{margin-top:1.25rem}td details{margin:0}td summary{padding:0}
 details{margin:.5rem 0}summary{cursor:pointer;color:var(--link);padding:.15rem 0}
 ul{margin:.2rem 0;padding-left:1.2rem}
 figure{margin:.5rem 0}svg{display:block;width:100%;max-width:60rem;height:auto}
@@ -93,7 +94,7 @@ svg rect{stroke:var(--ground);stroke-width:1}
 footer{margin-top:3rem;font-size:.85rem;border-top:1px solid var(--line);padding-top:.75rem}
 @media print{:root{color-scheme:light;--ground:#fff;--soft:#fff;--line:#aaa;--ink:#000;--quiet:#444;--link:#000;
 --CRITICAL:#9b1c31;--HIGH:#b03a0a;--MEDIUM:#8a5406;--LOW:#1d6fa5;--UNKNOWN:#555;--good:#1a7341;--bad:#9b1c31;--on:#000}
-body{padding:0;font-size:10pt;max-width:none}.scroll{overflow:visible}tr,figure{break-inside:avoid}thead{display:table-header-group}h2{break-after:avoid}
+body{padding:0;font-size:10pt;max-width:none}.scroll{overflow:visible}.reason{max-height:none}tr,figure{break-inside:avoid}thead{display:table-header-group}h2{break-after:avoid}
 .badge{background:none!important;color:#000;border:1px solid #444}}
 `;
 
