@@ -289,7 +289,8 @@ function images(report: RunReport): string {
   const quiet = sorted.filter(({ findings, gone, error }) => findings.length === 0 && gone.length === 0 && error === undefined);
   const row = (image: ImageReport) => [
     imageLink(image),
-    ...severityCells(shown, image.counts),
+    // Nothing is known of an image that was never scanned: that is not zero.
+    ...(image.scannedAt === undefined ? shown.map(() => ["?", "zero"] as const) : severityCells(shown, image.counts)),
     marks(image, first),
     image.os === undefined ? "" : name(image.os),
   ];
@@ -493,7 +494,7 @@ ${
       }</p>`
 }
 ${image.endOfLife ? `<p><span class="badge mark">end of life</span> The distribution gives no more fixes for ${name(image.os ?? "this system")}: what is found says little. Build the image on a newer one.</p>` : ""}
-${facts(shown.map((severity) => [severityBadge(severity), image.counts[severity].toLocaleString("en-US")] as const))}
+${image.scannedAt === undefined ? "" : facts(shown.map((severity) => [severityBadge(severity), image.counts[severity].toLocaleString("en-US")] as const))}
 ${facts(
   [
     ...(image.os === undefined ? [] : [["System", name(image.os)] as const]),
