@@ -1,0 +1,52 @@
+import { compare, type LastGood, type TargetOutcome } from "../../components/registry-scan/compare.ts";
+import type { Finding, Problem, RunReport, RunStart, ScanResult } from "../../components/registry-scan/model.ts";
+
+/** A finding of a package's vulnerability, changed at will. */
+export const finding = (given: Partial<Finding> = {}): Finding => ({
+  id: "CVE-2021-36159",
+  scanner: "vuln",
+  severity: "CRITICAL",
+  package: "apk-tools",
+  installed: "2.10.6-r0",
+  fixed: "2.10.7-r0",
+  title: "libfetch: an out of boundary read",
+  url: "https://avd.example/CVE-2021-36159",
+  ...given,
+});
+
+/** What a run says of itself when it begins. */
+export const start = (given: Partial<RunStart> = {}): RunStart => ({
+  startedAt: "2026-01-02T03:00:00.000Z",
+  deadline: 3600,
+  timeout: 300,
+  severities: ["UNKNOWN", "LOW", "MEDIUM", "HIGH", "CRITICAL"],
+  ignoreUnfixed: false,
+  scanners: ["vuln", "secret", "misconfig", "license"],
+  partial: false,
+  ...given,
+});
+
+/** A target that was scanned, by its name. */
+export const scanned = (name: string, findings: readonly Finding[], given: Partial<Extract<ScanResult, { outcome: "scanned" }>> = {}) =>
+  outcome(name, { outcome: "scanned", findings, os: "alpine 3.10.9", seconds: 1, ...given });
+
+/** A target that could not be scanned, by its name. */
+export const failed = (name: string, reason = "MANIFEST_UNKNOWN") => outcome(name, { outcome: "failed", reason, seconds: 1 });
+
+function outcome(name: string, result: ScanResult): TargetOutcome {
+  return { target: { id: name, reference: name, names: [name] }, attempts: 1, result };
+}
+
+/** Runs one after another, each compared with those before it. */
+export class Runs {
+  known: ReadonlyMap<string, LastGood> = new Map();
+  #count = 0;
+
+  next(outcomes: readonly TargetOutcome[], given: Partial<RunStart> = {}, problems: readonly Problem[] = []): RunReport {
+    const number = ++this.#count;
+    const finishedAt = `2026-01-${String(number + 1).padStart(2, "0")}T04:00:00.000Z`;
+    const { report, after } = compare(`registry-scan-${number}`, start(given), finishedAt, "complete", outcomes, problems, this.known);
+    this.known = after;
+    return report;
+  }
+}
