@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync } from "node:fs";
-import { createRequire } from "node:module";
+import { createRequire, stripTypeScriptTypes } from "node:module";
 import { join } from "node:path";
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
@@ -394,7 +394,7 @@ export class RegistryScan extends pulumi.ComponentResource {
                 {
                   name: "reports",
                   image: imageReference("node", args.images),
-                  command: ["node", "/app/reports.ts"],
+                  command: ["node", "/app/reports.js"],
                   env: [common.token, ...variables({ ...common.environment, TMPDIR: paths.temporary })],
                   ...(bucket && { envFrom: [{ secretRef: { name: bucket.existingSecret } }] }),
                   ports: [
@@ -554,7 +554,7 @@ export class RegistryScan extends pulumi.ComponentResource {
                     {
                       name: scanContainer,
                       image: imageReference("node", args.images),
-                      command: ["node", "/app/scan.ts"],
+                      command: ["node", "/app/scan.js"],
                       env: [
                         common.token,
                         ...(serviceToken ? [fromSecret("TRIVY_TOKEN", serviceToken)] : []),
@@ -640,15 +640,25 @@ const publicUrl = "https://example.com";
 
 const folder = join(import.meta.dirname, "registry-scan");
 
-/** The programs that the pods run, as they stand here: Node takes the types out by itself. */
+/** The programs that the pods run: those of this folder without their types, so that a pod starts in a third of the time. */
 function programFiles(): Record<string, string> {
-  const names = readdirSync(folder)
-    .filter((file) => file.endsWith(".ts"))
-    .sort();
-  return {
-    "package.json": json({ type: "module" }),
-    ...Object.fromEntries(names.map((file) => [file, readFileSync(join(folder, file), "utf8")])),
-  };
+  const names = readdirSync(folder).filter((file) => file.endsWith(".ts"));
+  const programs = names.sort().map((file) => [file.replace(/ts$/, "js"), withoutTypes(readFileSync(join(folder, file), "utf8"))]);
+  return { "package.json": json({ type: "module" }), ...Object.fromEntries(programs) };
+}
+
+function withoutTypes(text: string): string {
+  const { emitWarning } = process;
+  // Node does by itself what this does, but warns of it being called; nobody who brings up a stack could do anything about that.
+  process.emitWarning = () => {};
+  try {
+    // Types become blanks, so that lines stay where they are.
+    return stripTypeScriptTypes(text)
+      .replaceAll(/(?<= from "\.\/[^"]+)\.ts(?=";$)/gm, ".js")
+      .replaceAll(/[ \t]+$/gm, "");
+  } finally {
+    process.emitWarning = emitWarning;
+  }
 }
 
 /** What they need besides Node. */

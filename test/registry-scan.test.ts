@@ -1,4 +1,6 @@
-import { readdirSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "chai";
 import { plainSecrets } from "../commands/recorder.ts";
@@ -98,11 +100,26 @@ describe("the registry scan", () => {
     });
   });
 
-  it("runs the programs of its folder as they are, with the packages that they import", async () => {
+  it("runs the programs of its folder, with the packages that they import", async () => {
     const deployed = await scan();
     const folder = readdirSync(join(import.meta.dirname, "../components/registry-scan"));
     const { data } = deployed.one("ConfigMap", "trivy-registry-scan-programs");
-    expect(Object.keys(data)).to.have.members([...folder, "package.json"]);
+    expect(Object.keys(data)).to.have.members([...folder.map((file) => file.replace(/ts$/, "js")), "package.json"]);
+    const application = mkdtempSync(join(tmpdir(), "programs-"));
+    try {
+      for (const [name, text] of Object.entries(data as Record<string, string>)) writeFileSync(join(application, name), text);
+      symlinkSync(join(import.meta.dirname, "../node_modules"), join(application, "node_modules"));
+      // They come as far as to miss their settings.
+      for (const program of ["scan.js", "reports.js"]) {
+        const { stderr, status } = spawnSync(process.execPath, [join(application, program)], { encoding: "utf8", env: {} });
+        expect(stderr, program)
+          .to.include("REPORTS_TOKEN")
+          .and.not.match(/SyntaxError|ERR_MODULE/);
+        expect(status).to.not.equal(0);
+      }
+    } finally {
+      rmSync(application, { recursive: true });
+    }
     const packages = deployed.one("ConfigMap", "trivy-registry-scan-packages").data;
     const imported = Object.values(data as Record<string, string>).flatMap((text) =>
       [...text.matchAll(/from "([^".:]+)"/g)].map(([, name]) => name).filter((name) => name !== undefined && !name.startsWith("node:")),

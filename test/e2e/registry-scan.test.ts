@@ -1,0 +1,358 @@
+/**
+ * Registries scanned on a schedule, through a service with a gateway and TLS, with a real Alertmanager beside it. Besides what
+ * `support/environment.ts` tells, `crane` must be on the PATH.
+ *
+ * | variable | what it is | default |
+ * | --- | --- | --- |
+ * | E2E_SCRATCH_REPOSITORY | where the tests may push images to: they append names | needed |
+ * | E2E_HOST | this machine's address, as the pods know it | needed |
+ * | E2E_ALERTMANAGER_IMAGE | an Alertmanager | quay.io/prometheus/alertmanager:v0.28.1 |
+ * | E2E_CHROMIUM | a Chromium, for the reports' pages | chromium |
+ */
+import { mkdtemp, readFile, rm, stat } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { expect } from "chai";
+import { apply, deleteNamespaces, eventually, get, inPod, type KubernetesObject, kubectl, portForward, runningPods } from "./support/cluster.ts";
+import { type CommandResult, must, run } from "./support/command.ts";
+import { checkEnvironment, environment, knownFinding } from "./support/environment.ts";
+import { Project } from "./support/project.ts";
+import { Receiver } from "./support/receivers.ts";
+
+const stack = "e2e-registry-scan";
+const monitoring = "e2e-monitoring";
+const { E2E_SCRATCH_REPOSITORY: scratch = "", E2E_HOST: host = "", E2E_CHROMIUM: chromium = "chromium" } = process.env;
+const { E2E_ALERTMANAGER_IMAGE: alertmanagerImage = "quay.io/prometheus/alertmanager:v0.28.1", TRIVY_INSECURE } = process.env;
+
+const crane = (...args: string[]) => must("crane", [...args, ...(TRIVY_INSECURE ? ["--insecure"] : [])]);
+const copy = (from: string, to: string) => crane("copy", from, `${scratch}/${to}`);
+/** The same layers under another digest. */
+const variant = (from: string, to: string) => crane("mutate", from, "--label", `variant=${to}`, "--tag", `${scratch}/${to}`);
+
+const fetchJson = async (url: string): Promise<KubernetesObject> => {
+  const response = await fetch(url);
+  if (!response.ok) throw new Error(`${url}: ${response.status}`);
+  return response.json();
+};
+
+describe("the registry scan", () => {
+  let project: Project;
+  const receiver = new Receiver();
+  let receiverUrl: string;
+  let reports: Awaited<ReturnType<typeof portForward>>;
+  let alertmanager: Awaited<ReturnType<typeof portForward>>;
+
+  const settings = (scan: Record<string, unknown> = {}) => ({
+    server: { replicas: 2 },
+    gateway: { enabled: true, tls: true },
+    registryScan: {
+      enabled: true,
+      schedule: "0 3 1 1 *",
+      targets: [{ repository: `${scratch}/app`, versions: ">=1" }, { repository: `${scratch}/app`, tags: ["nightly-*"] }, { image: `${scratch}/web:latest` }],
+      plainHttp: Boolean(TRIVY_INSECURE),
+      cidrs: [`${host}/32`],
+      parallelism: 4,
+      reports: { cycloneDx: true, url: "https://reports.example.com", viewers: [monitoring] },
+      alerts: [
+        { name: "alertmanager", type: "alertmanager", url: `http://alertmanager.${monitoring}.svc:9093` },
+        { name: "team", type: "slack", url: `${receiverUrl}/slack` },
+        { name: "program", type: "json", url: `${receiverUrl}/json`, authorization: "Bearer of-the-receiver" },
+      ],
+      ...scan,
+    },
+  });
+  const write = async (scan?: Record<string, unknown>) => {
+    await project.writeStack(stack, settings(scan));
+    // Where they stand in a stack's file they are encrypted; a test has no other way to say so than this.
+    for (const [index, name] of ["url", "url", "authorization"].entries()) {
+      const at = `trivy-server:registryScan.alerts[${index === 0 ? 1 : 2}].${name}`;
+      const value = index === 2 ? "Bearer of-the-receiver" : `${receiverUrl}/${index === 0 ? "slack" : "json"}`;
+      await project.pulumi(stack, "config", "set", "--path", "--secret", at, value);
+    }
+  };
+  const up = () => project.pulumi(stack, "up", "--yes", "--skip-preview");
+
+  /** A run by hand, to its end. */
+  const scan = async (...images: string[]): Promise<{ result: CommandResult; run: string }> => {
+    const result = await project.run("npm", ["run", "--silent", "scan", "--", stack, ...images], { timeout: 600_000 });
+    const [, name = ""] = /^Run: (\S+)$/m.exec(result.stderr) ?? [];
+    return { result, run: name };
+  };
+  const report = (name: string): Promise<KubernetesObject> => fetchJson(`${reports.url}/runs/${name}/report.json`);
+  const reopen = async () => {
+    reports?.close();
+    await kubectl("rollout", "status", "statefulset/trivy-reports", "-n", stack, "--timeout=120s");
+    reports = await portForward(stack, "service/trivy-reports");
+  };
+  const alerts = async (): Promise<KubernetesObject[]> => fetchJson(`${alertmanager.url}/api/v2/alerts?active=true`);
+  const settled = () => eventually("all is delivered", async () => (await metric("undelivered")).every((line) => / 0$/.test(line)) || undefined);
+  const metric = async (name: string): Promise<string[]> =>
+    (await (await fetch(`${reports.url}/metrics`)).text()).split("\n").filter((line) => !line.startsWith("#") && line.includes(name));
+
+  before(async () => {
+    await checkEnvironment();
+    if (!scratch || !host) throw new Error("E2E_SCRATCH_REPOSITORY and E2E_HOST are needed, see the head of this file");
+    receiverUrl = await receiver.open(host);
+    await Promise.all([copy(environment.alpine, "app:1.0"), copy(environment.alpine, "app:1.0.0"), copy(environment.alpine, "web:latest")]);
+    await variant(environment.alpine, "app:1.1");
+    await variant(environment.alpine, "app:nightly-1");
+    await variant(environment.alpine, "app:0.9");
+    await apply(...alertmanagerObjects());
+    project = await Project.create();
+    await project.writeStack(stack, settings());
+    await project.must("pulumi", ["stack", "init", stack]);
+    await write();
+    await up();
+    await kubectl("rollout", "status", "deployment/alertmanager", "-n", monitoring, "--timeout=120s");
+    alertmanager = await portForward(monitoring, "service/alertmanager", 9093);
+    await reopen();
+  });
+  after(async () => {
+    reports?.close();
+    alertmanager?.close();
+    await receiver.close();
+    await project?.remove();
+    await deleteNamespaces(monitoring);
+  });
+
+  let first: string;
+
+  describe("at once", () => {
+    let result: CommandResult;
+    before(async () => {
+      ({ result, run: first } = await scan());
+    });
+
+    it("scans each image once, whatever the number of its tags, and ends with what it found", async () => {
+      expect(result.status, result.stdout + result.stderr).to.equal(1);
+      expect(result.stdout).to.include("3 images to scan").and.match(/3 of 3 scanned, 0 failed/);
+      const { verdict, images } = await report(first);
+      expect(verdict).to.equal("findings");
+      const names = ["app:1.0", "app:1.0.0", "app:1.1", "app:nightly-1", "web:latest"].map((name) => `${scratch}/${name}`);
+      expect(images.map(({ name }: KubernetesObject) => name)).to.have.members(names);
+      for (const { findings } of images)
+        expect(findings.some(({ id, package: name, fixed }: KubernetesObject) => id === knownFinding.VulnerabilityID && name === knownFinding.PkgName && fixed === knownFinding.FixedVersion)).to.equal(true);
+      const jobs = await get("job", first, "-n", stack);
+      expect(jobs.spec.completionMode).to.equal("Indexed");
+    });
+
+    it("comes through the gateway as a client of its own", async () => {
+      const { reports: _, ...others } = JSON.parse((await project.pulumi(stack, "stack", "output", "--json", "--show-secrets")).stdout);
+      expect(Object.keys(others.tokens)).to.deep.equal(["default"]);
+    });
+
+    it("writes a page, SARIF, CycloneDX and metrics", async () => {
+      const page = await (await fetch(`${reports.url}/runs/${first}/`)).text();
+      expect(page).to.include(knownFinding.Severity).and.include(`${scratch}/web:latest`).and.not.match(/<script[^>]+src=|<link[^>]+href="http/);
+      const sarif = await fetchJson(`${reports.url}/runs/${first}/report.sarif`);
+      expect(sarif.version).to.equal("2.1.0");
+      expect(JSON.stringify(sarif)).to.include(knownFinding.VulnerabilityID);
+      const [image] = (await report(first)).images;
+      const imagePage = page.match(/href="(images\/[^"]+\.html)"/)?.[1] ?? "";
+      expect((await fetch(`${reports.url}/runs/${first}/${imagePage}`)).status).to.equal(200);
+      const document = imagePage.replace("images/", "cyclonedx/").replace(/\.html$/, ".html.json");
+      const listed = await inPod(stack, "trivy-reports-0", "ls", `/data/runs/${first}/cyclonedx`);
+      expect(listed.output.split("\n").length, `${document} of ${image.name}: ${listed.output}`).to.be.at.least(3);
+      expect(await metric("vulnerabilities")).to.not.be.empty;
+      expect((await fetch(`${reports.url}/metrics`)).headers.get("content-type")).to.match(/^text\/plain/);
+    });
+
+    it("tells the receivers, each in its way, once", async () => {
+      await settled();
+      const [message, ...more] = receiver.at("/json");
+      expect(more).to.deep.equal([]);
+      expect(message?.headers.authorization).to.equal("Bearer of-the-receiver");
+      expect(message?.body).to.include({ version: 1, run: first, verdict: "findings", first: true, link: `https://reports.example.com/runs/${first}/index.html` });
+      expect(receiver.at("/slack").map(({ body }) => body.text)).to.have.lengthOf(1);
+      const critical = (await alerts()).filter(({ labels }) => labels.severity === "CRITICAL" && labels.package === "apk-tools");
+      expect(critical.map(({ labels }) => labels.image)).to.include(`${scratch}/app:1.0`);
+      const keys = critical.map(({ labels }) => labels.image);
+      expect(new Set(keys).size).to.equal(keys.length);
+    });
+
+    it("is drawn by a browser, also in the dark and without JavaScript", async () => {
+      const folder = await mkdtemp(join(tmpdir(), "screenshot-"));
+      try {
+        const page = join(folder, "page.html");
+        await must("sh", ["-c", 'curl -sf "$1" >"$2"', "sh", `${reports.url}/runs/${first}/`, page]);
+        const picture = join(folder, "page.png");
+        const flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--blink-settings=scriptEnabled=false", `--user-data-dir=${folder}/profile`];
+        await must(chromium, [...flags, `--screenshot=${picture}`, "--window-size=1280,1600", `file://${page}`]);
+        expect((await stat(picture)).size).to.be.above(20_000, "an empty page has no such picture");
+        const { stdout } = await must(chromium, [...flags, "--dump-dom", `file://${page}`]);
+        expect(stdout).to.include(`${scratch}/app:1.0`).and.include("<table");
+        expect((await readFile(picture)).subarray(1, 4).toString()).to.equal("PNG");
+      } finally {
+        await rm(folder, { recursive: true, force: true });
+      }
+    });
+  });
+
+  describe("again", () => {
+    it("finds nothing new, and tells nobody anything twice", async () => {
+      const before = { slack: receiver.at("/slack").length, alerts: (await alerts()).length };
+      const { result, run: name } = await scan();
+      expect(result.status).to.equal(1);
+      await settled();
+      const { totals } = await report(name);
+      expect(totals).to.include({ fresh: 0, gone: 0 });
+      expect(receiver.at("/json").at(-1)?.body).to.deep.include({ run: name, first: false, new: [], fixed: [] });
+      expect(receiver.at("/slack")).to.have.lengthOf(before.slack);
+      expect(await alerts()).to.have.lengthOf(before.alerts);
+    });
+
+    it("tells of what is fixed, and the alert ends; a receiver that is away gets it later, once", async () => {
+      await copy(environment.fixed, "web:latest");
+      receiver.answer = 503;
+      const before = receiver.at("/json").length;
+      const { run: name } = await scan();
+      const { images } = await report(name);
+      const image = images.find((one: KubernetesObject) => one.name === `${scratch}/web:latest`);
+      expect(image.gone.map(({ id }: KubernetesObject) => id)).to.include(knownFinding.VulnerabilityID);
+      await eventually("the end of the alerts", async () => !(await alerts()).some(({ labels }) => labels.image === `${scratch}/web:latest`) || undefined);
+      expect((await metric("undelivered")).filter((line) => / [1-9]/.test(line))).to.have.lengthOf(2);
+      // Neither does it get lost with the server's pod.
+      await kubectl("delete", "pod", "trivy-reports-0", "-n", stack);
+      await reopen();
+      receiver.answer = 200;
+      await eventually("what was missed", async () => receiver.at("/json").length > before || undefined, 120);
+      await settled();
+      const late = receiver.at("/json").slice(before);
+      expect(late.map(({ body }) => body.run)).to.deep.equal([name]);
+      expect(late[0]?.body.fixed.map(({ image }: KubernetesObject) => image)).to.include(`${scratch}/web:latest`);
+    });
+
+    it("gets the same by `kubectl create job --from`", async () => {
+      const name = "by-hand";
+      await kubectl("create", "job", name, "--from=cronjob/trivy-registry-scan", "-n", stack);
+      await eventually("the end", async () => (await fetch(`${reports.url}/runs/${name}/report.json`)).ok || undefined, 180);
+      expect(await report(name)).to.include({ run: name, verdict: "findings" });
+    });
+
+    it("waits for a run that is under way", async () => {
+      const [one, other] = await Promise.all([scan(`${scratch}/app:1.1`), sleep(1500).then(() => scan(`${scratch}/app:1.0`))]);
+      const [a, b] = await Promise.all([report(one.run), report(other.run)]);
+      const [sooner, later] = a.startedAt < b.startedAt ? [a, b] : [b, a];
+      expect(`${one.result.stdout}${other.result.stdout}`).to.include("still under way");
+      expect(later.images).to.have.lengthOf(1);
+      expect(sooner.finishedAt <= later.finishedAt).to.equal(true);
+    });
+  });
+
+  describe("of what cannot be scanned", () => {
+    it("ends with 2, names it with its reason, and what is known of the others stays", async () => {
+      const { result, run: name } = await scan(`${scratch}/app:1.0`, `${scratch}/app:missing`);
+      expect(result.status).to.equal(2);
+      expect(result.stdout).to.match(/app:missing: .*MANIFEST_UNKNOWN|app:missing: .*not found/i);
+      const { verdict, images } = await report(name);
+      expect(verdict).to.equal("errors");
+      expect(images.find((image: KubernetesObject) => image.name.endsWith(":missing"))).to.deep.include({ attempts: 3, findings: [] });
+      expect((await alerts()).some(({ labels }) => labels.image === `${scratch}/app:nightly-1`)).to.equal(true);
+    });
+
+    it("of 300 images, with a scanning pod killed, a server replaced and the reports server restarted, loses none", async () => {
+      const tags = Array.from({ length: 297 }, (_, index) => `many:${index}`);
+      for (let from = 0; from < tags.length; from += 8) await Promise.all(tags.slice(from, from + 8).map((tag) => variant(environment.alpine, tag)));
+      const images = [...tags, "many:gone-1", "many:gone-2", "many:gone-3"].map((tag) => `${scratch}/${tag}`);
+      const running = scan(...images);
+      const pods = await eventually("scanning pods", async () => {
+        const { items } = await get("pods", "-n", stack, "-l", "app.kubernetes.io/component=registry-scan", "--field-selector=status.phase=Running");
+        return items.length === 4 ? items : undefined;
+      });
+      await sleep(5000);
+      const victim = pods.find(({ metadata }: KubernetesObject) => metadata.annotations["batch.kubernetes.io/job-completion-index"] === "2");
+      await kubectl("delete", "pod", victim.metadata.name, "-n", stack, "--grace-period=0", "--force");
+      const [server = ""] = await runningPods(stack, "server");
+      await kubectl("delete", "pod", server, "-n", stack, "--wait=false");
+      await kubectl("delete", "pod", "trivy-reports-0", "-n", stack);
+      const { result, run: name } = await running;
+      await reopen();
+      expect(result.status, result.stdout + result.stderr).to.equal(2);
+      const { totals, images: reported } = await report(name);
+      expect(totals).to.include({ scanned: 297, failed: 3 });
+      const failed = reported.filter(({ error }: KubernetesObject) => error !== undefined);
+      expect(failed.map((image: KubernetesObject) => image.name)).to.have.members(images.slice(297));
+      for (const image of failed) expect(image.attempts).to.equal(3);
+    });
+  });
+
+  it("runs on its schedule, never beside itself, and ends at its deadline with a report of what is missing", async () => {
+    const silent = new Receiver();
+    silent.answer = "silence";
+    const address = new URL(await silent.open(host));
+    try {
+      await write({
+        schedule: "* * * * *",
+        deadline: "40s",
+        timeout: "35s",
+        parallelism: 2,
+        targets: [{ image: `${address.host}/team/never:1.0` }, { image: `${scratch}/app:1.0` }],
+      });
+      await up();
+      await reopen();
+      const job = await eventually("a Job", async () => {
+        const { items } = await get("jobs", "-n", stack);
+        return items.find(({ metadata }: KubernetesObject) => /^trivy-registry-scan-\d{8}$/.test(metadata.name));
+      }, 90);
+      const { name } = job.metadata;
+      await eventually("its report", async () => (await fetch(`${reports.url}/runs/${name}/report.json`)).ok || undefined, 180);
+      const { ended, verdict, images } = await report(name);
+      expect([ended, verdict]).to.deep.equal(["deadline", "errors"]);
+      const [never] = images.filter((image: KubernetesObject) => image.name.includes("never"));
+      expect(never.error).to.match(/deadline/);
+      expect(images.find((image: KubernetesObject) => image.name === `${scratch}/app:1.0`).error).to.equal(undefined);
+      const { items } = await get("jobs", "-n", stack);
+      expect(items.filter(({ status }: KubernetesObject) => status.active > 0).length).to.be.at.most(1);
+    } finally {
+      await silent.close();
+    }
+  });
+
+  it("gives its pods no way to anything else", async () => {
+    const elsewhere = "fetch('http://redis:6379').then(() => 'open', (error) => error.cause?.code ?? error.message).then((said) => console.log(said))";
+    const reach = async (pod: string, url: string) =>
+      (await inPod(stack, pod, "node", "-e", elsewhere.replace("http://redis:6379", url).replace("fetch(", "fetch(").replace(")", ", {signal: AbortSignal.timeout(3000)})"))).output;
+    expect(await reach("trivy-reports-0", "http://redis:6379")).to.match(/TIMEOUT|timeout|ETIMEDOUT|UND_ERR|aborted/i);
+    const token = await inPod(stack, "trivy-reports-0", "ls", "/var/run/secrets/kubernetes.io");
+    expect(token.ok).to.equal(false);
+    const written = await inPod(stack, "trivy-reports-0", "touch", "/app/x", "/x");
+    expect(written.output).to.match(/Read-only file system/i);
+  });
+
+  it("leaves nothing", () => project.destroy(stack));
+});
+
+function alertmanagerObjects(): object[] {
+  const labels = { app: "alertmanager" };
+  const metadata = { name: "alertmanager", namespace: monitoring, labels };
+  const configuration = { route: { receiver: "none", group_by: ["image"] }, receivers: [{ name: "none" }] };
+  return [
+    { apiVersion: "v1", kind: "Namespace", metadata: { name: monitoring } },
+    { apiVersion: "v1", kind: "ConfigMap", metadata, data: { "alertmanager.yml": JSON.stringify(configuration) } },
+    { apiVersion: "v1", kind: "Service", metadata, spec: { selector: labels, ports: [{ name: "web", port: 9093 }] } },
+    {
+      apiVersion: "apps/v1",
+      kind: "Deployment",
+      metadata,
+      spec: {
+        selector: { matchLabels: labels },
+        template: {
+          metadata: { labels },
+          spec: {
+            containers: [
+              {
+                name: "alertmanager",
+                image: alertmanagerImage,
+                args: ["--config.file=/etc/alertmanager/alertmanager.yml", "--storage.path=/tmp/alertmanager", "--cluster.listen-address="],
+                ports: [{ containerPort: 9093 }],
+                volumeMounts: [{ name: "config", mountPath: "/etc/alertmanager" }],
+              },
+            ],
+            volumes: [{ name: "config", configMap: { name: "alertmanager" } }],
+          },
+        },
+      },
+    },
+  ];
+}
