@@ -39,7 +39,12 @@ problem() {
   problems="$problems
   $1"
 }
-is_like() { printf '%s\n' "$1" | grep -Eq "^($2)\$" && [ "$(printf '%s\n' "$1" | wc -l)" -eq 1 ]; }
+newline='
+'
+is_like() {
+  case $1 in *"$newline"*) return 1 ;; esac
+  printf '%s\n' "$1" | grep -Eq "^($2)\$"
+}
 must_be_file() { [ -z "$2" ] || [ -r "$2" ] || problem "$1: there is no file $2 to read"; }
 must_be_url() {
   if ! is_like "$2" 'https?://[^[:space:]]+'; then
@@ -124,7 +129,8 @@ fetch() {
   if command -v curl >/dev/null 2>&1; then
     curl -fsSL --netrc-optional --retry 2 --max-time "$seconds" "$@" -o "$file" "$url"
   else
-    wget -q -T "$seconds" -O "$file" "$url"
+    # Some builds of BusyBox' wget crash when they are given a time limit.
+    timeout "$seconds" wget -q -O "$file" "$url"
   fi
 }
 
