@@ -6,6 +6,7 @@
 # Settings come from the environment: docs/ci.md lists them. Ends with 0: clean, 1: findings, 2: cannot tell.
 # For any POSIX shell, with the tools that every image has; curl or wget only where the client is downloaded.
 set -uf
+export LC_ALL=C
 
 # The client that is downloaded unless the server or the settings name another. Its archives' checksums stand here: whoever could replace
 # a release could replace the checksums beside it as well.
@@ -39,19 +40,20 @@ problem() {
   problems="$problems
   $1"
 }
-newline='
-'
-is_like() {
-  case $1 in *"$newline"*) return 1 ;; esac
-  printf '%s\n' "$1" | grep -Eq "^($2)\$"
+one_of() {
+  value=$1
+  shift
+  for allowed in "$@"; do [ "$value" != "$allowed" ] || return 0; done
+  return 1
 }
 must_be_file() { [ -z "$2" ] || [ -r "$2" ] || problem "$1: there is no file $2 to read"; }
 must_be_url() {
-  if ! is_like "$2" 'https?://[^[:space:]]+'; then
-    problem "$1: must be an address such as $3"
-  elif is_like "$2" 'https?://[^/]*@.*'; then
-    problem "$1: must hold no user or password; they would be in the log"
-  fi
+  case $2 in
+    *[[:space:]]*) problem "$1: must be an address such as $3" ;;
+    http://*@* | https://*@*) problem "$1: must hold no user or password; they would be in the log" ;;
+    http://?* | https://?*) ;;
+    *) problem "$1: must be an address such as $3" ;;
+  esac
 }
 
 # An input that was left out arrives as an empty variable, which Trivy would take for a value.
@@ -75,30 +77,37 @@ else
   while [ "$TRIVY_SERVER" != "${TRIVY_SERVER%/}" ]; do TRIVY_SERVER=${TRIVY_SERVER%/}; done
   export TRIVY_SERVER
 fi
-severity='(UNKNOWN|LOW|MEDIUM|HIGH|CRITICAL)'
-is_like "$TRIVY_SEVERITY" "$severity(,$severity)*" ||
+for severity in $(printf %s "$TRIVY_SEVERITY," | tr ', ' ' ,'); do
+  one_of "$severity" UNKNOWN LOW MEDIUM HIGH CRITICAL && continue
   problem "TRIVY_SEVERITY: must be some of UNKNOWN,LOW,MEDIUM,HIGH,CRITICAL, with commas between; it is '$TRIVY_SEVERITY'"
-is_like "$TRIVY_IGNORE_UNFIXED" 'true|false' || problem "TRIVY_IGNORE_UNFIXED: must be true or false; it is '$TRIVY_IGNORE_UNFIXED'"
+  break
+done
+one_of "$TRIVY_IGNORE_UNFIXED" true false || problem "TRIVY_IGNORE_UNFIXED: must be true or false; it is '$TRIVY_IGNORE_UNFIXED'"
 must_be_file TRIVY_IGNOREFILE "${TRIVY_IGNOREFILE:-}"
 must_be_file TRIVY_CACERT "${TRIVY_CACERT:-}"
 for source in $(printf %s "${TRIVY_VEX:-}" | tr , ' '); do
   case $source in repo | oci) ;; *) must_be_file TRIVY_VEX "$source" ;; esac
 done
-[ -z "${TRIVY_TIMEOUT:-}" ] || is_like "$TRIVY_TIMEOUT" '([0-9]+(\.[0-9]+)?(ms|s|m|h))+' ||
+[ -z "${TRIVY_TIMEOUT:-}" ] || printf %s "$TRIVY_TIMEOUT" | tr '\n' ' ' | grep -Eq '^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$' ||
   problem "TRIVY_TIMEOUT: must be a time such as 10m or 1m30s; it is '$TRIVY_TIMEOUT'"
-is_like "$on_unreachable" 'fail|warn|standalone' ||
+one_of "$on_unreachable" fail warn standalone ||
   problem "SCAN_GATE_ON_UNREACHABLE: must be fail, warn or standalone; it is '$on_unreachable'"
 for report in $reports; do
-  is_like "$report" 'sarif|junit|gitlab|codequality' || problem "SCAN_GATE_REPORTS: knows sarif, junit, gitlab and codequality; not '$report'"
+  one_of "$report" sarif junit gitlab codequality || problem "SCAN_GATE_REPORTS: knows sarif, junit, gitlab and codequality; not '$report'"
 done
 [ -r "$templates/summary.tpl" ] || problem "$0: its folder templates must lie beside it; there is no $templates/summary.tpl"
 must_be_url SCAN_GATE_TRIVY_URL "$download" https://mirror.example.com/trivy/releases/download
 [ -z "${SCAN_GATE_TRIVY:-}" ] || command -v "$SCAN_GATE_TRIVY" >/dev/null 2>&1 ||
   problem "SCAN_GATE_TRIVY: there is no program '$SCAN_GATE_TRIVY'"
-[ -z "${SCAN_GATE_TRIVY_VERSION:-}" ] || is_like "$SCAN_GATE_TRIVY_VERSION" '[0-9]+\.[0-9]+\.[0-9]+' ||
-  problem "SCAN_GATE_TRIVY_VERSION: must be a version such as $default_version; it is '$SCAN_GATE_TRIVY_VERSION'"
+case ${SCAN_GATE_TRIVY_VERSION:-0.0.0} in
+  *[!0-9.]* | *.*.*.* | .* | *. | *..*) wrong=yes ;;
+  *.*.*) wrong='' ;;
+  *) wrong=yes ;;
+esac
+[ -z "$wrong" ] || problem "SCAN_GATE_TRIVY_VERSION: must be a version such as $default_version; it is '$SCAN_GATE_TRIVY_VERSION'"
 if [ -n "${SCAN_GATE_TRIVY_SHA256:-}" ]; then
-  is_like "$SCAN_GATE_TRIVY_SHA256" '[0-9a-f]{64}' || problem "SCAN_GATE_TRIVY_SHA256: must be the 64 hexadecimal digits of the client's archive"
+  case $SCAN_GATE_TRIVY_SHA256 in *[!0-9a-f]*) wrong=yes ;; *) [ ${#SCAN_GATE_TRIVY_SHA256} -eq 64 ] && wrong='' || wrong=yes ;; esac
+  [ -z "$wrong" ] || problem "SCAN_GATE_TRIVY_SHA256: must be the 64 hexadecimal digits of the client's archive, in small letters"
   [ -n "${SCAN_GATE_TRIVY_VERSION:-}" ] || problem "SCAN_GATE_TRIVY_SHA256: belongs to one version; name it with SCAN_GATE_TRIVY_VERSION"
 fi
 
@@ -106,7 +115,7 @@ fi
 [ $# -gt 0 ] || set -- ${SCAN_GATE_IMAGES:-}
 [ $# -gt 0 ] || problem "SCAN_GATE_IMAGES: names no image; give some there or as arguments"
 for image in "$@"; do
-  is_like "$image" '[A-Za-z0-9][A-Za-z0-9._:/@+-]*' || problem "SCAN_GATE_IMAGES: '$image' is no image's name"
+  case $image in '' | [!A-Za-z0-9]* | *[!A-Za-z0-9._:/@-]*) problem "SCAN_GATE_IMAGES: '$image' is no image's name" ;; esac
 done
 
 if [ -n "$problems" ]; then
@@ -151,11 +160,14 @@ checksum() {
 choose_client() {
   served=
   ask_service && served=$(sed -n 's/.*"Version":"\([0-9][0-9]*\.[0-9][0-9]*\.[0-9][0-9]*\)".*/\1/p' "$work/version" | head -n 1)
-  wanted=${SCAN_GATE_TRIVY_VERSION:-${served:-$default_version}}
-  trivy=${SCAN_GATE_TRIVY:-}
-  if [ -z "$trivy" ] && [ "$(version_of trivy)" = "$wanted" ]; then trivy=trivy; fi
-  if [ -z "$trivy" ]; then download_client; fi
+  wanted=${SCAN_GATE_TRIVY_VERSION:-$served}
+  trivy=${SCAN_GATE_TRIVY:-trivy}
   version=$(version_of "$trivy")
+  if [ -z "${SCAN_GATE_TRIVY:-}" ] && { [ -z "$version" ] || [ "$version" != "${wanted:-$version}" ]; }; then
+    wanted=${wanted:-$default_version}
+    download_client
+    version=$(version_of "$trivy")
+  fi
   case $version in
     '') cannot_tell "'$trivy --version' names no version: SCAN_GATE_TRIVY must be Trivy" ;;
     0.69.[456]) cannot_tell "Trivy $version is a release with malware in it (GHSA-69fq-xp46-6x23); use $default_version" ;;

@@ -296,11 +296,14 @@ describe("the scan gate", () => {
   });
 
   describe("the client", () => {
-    it("is an installed one of the service's version", async () => {
+    it("is an installed one of the service's version, or any if the service does not tell", async () => {
       files.set("/version", '{"Version":"0.75.1"}');
       const { status, output } = await gate({ env: { STUB_VERSION: "0.75.1", SCAN_GATE_TRIVY_URL: "http://127.0.0.1:1" } });
       expect(status, output).to.equal(0);
       expect(output).to.include("Trivy 0.75.1").and.not.include("warning");
+      files.clear();
+      const unknown = await gate({ outcomes: ["", "clean"], env: { STUB_VERSION: "0.75.2" } });
+      expect(unknown.status, unknown.output).to.equal(0);
     });
 
     it("is refused when it is not what was released, and is not run", async () => {
