@@ -269,7 +269,7 @@ from_template() { convert --format template --template "@$templates/$1.tpl" "$2"
 # Appends a report's part about one image to what it has of the others.
 collect() { # REPORT FILE SEPARATOR
   from_template "$1" "$2" >"$work/part" || return 1
-  [ -s "$work/part" ] || return 0
+  grep -q . "$work/part" || return 0
   [ ! -s "$work/$1" ] || printf '%s' "$3" >>"$work/$1"
   cat "$work/part" >>"$work/$1"
 }
