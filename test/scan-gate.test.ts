@@ -392,6 +392,21 @@ describe("the scan gate", () => {
     });
   });
 
+  it("is documented by the variables that it reads, and by the inputs of the action", () => {
+    const page = readFileSync(join(ci, "../docs/ci.md"), "utf8");
+    const rows = page.split("\n").filter((line) => /^\| `(SCAN_GATE|TRIVY)_/.test(line));
+    const documented = rows.map((row) => row.split("`")[1]).sort();
+    const content = readFileSync(script, "utf8").replace(/^unset .*$/m, "");
+    const read = new Set(content.match(/\b(SCAN_GATE|TRIVY)_[A-Z0-9_]+\b/g));
+    for (const internal of ["SCAN_GATE_IMAGE", "TRIVY_DISABLE_VEX_NOTICE", "TRIVY_INSECURE"]) read.delete(internal);
+    expect(documented).to.deep.equal([...read].sort());
+    const names = rows.flatMap((row) =>
+      [...(/\(([^)]*)\)/.exec(row.split("|")[1] ?? "")?.[1]?.matchAll(/`([^`]+)`/g) ?? [])].map(([, name]) => name),
+    );
+    const inputs = /^inputs:\n((?: .*\n)+)/m.exec(readFileSync(join(ci, "github/action.yml"), "utf8"))?.[1] ?? "";
+    for (const [, name] of inputs.matchAll(/^ {2}([\w-]+):$/gm)) expect(names).to.include(name);
+  });
+
   describe("in the CI systems", () => {
     const execute = ({ shell, script, env }: Step, outcomes: string[], more: Record<string, string> = {}) =>
       gate({ command: [...shell, "-c", script], args: [], env: { ...env, ...more }, outcomes });
