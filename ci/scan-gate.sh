@@ -207,14 +207,14 @@ download_client() {
 # --- one image -------------------------------------------------------------------------------------------------------------------------
 
 # attempt IMAGE FILE [COMMAND...]: one scan, by the command before the client if there is one. Every filter (severity, unfixed, ignore file,
-# VEX) works here, so that all reports tell what the verdict tells.
+# VEX) works here, so that all reports tell what the verdict tells. A trace of HTTP would have the token in it.
 attempt() {
   target=$1 file=$2
   shift 2
   rm -f "$file" "$work/status"
   {
     "$@" "$trivy" image --scanners vuln --format json --output "$file" --exit-code "$findings_status" --exit-on-eol 0 \
-      --no-progress --skip-version-check --disable-telemetry -- "$target" </dev/null
+      --no-progress --skip-version-check --disable-telemetry --trace-http=false -- "$target" </dev/null
     echo $? >"$work/status"
   } 2>&1 | tee "$work/log"
   status=$(cat "$work/status" 2>/dev/null)

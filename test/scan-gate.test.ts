@@ -260,7 +260,7 @@ describe("the scan gate", () => {
         env: { TRIVY_IGNOREFILE: "", TRIVY_CACERT: "", TRIVY_EXIT_CODE: "0", TRIVY_FORMAT: "table", TRIVY_SCANNERS: "secret" },
       });
       const [call] = scans();
-      expect(call).to.match(/^image --scanners vuln --format json --output \S+ --exit-code 10 .* -- registry\.example\.com\/team\/app:1$/);
+      expect(call).to.match(/^image --scanners vuln --format json --output \S+ --exit-code 10 .* --trace-http=false -- registry\.example\.com\/team\/app:1$/);
       const env = clientsEnvironment();
       expect(env).to.include({ TRIVY_SERVER: address, TRIVY_TOKEN: token, TRIVY_SEVERITY: "HIGH,CRITICAL", TRIVY_IGNORE_UNFIXED: "true" });
       expect(env).not.to.have.any.keys("TRIVY_IGNOREFILE", "TRIVY_CACERT", "TRIVY_EXIT_CODE", "TRIVY_FORMAT", "TRIVY_SCANNERS");
@@ -287,11 +287,12 @@ describe("the scan gate", () => {
       expect((await gate({ outcomes: ["findings"], env: { STUB_NO_SARIF: "yes" } })).status).to.equal(1);
     });
 
-    it("does not take an old report for a new one", async () => {
+    it("does not leave an old report for a new one", async () => {
       mkdirSync(at("workspace/scan-gate"));
-      writeFileSync(at("workspace/scan-gate/registry.example.com-team-app-1.json"), "{}");
+      for (const ending of ["json", "sarif"]) writeFileSync(at(`workspace/scan-gate/registry.example.com-team-app-1.${ending}`), "{}");
       const { status } = await gate({ outcomes: ["nothing-written", "nothing-written"] });
       expect(status).to.equal(2);
+      expect(readdirSync(at("workspace/scan-gate")).sort()).to.deep.equal(["junit.xml", "summary.md"]);
     });
   });
 
