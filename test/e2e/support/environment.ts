@@ -6,6 +6,8 @@
  * | --- | --- | --- |
  * | E2E_DATABASE | repository of the vulnerability database | the program's own |
  * | E2E_IMAGE_ALPINE | Alpine 3.10, which has CVE-2021-36159 | docker.io/library/alpine:3.10 |
+ * | E2E_IMAGE_FIXED | an image without findings | gcr.io/distroless/static-debian12:latest |
+ * | E2E_IMAGE_UNFIXED | an image with HIGH or CRITICAL findings, none of which a version fixes | none: what needs it is left out |
  * | E2E_IMAGES | further images for load, separated by blanks | of Debian and Python |
  * | E2E_TRIVY_IMAGE, E2E_REDIS_IMAGE | what the pods run | the program's own |
  * | E2E_CLIENT_CIDR | where this machine's connections come from, as the pods see them | none |
@@ -23,6 +25,8 @@ const alpine = env["E2E_IMAGE_ALPINE"] || "docker.io/library/alpine:3.10";
 
 export const environment = {
   alpine,
+  fixed: env["E2E_IMAGE_FIXED"] || "gcr.io/distroless/static-debian12:latest",
+  unfixed: env["E2E_IMAGE_UNFIXED"] || undefined,
   /** All images for load. */
   images: [alpine, ...words(env["E2E_IMAGES"], ["docker.io/library/debian:11-slim", "docker.io/library/python:3.9-alpine3.15"])],
   scans: Number(env["E2E_SCANS"] || 250),

@@ -1,0 +1,23 @@
+{{- /* The vulnerabilities of GitLab's container_scanning report, without the brackets around them. What identifies a finding holds for the next build of the image too, so no tag is in it. */ -}}
+{{- $image := env "SCAN_GATE_IMAGE" }}{{ $repository := regexReplaceAll "(:[^:/@]*)?(@.*)?$" $image "" }}{{ $os := "unknown" }}{{ $first := true -}}
+{{- range . }}{{ if eq .Class "os-pkgs" }}{{ $os = regexFind "[^()]+\\)$" .Target | trimSuffix ")" | default "unknown" }}{{ end }}{{ end -}}
+{{- range . }}{{ $place := ternary $repository .Target (eq (toString .Class) "os-pkgs") }}{{ range .Vulnerabilities }}
+{{- if $first }}{{ $first = false }}{{ else }},{{ end -}}
+{
+  "id": {{ list $repository $place .VulnerabilityID .PkgName .PkgPath .InstalledVersion | join "\n" | sha256sum | toJson }},
+  "name": {{ .Title | default .VulnerabilityID | trunc 250 | toJson }},
+  "description": {{ .Description | trunc 100000 | toJson }},
+  "severity": {{ .Severity | lower | title | toJson }},
+  "solution": {{ if .FixedVersion }}{{ printf "Upgrade %s to %s" .PkgName .FixedVersion | trunc 7000 | toJson }}{{ else }}"No fixed version is known"{{ end }},
+  "identifiers": [{
+    "type": {{ .VulnerabilityID | splitList "-" | first | lower | toJson }}, "name": {{ toJson .VulnerabilityID }}, "value": {{ toJson .VulnerabilityID }}
+    {{- if regexMatch "^https?://." .PrimaryURL }}, "url": {{ toJson .PrimaryURL }}{{ end }}
+  }],
+  "links": [{{ $more := false }}{{ range .References }}{{ if regexMatch "^(https?|ftp)://." . }}{{ if $more }}, {{ end }}{"url": {{ toJson . }}}{{ $more = true }}{{ end }}{{ end }}],
+  "location": {
+    "dependency": {"package": {"name": {{ toJson .PkgName }}}, "version": {{ toJson .InstalledVersion }}},
+    "operating_system": {{ toJson $os }},
+    "image": {{ toJson $image }}
+  }
+}
+{{- end }}{{ end }}

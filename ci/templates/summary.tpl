@@ -1,0 +1,18 @@
+{{- /* The first line: findings by severity. After it, in Markdown, what was found: a job's summary has little room, so not all of it. */ -}}
+{{- $severities := list "CRITICAL" "HIGH" "MEDIUM" "LOW" "UNKNOWN" -}}
+{{- $counts := dict -}}
+{{- $rows := 0 -}}
+{{- range . }}{{ range .Vulnerabilities }}{{ $counts = set $counts .Severity (add1 (int (get $counts .Severity))) }}{{ $rows = add1 $rows }}{{ end }}{{ end -}}
+{{- $words := list -}}
+{{- range $severities }}{{ if hasKey $counts . }}{{ $words = append $words (printf "%d %s" (get $counts .) .) }}{{ end }}{{ end -}}
+{{ if $words }}{{ join ", " $words }}{{ else }}none{{ end }}
+| severity | vulnerability | package | installed | fixed in | title |
+| --- | --- | --- | --- | --- | --- |
+{{ $results := . }}{{ $shown := 0 -}}
+{{- range $severity := $severities }}{{ range $results }}{{ range .Vulnerabilities }}
+{{- if and (eq .Severity $severity) (lt $shown 50) }}{{ $shown = add1 $shown | int -}}
+| {{ .Severity }} | {{ if .PrimaryURL }}[{{ .VulnerabilityID }}]({{ .PrimaryURL }}){{ else }}{{ .VulnerabilityID }}{{ end }} | {{ .PkgName }} | {{ .InstalledVersion }} | {{ .FixedVersion | default "-" }} | {{ regexReplaceAll "[\\s|<>`\\[\\]]+" (trunc 120 .Title) " " }} |
+{{ end }}{{ end }}{{ end }}{{ end }}
+{{- if gt (int $rows) $shown }}
+and {{ sub $rows $shown }} more: see the log and the reports.
+{{ end }}

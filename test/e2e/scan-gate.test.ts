@@ -1,0 +1,332 @@
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { createServer, request, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Ajv } from "ajv";
+import { expect } from "chai";
+import { buildkiteStep, ci, githubAction, gitlabJob, jenkinsStage, type Step } from "../support/ci-runners.ts";
+import { portForward, serviceUrl } from "./support/cluster.ts";
+import { must, run } from "./support/command.ts";
+import { checkEnvironment, environment, knownFinding } from "./support/environment.ts";
+import { Project } from "./support/project.ts";
+
+const stack = "e2e-gate";
+const cve = knownFinding.VulnerabilityID;
+
+/** What GitLab's schema 15.0.7 of container_scanning reports demands. */
+const text = { type: "string", minLength: 1 };
+const time = { type: "string", pattern: "^\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\d$" };
+const object = (properties: Record<string, object>) => ({ type: "object", required: Object.keys(properties), properties });
+const product = object({ id: text, name: text, version: text, vendor: object({ name: text }) });
+const gitlabReport = new Ajv().compile(
+  object({
+    version: { const: "15.0.7" },
+    scan: object({
+      analyzer: product,
+      scanner: product,
+      type: { const: "container_scanning" },
+      status: { enum: ["success", "failure"] },
+      start_time: time,
+      end_time: time,
+    }),
+    vulnerabilities: {
+      type: "array",
+      items: object({
+        id: text,
+        name: { type: "string", maxLength: 255 },
+        description: { type: "string" },
+        severity: { enum: ["Info", "Unknown", "Low", "Medium", "High", "Critical"] },
+        solution: { type: "string", maxLength: 7000 },
+        identifiers: { type: "array", minItems: 1, items: object({ type: text, name: text, value: text }) },
+        links: { type: "array", items: object({ url: { type: "string", pattern: "^(https?|ftp)://.+" } }) },
+        location: object({
+          dependency: object({ package: object({ name: { type: "string" } }), version: { type: "string" } }),
+          operating_system: text,
+          image: text,
+        }),
+      }),
+    },
+  }),
+);
+const codeQualityReport = new Ajv().compile({
+  type: "array",
+  items: object({
+    description: text,
+    check_name: text,
+    fingerprint: text,
+    severity: { enum: ["info", "minor", "major", "critical", "blocker"] },
+    location: object({ path: text, lines: object({ begin: { type: "integer" } }) }),
+  }),
+});
+
+/** Names of the elements of an XML document; fails if it is not well-formed. */
+function elements(xml: string): string[] {
+  const open: string[] = [];
+  const names: string[] = [];
+  const rest = xml
+    .replace(/^<\?xml [^?]*\?>\s*/, "")
+    .replace(/<(\/?)([\w:.-]+)((?: [\w:.-]+="[^"<]*")*)\s*(\/?)>/g, (_, end, name, __, empty) => {
+      if (end) expect(open.pop(), `</${name}>`).to.equal(name);
+      else names.push(name);
+      if (!end && !empty) open.push(name);
+      return "";
+    });
+  expect(open, "not closed").to.deep.equal([]);
+  expect(rest, "text outside of elements").not.to.match(/[<>]/);
+  expect(xml.replace(/&(amp|lt|gt|quot|apos|#\d+|#x[0-9A-Fa-f]+);/g, ""), "marks that are not escaped").not.to.include("&");
+  return names;
+}
+
+describe("the scan gate, with the real client and service", () => {
+  let project: Project;
+  let workspace: string;
+  let server: string;
+  let token: string;
+
+  before(async () => {
+    await checkEnvironment();
+    project = await Project.create();
+    const gateway = { enabled: true, replicas: 1, clients: [{ name: "ci" }], tls: { enabled: true, plainHttp: true } };
+    await project.writeStack(stack, { gateway, server: { replicas: 1, drainSeconds: 1 } });
+    await project.pulumi(stack, "stack", "init");
+    await project.pulumi(stack, "up", "--yes", "--skip-preview");
+    token = JSON.parse(await project.output(stack, "tokens")).ci;
+    server = await serviceUrl(stack);
+  });
+  after(() => project?.remove());
+  beforeEach(async () => {
+    workspace = await mkdtemp(join(tmpdir(), "gate-e2e-"));
+  });
+  afterEach(() => rm(workspace, { recursive: true, force: true }));
+
+  const file = (path: string) => readFile(join(workspace, "scan-gate", path), "utf8");
+  const only = async (ending: string) => {
+    const found = (await readdir(join(workspace, "scan-gate"))).filter((name) => name.endsWith(ending));
+    expect(found, ending).to.have.length(1);
+    return JSON.parse(await file(found[0] ?? ""));
+  };
+  async function execute({ shell: [program = "", ...shell], script, env }: Step) {
+    const { status, stdout, stderr } = await run(program, [...shell, "-c", script], {
+      cwd: workspace,
+      env: {
+        ...process.env,
+        TRIVY_TOKEN: token,
+        TRIVY_CACHE_DIR: join(workspace, "cache"),
+        GITHUB_STEP_SUMMARY: join(workspace, "page.md"),
+        ...env,
+      },
+    });
+    const output = stdout + stderr;
+    expect(output).not.to.include(token);
+    return { status, output };
+  }
+  const gate = (images: string, env: Record<string, string> = {}) =>
+    execute({ shell: ["sh"], script: `exec "${join(ci, "scan-gate.sh")}" ${images}`, env: { TRIVY_SERVER: server, ...env } });
+
+  describe("the demo", () => {
+    it("stops at an image with a hole that can be fixed, and says which", async () => {
+      const { status, output } = await gate(environment.alpine);
+      expect(status, output).to.equal(1);
+      expect(output)
+        .to.include(cve)
+        .and.include(knownFinding.FixedVersion)
+        .and.match(/: 1 CRITICAL/);
+      expect(await readFile(join(workspace, "page.md"), "utf8"))
+        .to.match(/^## Scan gate: stopped$/m)
+        .and.match(/^\| CRITICAL \| \[CVE-2021-36159\]\(https:\S+\) \| apk-tools \| 2\.10\.6-r0 \| 2\.10\.7-r0 \| /m);
+    });
+
+    it("lets the fixed image pass", async () => {
+      const { status, output } = await gate(environment.fixed);
+      expect(status, output).to.equal(0);
+      expect(output).to.include("passed: 1 clean");
+    });
+
+    it("lets pass what cannot be fixed, and stops at it if it shall", async function () {
+      if (environment.unfixed === undefined) this.skip();
+      const passed = await gate(environment.unfixed);
+      expect(passed.status, passed.output).to.equal(0);
+      const stopped = await gate(environment.unfixed, { TRIVY_IGNORE_UNFIXED: "false" });
+      expect(stopped.status, stopped.output).to.equal(1);
+    });
+
+    it("lets pass what the ignore file or a VEX document says, and what is not severe enough", async () => {
+      const critical = { TRIVY_SEVERITY: "CRITICAL" };
+      expect((await gate(environment.alpine, critical)).status).to.equal(1);
+      const ignorefile = join(workspace, "ignore.yaml");
+      await writeFile(ignorefile, `vulnerabilities:\n  - id: ${cve}\n    statement: not reachable\n`);
+      const ignored = await gate(environment.alpine, { ...critical, TRIVY_IGNOREFILE: ignorefile });
+      expect(ignored.status, ignored.output).to.equal(0);
+      expect(JSON.stringify(await only(".sarif"))).not.to.include(cve);
+      const vex = join(workspace, "vex.json");
+      const statement = {
+        vulnerability: { name: cve },
+        products: [{ "@id": "pkg:apk/alpine/apk-tools@2.10.6-r0" }],
+        status: "not_affected",
+        justification: "vulnerable_code_not_in_execute_path",
+      };
+      const document = { "@context": "https://openvex.dev/ns/v0.2.0", "@id": "https://example.com/vex", author: "a", version: 1 };
+      await writeFile(vex, JSON.stringify({ ...document, timestamp: "2026-01-01T00:00:00Z", statements: [statement] }));
+      const excused = await gate(environment.alpine, { ...critical, TRIVY_VEX: vex });
+      expect(excused.status, excused.output).to.equal(0);
+    });
+  });
+
+  it("writes every report from the one scan", async () => {
+    const { status, output } = await gate(`${environment.alpine} ${environment.fixed}`, {
+      SCAN_GATE_REPORTS: "sarif,junit,gitlab,codequality",
+    });
+    expect(status, output).to.equal(1);
+    const names = await readdir(join(workspace, "scan-gate"));
+    const scanned = await Promise.all(
+      names.filter((name) => name.endsWith(".json") && !name.startsWith("gl-")).map(async (name) => JSON.parse(await file(name))),
+    );
+    const count = (report: { Results?: { Vulnerabilities?: unknown[] }[] }) =>
+      (report.Results ?? []).reduce((sum, { Vulnerabilities }) => sum + (Vulnerabilities?.length ?? 0), 0);
+    const findings = scanned.reduce((sum, report) => sum + count(report), 0);
+    expect(findings).to.be.above(0);
+
+    const sarif = await Promise.all(names.filter((name) => name.endsWith(".sarif")).map(async (name) => JSON.parse(await file(name))));
+    expect(sarif.map(({ version, runs }) => [version, runs.length])).to.deep.equal([
+      ["2.1.0", 1],
+      ["2.1.0", 1],
+    ]);
+    expect(sarif.reduce((sum, { runs }) => sum + runs[0].results.length, 0)).to.equal(findings);
+
+    const junit = elements(await file("junit.xml"));
+    expect(junit.filter((name) => name === "testsuite")).to.have.length(2);
+    expect(junit.filter((name) => name === "failure")).to.have.length(findings);
+
+    const gitlab = JSON.parse(await file("gl-container-scanning-report.json"));
+    expect(gitlabReport(gitlab), JSON.stringify(gitlabReport.errors)).to.equal(true);
+    expect(gitlab.vulnerabilities).to.have.length(findings);
+    expect(new Set(gitlab.vulnerabilities.map(({ id }: { id: string }) => id)).size).to.equal(findings);
+    const known = gitlab.vulnerabilities.find(({ identifiers }: { identifiers: { value: string }[] }) => identifiers[0]?.value === cve);
+    expect(known).to.deep.include({ severity: "Critical", solution: "Upgrade apk-tools to 2.10.7-r0" });
+    expect(known.identifiers[0]).to.include({ type: "cve", name: cve });
+    expect(known.location).to.deep.equal({
+      dependency: { package: { name: "apk-tools" }, version: "2.10.6-r0" },
+      operating_system: "alpine 3.10.9",
+      image: environment.alpine,
+    });
+    const quality = JSON.parse(await file("gl-code-quality-report.json"));
+    expect(codeQualityReport(quality), JSON.stringify(codeQualityReport.errors)).to.equal(true);
+    expect(quality).to.have.length(findings);
+  });
+
+  describe("when the service gives no verdict", () => {
+    const away = { TRIVY_SERVER: "http://127.0.0.1:9" };
+
+    it("cannot tell, warns, or scans by itself, as it is told", async () => {
+      const failed = await gate(environment.alpine, away);
+      expect(failed.status, failed.output).to.equal(2);
+      const warned = await gate(environment.alpine, { ...away, SCAN_GATE_ON_UNREACHABLE: "warn" });
+      expect(warned.status, warned.output).to.equal(0);
+      expect(warned.output).to.include("warning").and.include("is out of reach");
+      const { E2E_DATABASE: database } = process.env;
+      const repository: Record<string, string> = database ? { TRIVY_DB_REPOSITORY: database } : {};
+      const standalone = { ...away, ...repository, SCAN_GATE_ON_UNREACHABLE: "standalone" };
+      const found = await gate(environment.alpine, standalone);
+      expect(found.status, found.output).to.equal(1);
+      expect(found.output).to.include(cve);
+      const clean = await gate(environment.fixed, standalone);
+      expect(clean.status, clean.output).to.equal(0);
+    });
+
+    it("never lets an image pass with a token that is refused", async () => {
+      const { status, output } = await gate(environment.fixed, { TRIVY_TOKEN: "wrong", SCAN_GATE_ON_UNREACHABLE: "warn" });
+      expect(status, output).to.equal(2);
+      expect(output).to.include("the service refused the token: TRIVY_TOKEN is wrong");
+    });
+
+    it("takes an image that is not there for what it is", async () => {
+      const { status, output } = await gate(`${environment.fixed}-missing`, { SCAN_GATE_ON_UNREACHABLE: "warn" });
+      expect(status, output).to.equal(2);
+      expect(output).to.include("cannot tell: Trivy ended with 1");
+    });
+
+    it("needs no more than one further try when a connection breaks", async () => {
+      let broken = 0;
+      const proxy: Server = createServer((incoming, outgoing) => {
+        if (incoming.method === "POST" && broken++ === 0) return incoming.socket.destroy();
+        const { method, headers, url } = incoming;
+        const forwarded = request(`${server}${url}`, { method, headers }, (answer) => {
+          outgoing.writeHead(answer.statusCode ?? 502, answer.headers);
+          answer.pipe(outgoing);
+        });
+        incoming.pipe(forwarded);
+      });
+      await new Promise<void>((resolve) => proxy.listen(0, "127.0.0.1", resolve));
+      try {
+        const { port } = proxy.address() as AddressInfo;
+        const { status, output } = await gate(environment.fixed, { TRIVY_SERVER: `http://127.0.0.1:${port}` });
+        expect(status, output).to.equal(0);
+        expect(output.match(/trying once more/g)).to.have.length(1);
+      } finally {
+        proxy.close();
+      }
+    });
+
+    it("verifies the certificate, and does not take a wrong one for a service out of reach", async () => {
+      const caCertificate = join(workspace, "ca.crt");
+      await writeFile(caCertificate, await project.output(stack, "caCertificate"));
+      const { url, close } = await portForward(stack, "service/trivy", 443);
+      try {
+        const secure = { TRIVY_SERVER: url, TRIVY_INSECURE: "" };
+        const good = await gate(environment.alpine, { ...secure, TRIVY_CACERT: caCertificate });
+        expect(good.status, good.output).to.equal(1);
+        expect(good.output).to.match(/service https:\S+ \(\d/);
+        const bad = await gate(environment.alpine, { ...secure, SCAN_GATE_ON_UNREACHABLE: "warn" });
+        expect(bad.status, bad.output).to.equal(2);
+        expect(bad.output).to.include("certificate cannot be verified: TRIVY_CACERT");
+      } finally {
+        close();
+      }
+    });
+  });
+
+  describe("in the CI systems", () => {
+    const stopped = async (step: Step) => {
+      const { status, output } = await execute(step);
+      expect(status, output).to.equal(1);
+      expect(output).to.include(cve);
+    };
+    /** The gate as it lies in a repository of its own. */
+    const repository = async (folder: string) => {
+      await mkdir(folder, { recursive: true });
+      await must("cp", ["-R", ci, folder]);
+      const git = (...args: string[]) => must("git", ["-c", "user.name=e2e", "-c", "user.email=e2e@example.com", ...args], { cwd: folder });
+      await git("init", "-q", "-b", "main");
+      await git("add", "ci");
+      await git("commit", "-q", "-m", "the gate");
+      return `file://${folder}`;
+    };
+
+    it("stops a job of GitHub, whose SARIF is where the upload looks for it", async () => {
+      await stopped(githubAction({ "image-ref": environment.alpine, server, token }));
+      expect((await only(".sarif")).runs[0].results.map(({ ruleId }: { ruleId: string }) => ruleId)).to.include(cve);
+    });
+
+    it("stops a job of GitLab, with its reports", async () => {
+      await repository(join(workspace, "gitlab/platform/trivy-server.git"));
+      const predefined = { CI_SERVER_URL: `file://${workspace}/gitlab`, CI_REGISTRY_IMAGE: "unused", CI_COMMIT_SHA: "unused" };
+      const job = gitlabJob({ server, images: environment.alpine }, predefined);
+      await stopped(job);
+      const { container_scanning: scanning = "", junit = "" } = job.artifacts.reports;
+      expect(gitlabReport(JSON.parse(await readFile(join(workspace, scanning), "utf8")))).to.equal(true);
+      expect(elements(await readFile(join(workspace, junit), "utf8"))).to.include("failure");
+    });
+
+    it("stops a build of Buildkite and one of Jenkins", async () => {
+      const env = {
+        SCAN_GATE_REPOSITORY: await repository(join(workspace, "gate")),
+        SCAN_GATE_IMAGES: environment.alpine,
+        TRIVY_SERVER: server,
+      };
+      const buildkite = buildkiteStep({ BUILDKITE_COMMIT: "unused" });
+      await stopped({ ...buildkite, env: { ...buildkite.env, ...env } });
+      await stopped(jenkinsStage({ GIT_COMMIT: "unused", ...env }));
+    });
+  });
+});

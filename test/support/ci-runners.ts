@@ -1,0 +1,139 @@
+/**
+ * What the CI systems make of the files in `ci/`: the script that would run and its environment. Wrong names of inputs fail here as they would there.
+ */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { parse, parseAllDocuments } from "yaml";
+import { z } from "zod";
+
+export const ci = join(import.meta.dirname, "../../ci");
+
+export interface Step {
+  readonly shell: readonly string[];
+  readonly script: string;
+  readonly env: Readonly<Record<string, string>>;
+}
+
+const read = (path: string) => readFileSync(join(ci, path), "utf8");
+const texts = z.record(z.string(), z.string());
+
+/** The values of all declared inputs; fails for what the file does not declare or what is missing. */
+function inputValues(
+  declared: Record<string, { default?: unknown; required?: boolean | undefined; options?: string[] | undefined } | null>,
+  given: Record<string, string>,
+) {
+  const unknown = Object.keys(given).filter((name) => !(name in declared));
+  if (unknown.length > 0) throw new Error(`no such input: ${unknown}`);
+  const values = Object.entries(declared).map(([name, input]) => {
+    const value = given[name] ?? input?.default;
+    if (value === undefined) throw new Error(`input ${name} is needed`);
+    if (input?.options && !input.options.includes(String(value))) throw new Error(`input ${name}: must be one of ${input.options}`);
+    return [name, String(value)] as const;
+  });
+  return new Map(values);
+}
+
+function replaced(text: string, pattern: RegExp, values: ReadonlyMap<string, string>): string {
+  return text.replace(pattern, (expression, name) => {
+    const value = values.get(name);
+    if (value === undefined) throw new Error(`${expression} is not declared`);
+    return value;
+  });
+}
+
+const mapped = (record: Record<string, string>, change: (value: string) => string) =>
+  Object.fromEntries(Object.entries(record).map(([name, value]) => [name, change(value)]));
+
+const action = z.object({
+  inputs: z.record(z.string(), z.object({ description: z.string(), default: z.string().optional(), required: z.boolean().optional() })),
+  runs: z.object({
+    using: z.literal("composite"),
+    steps: z.tuple([z.strictObject({ shell: z.literal("sh"), run: z.string(), env: texts })]),
+  }),
+});
+
+/** The composite action's step. */
+export function githubAction(inputs: Record<string, string>): Step {
+  const { inputs: declared, runs } = action.parse(parse(read("github/action.yml")));
+  const [{ run: script, env }] = runs.steps;
+  if (script.includes("${{")) throw new Error("an expression in a script is run as part of it");
+  const values = inputValues(declared, inputs);
+  return {
+    shell: ["sh", "-e"],
+    script,
+    env: {
+      ...mapped(env, (value) => replaced(value, /\$\{\{ inputs\.([\w-]+) \}\}/g, values)),
+      GITHUB_ACTIONS: "true",
+      GITHUB_ACTION_PATH: join(ci, "github"),
+    },
+  };
+}
+
+/** What the action's step in the example workflow gives as inputs, without what GitHub fills in. */
+export function exampleInputs(): Record<string, string> {
+  const workflow = z.object({
+    jobs: z.object({ image: z.object({ steps: z.array(z.object({ uses: z.string().optional(), with: texts.optional() })) }) }),
+  });
+  const { steps } = workflow.parse(parse(read("github/example.yml"))).jobs.image;
+  return steps.find(({ uses }) => uses?.includes("/ci/github@"))?.with ?? {};
+}
+
+const gitlabInput = z.strictObject({
+  description: z.string().optional(),
+  default: z.unknown().optional(),
+  options: z.array(z.string()).optional(),
+  type: z.literal("boolean").optional(),
+});
+const gitlabTemplate = z.tuple([
+  z.object({ spec: z.object({ inputs: z.record(z.string(), gitlabInput) }) }),
+  z.record(
+    z.string(),
+    z.object({
+      stage: z.string(),
+      image: z.object({ name: z.string(), entrypoint: z.array(z.string()) }),
+      variables: texts,
+      script: z.array(z.string()),
+      artifacts: z.object({ when: z.literal("always"), paths: z.array(z.string()), reports: texts }),
+    }),
+  ),
+]);
+
+/** The GitLab template's job, for a project whose predefined variables are given. */
+export function gitlabJob(inputs: Record<string, string>, predefined: Record<string, string>) {
+  const text = read("gitlab/scan-gate.yml");
+  const [{ spec }] = gitlabTemplate.parse(parseAllDocuments(text).map((document) => document.toJS()));
+  const values = inputValues(spec.inputs, inputs);
+  const filled = replaced(text, /\$\[\[ inputs\.([\w-]+) \]\]/g, values);
+  const [, jobs] = gitlabTemplate.parse(parseAllDocuments(filled).map((document) => document.toJS()));
+  const job = Object.values(jobs)[0];
+  if (job === undefined) throw new Error("the template has no job");
+  const { image, variables, script, artifacts } = job;
+  const known = new Map(Object.entries(predefined));
+  const env = { ...mapped(variables, (value) => replaced(value, /\$(\w+)/g, known)), ...predefined };
+  return { image, artifacts, shell: ["sh", "-e"], script: script.join("\n"), env };
+}
+
+const buildkitePipeline = z.object({
+  steps: z.tuple([z.object({ env: texts, command: z.array(z.string()), artifact_paths: z.string() })]),
+});
+
+/** The Buildkite step, after the upload has filled in the agent's variables. */
+export function buildkiteStep(agent: Record<string, string>): Step {
+  const known = new Map([...Object.entries(agent), ["$", "$"] as const]);
+  const text = replaced(read("buildkite/pipeline.yml").replace(/^#.*$/gm, ""), /\$\{?(\$|\w+)\}?/g, known);
+  const [{ env, command }] = buildkitePipeline.parse(parse(text)).steps;
+  return { shell: ["bash", "-e"], script: command.join("\n"), env: { ...env, ...agent } };
+}
+
+/** The Jenkins stage's shell step. */
+export function jenkinsStage(env: Record<string, string>): Step {
+  const text = read("jenkins/Jenkinsfile");
+  const [, environment = ""] = /environment \{([\s\S]*?)\n {4}\}/.exec(text) ?? [];
+  const [, script] = /sh '''([\s\S]*?)'''/.exec(text) ?? [];
+  if (script === undefined) throw new Error("the Jenkinsfile has no shell step");
+  const assignments = [...environment.matchAll(/^ +(\w+) = (?:'([^'$]*)'|"([^"]*)")(?: \/\/.*)?$/gm)];
+  if (assignments.length !== environment.trim().split("\n").length) throw new Error(`not all of this is an assignment: ${environment}`);
+  const known = new Map(Object.entries(env));
+  const declared = assignments.map(([, name = "", plain, filled = ""]) => [name, plain ?? replaced(filled, /\$\{env\.(\w+)\}/g, known)]);
+  return { shell: ["sh", "-xe"], script, env: { ...Object.fromEntries(declared), ...env } };
+}
