@@ -14,8 +14,18 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect } from "chai";
-import { apply, deleteNamespaces, eventually, get, inPod, type KubernetesObject, kubectl, portForward, runningPods } from "./support/cluster.ts";
-import { type CommandResult, must, run } from "./support/command.ts";
+import {
+  apply,
+  deleteNamespaces,
+  eventually,
+  get,
+  inPod,
+  type KubernetesObject,
+  kubectl,
+  portForward,
+  runningPods,
+} from "./support/cluster.ts";
+import { type CommandResult, must } from "./support/command.ts";
 import { checkEnvironment, environment, knownFinding } from "./support/environment.ts";
 import { Project } from "./support/project.ts";
 import { Receiver } from "./support/receivers.ts";
@@ -49,7 +59,11 @@ describe("the registry scan", () => {
     registryScan: {
       enabled: true,
       schedule: "0 3 1 1 *",
-      targets: [{ repository: `${scratch}/app`, versions: ">=1" }, { repository: `${scratch}/app`, tags: ["nightly-*"] }, { image: `${scratch}/web:latest` }],
+      targets: [
+        { repository: `${scratch}/app`, versions: ">=1" },
+        { repository: `${scratch}/app`, tags: ["nightly-*"] },
+        { image: `${scratch}/web:latest` },
+      ],
       plainHttp: Boolean(TRIVY_INSECURE),
       cidrs: [`${host}/32`],
       parallelism: 4,
@@ -86,7 +100,8 @@ describe("the registry scan", () => {
     reports = await portForward(stack, "service/trivy-reports");
   };
   const alerts = async (): Promise<KubernetesObject[]> => fetchJson(`${alertmanager.url}/api/v2/alerts?active=true`);
-  const settled = () => eventually("all is delivered", async () => (await metric("undelivered")).every((line) => / 0$/.test(line)) || undefined);
+  const settled = () =>
+    eventually("all is delivered", async () => (await metric("undelivered")).every((line) => / 0$/.test(line)) || undefined);
   const metric = async (name: string): Promise<string[]> =>
     (await (await fetch(`${reports.url}/metrics`)).text()).split("\n").filter((line) => !line.startsWith("#") && line.includes(name));
 
@@ -126,13 +141,20 @@ describe("the registry scan", () => {
 
     it("scans each image once, whatever the number of its tags, and ends with what it found", async () => {
       expect(result.status, result.stdout + result.stderr).to.equal(1);
-      expect(result.stdout).to.include("3 images to scan").and.match(/3 of 3 scanned, 0 failed/);
+      expect(result.stdout)
+        .to.include("3 images to scan")
+        .and.match(/3 of 3 scanned, 0 failed/);
       const { verdict, images } = await report(first);
       expect(verdict).to.equal("findings");
       const names = ["app:1.0", "app:1.0.0", "app:1.1", "app:nightly-1", "web:latest"].map((name) => `${scratch}/${name}`);
       expect(images.map(({ name }: KubernetesObject) => name)).to.have.members(names);
       for (const { findings } of images)
-        expect(findings.some(({ id, package: name, fixed }: KubernetesObject) => id === knownFinding.VulnerabilityID && name === knownFinding.PkgName && fixed === knownFinding.FixedVersion)).to.equal(true);
+        expect(
+          findings.some(
+            ({ id, package: name, fixed }: KubernetesObject) =>
+              id === knownFinding.VulnerabilityID && name === knownFinding.PkgName && fixed === knownFinding.FixedVersion,
+          ),
+        ).to.equal(true);
       const jobs = await get("job", first, "-n", stack);
       expect(jobs.spec.completionMode).to.equal("Indexed");
     });
@@ -144,7 +166,10 @@ describe("the registry scan", () => {
 
     it("writes a page, SARIF, CycloneDX and metrics", async () => {
       const page = await (await fetch(`${reports.url}/runs/${first}/`)).text();
-      expect(page).to.include(knownFinding.Severity).and.include(`${scratch}/web:latest`).and.not.match(/<script[^>]+src=|<link[^>]+href="http/);
+      expect(page)
+        .to.include(knownFinding.Severity)
+        .and.include(`${scratch}/web:latest`)
+        .and.not.match(/<script[^>]+src=|<link[^>]+href="http/);
       const sarif = await fetchJson(`${reports.url}/runs/${first}/report.sarif`);
       expect(sarif.version).to.equal("2.1.0");
       expect(JSON.stringify(sarif)).to.include(knownFinding.VulnerabilityID);
@@ -163,7 +188,13 @@ describe("the registry scan", () => {
       const [message, ...more] = receiver.at("/json");
       expect(more).to.deep.equal([]);
       expect(message?.headers.authorization).to.equal("Bearer of-the-receiver");
-      expect(message?.body).to.include({ version: 1, run: first, verdict: "findings", first: true, link: `https://reports.example.com/runs/${first}/index.html` });
+      expect(message?.body).to.include({
+        version: 1,
+        run: first,
+        verdict: "findings",
+        first: true,
+        link: `https://reports.example.com/runs/${first}/index.html`,
+      });
       expect(receiver.at("/slack").map(({ body }) => body.text)).to.have.lengthOf(1);
       const critical = (await alerts()).filter(({ labels }) => labels.severity === "CRITICAL" && labels.package === "apk-tools");
       expect(critical.map(({ labels }) => labels.image)).to.include(`${scratch}/app:1.0`);
@@ -177,7 +208,14 @@ describe("the registry scan", () => {
         const page = join(folder, "page.html");
         await must("sh", ["-c", 'curl -sf "$1" >"$2"', "sh", `${reports.url}/runs/${first}/`, page]);
         const picture = join(folder, "page.png");
-        const flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--blink-settings=scriptEnabled=false", `--user-data-dir=${folder}/profile`];
+        const flags = [
+          "--headless",
+          "--no-sandbox",
+          "--disable-gpu",
+          "--disable-dev-shm-usage",
+          "--blink-settings=scriptEnabled=false",
+          `--user-data-dir=${folder}/profile`,
+        ];
         await must(chromium, [...flags, `--screenshot=${picture}`, "--window-size=1280,1600", `file://${page}`]);
         expect((await stat(picture)).size).to.be.above(20_000, "an empty page has no such picture");
         const { stdout } = await must(chromium, [...flags, "--dump-dom", `file://${page}`]);
@@ -210,7 +248,10 @@ describe("the registry scan", () => {
       const { images } = await report(name);
       const image = images.find((one: KubernetesObject) => one.name === `${scratch}/web:latest`);
       expect(image.gone.map(({ id }: KubernetesObject) => id)).to.include(knownFinding.VulnerabilityID);
-      await eventually("the end of the alerts", async () => !(await alerts()).some(({ labels }) => labels.image === `${scratch}/web:latest`) || undefined);
+      await eventually(
+        "the end of the alerts",
+        async () => !(await alerts()).some(({ labels }) => labels.image === `${scratch}/web:latest`) || undefined,
+      );
       expect((await metric("undelivered")).filter((line) => / [1-9]/.test(line))).to.have.lengthOf(2);
       // Neither does it get lost with the server's pod.
       await kubectl("delete", "pod", "trivy-reports-0", "-n", stack);
@@ -253,15 +294,25 @@ describe("the registry scan", () => {
 
     it("of 300 images, with a scanning pod killed, a server replaced and the reports server restarted, loses none", async () => {
       const tags = Array.from({ length: 297 }, (_, index) => `many:${index}`);
-      for (let from = 0; from < tags.length; from += 8) await Promise.all(tags.slice(from, from + 8).map((tag) => variant(environment.alpine, tag)));
+      for (let from = 0; from < tags.length; from += 8)
+        await Promise.all(tags.slice(from, from + 8).map((tag) => variant(environment.alpine, tag)));
       const images = [...tags, "many:gone-1", "many:gone-2", "many:gone-3"].map((tag) => `${scratch}/${tag}`);
       const running = scan(...images);
       const pods = await eventually("scanning pods", async () => {
-        const { items } = await get("pods", "-n", stack, "-l", "app.kubernetes.io/component=registry-scan", "--field-selector=status.phase=Running");
+        const { items } = await get(
+          "pods",
+          "-n",
+          stack,
+          "-l",
+          "app.kubernetes.io/component=registry-scan",
+          "--field-selector=status.phase=Running",
+        );
         return items.length === 4 ? items : undefined;
       });
       await sleep(5000);
-      const victim = pods.find(({ metadata }: KubernetesObject) => metadata.annotations["batch.kubernetes.io/job-completion-index"] === "2");
+      const victim = pods.find(
+        ({ metadata }: KubernetesObject) => metadata.annotations["batch.kubernetes.io/job-completion-index"] === "2",
+      );
       await kubectl("delete", "pod", victim.metadata.name, "-n", stack, "--grace-period=0", "--force");
       const [server = ""] = await runningPods(stack, "server");
       await kubectl("delete", "pod", server, "-n", stack, "--wait=false");
@@ -291,10 +342,14 @@ describe("the registry scan", () => {
       });
       await up();
       await reopen();
-      const job = await eventually("a Job", async () => {
-        const { items } = await get("jobs", "-n", stack);
-        return items.find(({ metadata }: KubernetesObject) => /^trivy-registry-scan-\d{8}$/.test(metadata.name));
-      }, 90);
+      const job = await eventually(
+        "a Job",
+        async () => {
+          const { items } = await get("jobs", "-n", stack);
+          return items.find(({ metadata }: KubernetesObject) => /^trivy-registry-scan-\d{8}$/.test(metadata.name));
+        },
+        90,
+      );
       const { name } = job.metadata;
       await eventually("its report", async () => (await fetch(`${reports.url}/runs/${name}/report.json`)).ok || undefined, 180);
       const { ended, verdict, images } = await report(name);
@@ -310,9 +365,18 @@ describe("the registry scan", () => {
   });
 
   it("gives its pods no way to anything else", async () => {
-    const elsewhere = "fetch('http://redis:6379').then(() => 'open', (error) => error.cause?.code ?? error.message).then((said) => console.log(said))";
+    const elsewhere =
+      "fetch('http://redis:6379').then(() => 'open', (error) => error.cause?.code ?? error.message).then((said) => console.log(said))";
     const reach = async (pod: string, url: string) =>
-      (await inPod(stack, pod, "node", "-e", elsewhere.replace("http://redis:6379", url).replace("fetch(", "fetch(").replace(")", ", {signal: AbortSignal.timeout(3000)})"))).output;
+      (
+        await inPod(
+          stack,
+          pod,
+          "node",
+          "-e",
+          elsewhere.replace("http://redis:6379", url).replace("fetch(", "fetch(").replace(")", ", {signal: AbortSignal.timeout(3000)})"),
+        )
+      ).output;
     expect(await reach("trivy-reports-0", "http://redis:6379")).to.match(/TIMEOUT|timeout|ETIMEDOUT|UND_ERR|aborted/i);
     const token = await inPod(stack, "trivy-reports-0", "ls", "/var/run/secrets/kubernetes.io");
     expect(token.ok).to.equal(false);
