@@ -40,6 +40,12 @@ describe("the metrics", () => {
     expect(samples(text, "undelivered_alerts")).to.deep.equal(['{receiver="slack"} 2']);
   });
 
+  it("do not call an image clean that was never scanned", () => {
+    const text = metrics(new Runs().next([failed("r/a:1")]), idle);
+    expect(samples(text, "findings{")).to.be.empty;
+    expect(samples(text, "image_failed")).to.deep.equal(['{image="r/a:1"} 1']);
+  });
+
   it("say only what is known before the first run", () => {
     expect(metrics(undefined, { undelivered: { slack: 0 }, running: false }).match(/^trivy.*$/gm)).to.deep.equal([
       "trivy_registry_scan_running 0",

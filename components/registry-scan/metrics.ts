@@ -32,7 +32,10 @@ export function metrics(
     gauge(
       "findings",
       "Findings of the image's last good scan.",
-      images.flatMap(({ name, counts }) => looked.map((severity): Sample => [{ image: name, severity }, counts[severity]])),
+      // Of an image that was never scanned nothing is known, which is not zero.
+      images.flatMap(({ name, counts, scannedAt }) =>
+        scannedAt === undefined ? [] : looked.map((severity): Sample => [{ image: name, severity }, counts[severity]]),
+      ),
     ),
     gauge(
       "image_failed",
