@@ -390,10 +390,12 @@ describe("the registry scan", () => {
 function alertmanagerObjects(): object[] {
   const labels = { app: "alertmanager" };
   const metadata = { name: "alertmanager", namespace: monitoring, labels };
+  // Some builds look for their templates in the file system.
+  const templates = { "default.tmpl": "", "email.tmpl": "" };
   const configuration = { route: { receiver: "none", group_by: ["image"] }, receivers: [{ name: "none" }] };
   return [
     { apiVersion: "v1", kind: "Namespace", metadata: { name: monitoring } },
-    { apiVersion: "v1", kind: "ConfigMap", metadata, data: { "alertmanager.yml": JSON.stringify(configuration) } },
+    { apiVersion: "v1", kind: "ConfigMap", metadata, data: { "alertmanager.yml": JSON.stringify(configuration), ...templates } },
     { apiVersion: "v1", kind: "Service", metadata, spec: { selector: labels, ports: [{ name: "web", port: 9093 }] } },
     {
       apiVersion: "apps/v1",
@@ -410,7 +412,10 @@ function alertmanagerObjects(): object[] {
                 image: alertmanagerImage,
                 args: ["--config.file=/etc/alertmanager/alertmanager.yml", "--storage.path=/tmp/alertmanager", "--cluster.listen-address="],
                 ports: [{ containerPort: 9093 }],
-                volumeMounts: [{ name: "config", mountPath: "/etc/alertmanager" }],
+                volumeMounts: ["/etc/alertmanager", "/usr/share/prometheus/alertmanager"].map((mountPath) => ({
+                  name: "config",
+                  mountPath,
+                })),
               },
             ],
             volumes: [{ name: "config", configMap: { name: "alertmanager" } }],
