@@ -43,14 +43,13 @@ export class Bucket {
         sent++;
       }
     };
-    const workers = Array.from({ length: parallel }, () =>
-      worker().catch((error) => {
-        stop.abort();
-        throw error;
-      }),
+    await Promise.all(
+      Array.from({ length: parallel }, () =>
+        // The first error says what is wrong; the others are that the rest was stopped.
+        worker().catch((error) => stop.abort(error)),
+      ),
     );
-    const failed = (await Promise.allSettled(workers)).find((settled) => settled.status === "rejected");
-    if (failed) throw failed.reason;
+    stop.signal.throwIfAborted();
     return sent;
   }
 

@@ -271,7 +271,8 @@ function pagesOf(store: Store, outbox: Outbox) {
     const [, runs, run = "", ...names] = pathname.split("/").map(decoded);
     const absent = new Refusal(404, "there is no such page; a run's report is kept for a number of runs only");
     if (runs !== "runs") throw absent;
-    if (names.length === 0 && run === "") return file(request, response, store.runFolder("index.html"), "text/html; charset=utf-8");
+    if (names.length === 0 && (run === "" || run === "index.html"))
+      return file(request, response, store.runFolder("index.html"), "text/html; charset=utf-8");
     if (!runName.test(run)) throw absent;
     if (names.length === 0) return moved(response, `${run}/`);
     // What is asked for is one of the names that a report has; no other is ever looked for on the volume.
@@ -326,7 +327,8 @@ trivy_registry_scan_volume_trouble ${store.trouble ? 1 : 0}
 
 /** Answers errors as a sentence; the unknown ones are for the log. */
 function serve(handle: (request: IncomingMessage, response: ServerResponse) => Promise<void>, store: Store): Server {
-  return createServer((request, response) => {
+  // Longer than pods wait between two questions, and than a large report is made: a connection must not be closed under the next one.
+  return createServer({ keepAliveTimeout: 75_000 }, (request, response) => {
     handle(request, response).catch(async (error: unknown) => {
       // Half of a file was sent, or nobody is left to tell.
       if (response.headersSent || (request.destroyed && !request.complete)) {

@@ -107,6 +107,10 @@ export class Store {
     return join(this.#folder, "state", ...names);
   }
 
+  get #lastGood(): string {
+    return this.#state("last-good.ndjson");
+  }
+
   /** The last run's report, a partial one's only as long as there is no other, without its findings. */
   get latest(): RunReport | undefined {
     return this.#latest;
@@ -254,13 +258,10 @@ export class Store {
    */
   async #finish(run: Run, { ended, at }: { ended: RunReport["ended"]; at: string }): Promise<void> {
     const folder = (...names: string[]) => this.runFolder(run.name, ...names);
-    const lastGood = this.#state("last-good.ndjson");
     // A name may come again, with another Job.
     const identity = `${run.name} ${run.start.startedAt}`;
-    if (lastGoodOf(lastGood) !== identity) {
-      const texts = new Texts();
-      const before = await readLastGood(lastGood, texts);
-      const { report, after } = compare(run.name, run.start, at, ended, await run.outcomes(texts), run.problems, before);
+    if (lastGoodOf(this.#lastGood) !== identity) {
+      const { report, after } = await this.#compared(run, ended, at);
       const trend = [
         ...this.#byAge()
           .filter(({ partial }) => !partial)
@@ -288,8 +289,8 @@ export class Store {
         this.#latest = withoutFindings(report);
         writeAtomically(this.#state("latest.json"), JSON.stringify(this.#latest));
       }
-      await writeStream(`${lastGood}.tmp`, lastGoodLines(identity, after.values()));
-      renameDurably(`${lastGood}.tmp`, lastGood);
+      await writeStream(`${this.#lastGood}.tmp`, lastGoodLines(identity, after.values()));
+      renameDurably(`${this.#lastGood}.tmp`, this.#lastGood);
     }
     renameDurably(folder("summary.json"), folder("finished.json"));
     const finished = readJson<Finished>(folder("finished.json"));
@@ -299,6 +300,13 @@ export class Store {
     this.#copyAt = 0;
     this.#log(finished?.status.summary ?? `run ${run.name}: finished`);
     this.#tidy();
+  }
+
+  /** What is only needed for it is let go of when it returns. */
+  async #compared(run: Run, ended: RunReport["ended"], at: string): Promise<ReturnType<typeof compare>> {
+    const texts = new Texts();
+    const before = await readLastGood(this.#lastGood, texts);
+    return compare(run.name, run.start, at, ended, await run.outcomes(texts), run.problems, before);
   }
 
   #byAge(): Finished[] {
