@@ -391,7 +391,7 @@ describe("the reports server", () => {
       await refused("PUT", "/runs/UPPER", start(), 400, /is no name of a run/);
       await refused("PUT", "/runs/nightly-1", "{", 400, /^the body is no JSON/);
       await refused("PUT", "/runs/nightly-1", { ...start(), startedAt: "today" }, 400, /^the run's start has no proper `startedAt`$/);
-      await refused("POST", "/runs/nightly-1/next", { pod: "0" }, 404, /^run nightly-1 has not begun/);
+      await refused("POST", "/runs/nightly-1/next", { pod: "0", process: "p" }, 404, /^run nightly-1 has not begun/);
       await refused("DELETE", "/runs/nightly-1", undefined, 404, /^there is no DELETE/);
       await server.begin("nightly-1");
       await refused(

@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { appendFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -20,7 +21,7 @@ describe("a run's queue", () => {
     run.dispose();
     run = Run.resume("nightly", folder, now);
   };
-  const next = (pod: string) => run.next(pod, now);
+  const next = (pod: string) => run.next({ pod, process: randomUUID() }, now);
   const scan = (pod: string) => {
     const answer = next(pod);
     if (answer.next !== "scan") throw new Error(`pod ${pod} is to ${answer.next}`);
@@ -39,6 +40,18 @@ describe("a run's queue", () => {
   });
 
   const plan = (count: number) => run.plan(Array.from({ length: count }, (_, id) => ({ target: target(id) })));
+
+  it("gives a process the same target again when its first answer was lost, also over a restart", () => {
+    plan(2);
+    const ask = (process: string) => run.next({ pod: "0", process }, now);
+    const answer = ask("one");
+    expect(answer).to.deep.include({ next: "scan", attempt: 1 });
+    expect(ask("one")).to.deep.equal(answer);
+    restart();
+    expect(ask("one")).to.deep.equal(answer);
+    // Started again, it has lost it.
+    expect(ask("two")).to.not.deep.equal(answer);
+  });
 
   it("lets pods wait until it is planned, takes the first plan, and hands each target to one pod", () => {
     expect(next("0")).to.deep.include({ next: "wait" });
@@ -202,12 +215,12 @@ describe("a run's queue", () => {
     symlinkSync("/dev/full", join(full, "queue/results.ndjson"));
     let other = Run.begin("nightly", full, begun, now);
     other.plan([{ target: target(0) }]);
-    for (let i = 0; i < 2; i++) expect(() => other.next("0", now)).to.throw("ENOSPC");
+    for (let i = 0; i < 2; i++) expect(() => other.next({ pod: "0", process: "p" }, now)).to.throw("ENOSPC");
     expect(other.counts).to.deep.equal({ planned: 1, scanned: 0, failed: 0 });
     other.dispose();
     rmSync(join(full, "queue/results.ndjson"));
     other = Run.resume("nightly", full, now);
-    expect(other.next("0", now)).to.deep.include({ next: "scan", attempt: 1 });
+    expect(other.next({ pod: "0", process: "p" }, now)).to.deep.include({ next: "scan", attempt: 1 });
     other.dispose();
     rmSync(full, { recursive: true });
   });
@@ -254,7 +267,7 @@ describe("any order of what may happen to a run", () => {
           else if (tries.get(id) === attempts) ended.set(id, "failed");
         };
         const next = (pod: number) => {
-          const answer = run.next(String(pod), now);
+          const answer = run.next({ pod: String(pod), process: randomUUID() }, now);
           for (const [id, lease] of [...leases]) {
             const old = now >= Math.max(lease.since + leaseEnds, opened + 60_000);
             if (lease.pod === pod || (old && answer.next !== "end")) release(id, false);

@@ -1,6 +1,7 @@
 /** The reports server, as the scanning pods speak to it. */
+import { randomUUID } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
-import type { NextAnswer, PlanLine, RunStart, RunStatus, ScanResult, Target } from "./model.ts";
+import type { NextAnswer, NextQuestion, PlanLine, RunStart, RunStatus, ScanResult, Target } from "./model.ts";
 
 /** A mistake in the run's settings: trying again cannot help. */
 export class WrongSettings extends Error {}
@@ -18,6 +19,7 @@ export interface ReportsOptions {
 
 export class Reports {
   readonly #options: ReportsOptions;
+  readonly #process = randomUUID();
   /** Since when it has been away, for all requests under way: it is said once. */
   #awaySince: number | undefined;
 
@@ -37,7 +39,7 @@ export class Reports {
 
   async next(pod: string): Promise<NextAnswer> {
     // Nobody knows this run yet: the pod that begins it has not come so far.
-    const response = await this.#request("POST", "/next", JSON.stringify({ pod }), [404]);
+    const response = await this.#request("POST", "/next", JSON.stringify({ pod, process: this.#process } satisfies NextQuestion), [404]);
     if (response.status !== 404) return this.#json(response);
     await response.body?.cancel();
     return { next: "wait", seconds: 2 };
@@ -48,8 +50,9 @@ export class Reports {
     await response.body?.cancel();
   }
 
-  async result(target: Target, result: ScanResult): Promise<RunStatus> {
-    return this.#json(await this.#request("PUT", `/targets/${target.id}`, JSON.stringify(result)));
+  /** `attempt`: which try it is of, so that a late answer is not taken for that of a later one. */
+  async result(target: Target, attempt: number, result: ScanResult): Promise<RunStatus> {
+    return this.#json(await this.#request("PUT", `/targets/${target.id}?attempt=${attempt}`, JSON.stringify(result)));
   }
 
   async status(): Promise<RunStatus> {

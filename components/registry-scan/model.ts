@@ -1,6 +1,6 @@
 /**
- * What the programs of the registry scan say to each other. They run in pods as they stand here, so nothing in this folder imports anything but Node's
- * own modules, the packages in `packages` of `../registry-scan.ts`, and its neighbours; no Pulumi.
+ * What the programs of the registry scan say to each other. They run in pods as they stand here but for their types, so nothing in this folder imports
+ * anything but Node's own modules, the packages that `../registry-scan.ts` names, and its neighbours; no Pulumi.
  *
  * A run is one Job. Its pods (`scan.ts`) list the targets, take one after another and scan it through the service. The reports server (`reports.ts`) hands
  * the targets out, keeps what was found, compares it with the last good scan of each image, writes the report and sends the alerts.
@@ -141,11 +141,18 @@ export interface RunStatus {
  * | --- | --- |
  * | PUT /runs/RUN with RunStart | RunStatus; 409 and `{"running": "OTHER"}` while another one is under way: a run never overlaps with another |
  * | PUT /runs/RUN/plan with PlanLine lines | RunStatus; a second plan of a run is taken no notice of |
- * | POST /runs/RUN/next with `{"pod": "INDEX"}` | NextAnswer. A pod that asks without having sent a result has lost its scan: that was one try. |
+ * | POST /runs/RUN/next with NextQuestion | NextAnswer. Another process of a pod than the one that had a target has lost its scan: that was one try. |
  * | PUT /runs/RUN/targets/ID/cyclonedx | 204 |
- * | PUT /runs/RUN/targets/ID with ScanResult | RunStatus |
+ * | PUT /runs/RUN/targets/ID?attempt=N with ScanResult | RunStatus |
  * | GET /runs/RUN | RunStatus; 404 when it has not begun |
  */
+export interface NextQuestion {
+  /** The pod's index in the Job. */
+  readonly pod: string;
+  /** Another one whenever the pod is started again. The same process asks twice for one target when the first answer did not reach it. */
+  readonly process: string;
+}
+
 export type NextAnswer =
   | { readonly next: "scan"; readonly target: Target; readonly attempt: number }
   /** Nothing now, but there may be something later: it is not planned yet, or another pod's scan may have to be repeated. */

@@ -16,6 +16,7 @@ import { Bucket } from "./bucket.ts";
 import { metrics } from "./metrics.ts";
 import {
   type Finding,
+  type NextQuestion,
   type PlanLine,
   type Problem,
   type ReportsConfiguration,
@@ -214,8 +215,8 @@ function apiOf(store: Store, token: string) {
       }
       case "POST next": {
         status(run);
-        const { pod } = check<{ pod: string }>(await jsonBody(request, limits.small, heard), "the body", { pod: isText });
-        return answer(response, 200, await store.next(run, pod));
+        const question = check<NextQuestion>(await jsonBody(request, limits.small, heard), "the body", { pod: isText, process: isText });
+        return answer(response, 200, await store.next(run, question));
       }
       case "PUT targets/ID": {
         status(run);

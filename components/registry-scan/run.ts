@@ -20,6 +20,7 @@ import {
   attempts,
   type Finding,
   type NextAnswer,
+  type NextQuestion,
   type PlanLine,
   type Problem,
   type RunReport,
@@ -37,7 +38,7 @@ const pause = (tries: number) => 5_000 * 3 ** (tries - 1);
 
 /** What happened to a target: a line of `results.ndjson`. */
 type Event =
-  | { readonly id: string; readonly at: string; readonly pod: string }
+  | ({ readonly id: string; readonly at: string } & NextQuestion)
   | { readonly id: string; readonly at: string; readonly result: ScanResult };
 
 /** Where a line is in its file, bytes. */
@@ -49,7 +50,7 @@ interface Place {
 interface Entry {
   readonly target: Target;
   tries: number;
-  lease?: { readonly pod: string; readonly since: number } | undefined;
+  lease?: (NextQuestion & { readonly since: number }) | undefined;
   ended?: ScanResult["outcome"];
   /** Of its last result, which stays on disk: the findings of all images together are too much to hold. */
   last?: Place;
@@ -119,7 +120,7 @@ class Queue {
     const at = Date.parse(event.at);
     if ("pod" in event) {
       entry.tries++;
-      entry.lease = { pod: event.pod, since: at };
+      entry.lease = { pod: event.pod, process: event.process, since: at };
       this.#held.set(event.pod, entry);
       return;
     }
@@ -309,16 +310,17 @@ export class Run {
   }
 
   /** What the pod is to do. Only once the run's report is there is it told to end: until then its verdict is not known. */
-  next(pod: string, now: number): NextAnswer {
+  next({ pod, process }: NextQuestion, now: number): NextAnswer {
     this.heard(now);
     const queue = this.#queue;
     if (!queue || this.end || queue.complete) return { next: "wait", seconds: 2 };
     const lost = queue.heldBy(pod);
+    if (lost?.lease?.process === process) return { next: "scan", target: lost.target, attempt: lost.tries };
     if (lost) this.#lose(lost, now, `pod ${pod} ended while it scanned this image (out of memory, evicted or deleted)`);
     this.expire(now);
     const entry = queue.ready(now);
     if (!entry) return { next: "wait", seconds: Math.min(5, Math.max(1, Math.ceil((queue.nextAt() - now) / 1000))) };
-    this.#record({ id: entry.target.id, at: new Date(now).toISOString(), pod });
+    this.#record({ id: entry.target.id, at: new Date(now).toISOString(), pod, process });
     return { next: "scan", target: entry.target, attempt: entry.tries };
   }
 

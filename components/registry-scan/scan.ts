@@ -146,14 +146,20 @@ async function scanAll(
       continue;
     }
     const { target, attempt } = answer;
-    const result = await scanTarget(reports, target, configuration, deadline);
+    const result = await scanTarget(reports, target, attempt, configuration, deadline);
     const [name = target.reference] = target.names;
     if (result.outcome === "failed") log(`could not scan ${name} (try ${attempt} of ${attempts}): ${result.reason}`);
     else if (!quiet) log(`scanned ${name}: ${result.findings.length} findings in ${result.seconds} s`);
   }
 }
 
-async function scanTarget(reports: Reports, target: Target, configuration: ScanConfiguration, deadline: AbortSignal): Promise<ScanResult> {
+async function scanTarget(
+  reports: Reports,
+  target: Target,
+  attempt: number,
+  configuration: ScanConfiguration,
+  deadline: AbortSignal,
+): Promise<ScanResult> {
   const ending = AbortSignal.any([stopping.signal, deadline]);
   let result: ScanResult;
   try {
@@ -170,7 +176,7 @@ async function scanTarget(reports: Reports, target: Target, configuration: ScanC
         : `${error}`;
     result = { outcome: "failed", reason, seconds: 0 };
   }
-  await reports.result(target, result);
+  await reports.result(target, attempt, result);
   return result;
 }
 

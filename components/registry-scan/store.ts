@@ -6,7 +6,7 @@ import { pipeline } from "node:stream/promises";
 import { setImmediate } from "node:timers/promises";
 import type { Bucket, Upload } from "./bucket.ts";
 import { compare, type LastGood, summarised, summary } from "./compare.ts";
-import type { NextAnswer, PlanLine, RunReport, RunStart, RunStatus, RunSummary, ScanResult } from "./model.ts";
+import type { NextAnswer, NextQuestion, PlanLine, RunReport, RunStart, RunStatus, RunSummary, ScanResult } from "./model.ts";
 import { imageFile, imagePage, indexPage, runPage } from "./page.ts";
 import { Run, renameDurably, Texts, wholeLines, writeAtomically } from "./run.ts";
 import { sarif } from "./sarif.ts";
@@ -176,10 +176,10 @@ export class Store {
     this.#log(`run ${name}: ${run.counts.planned} images to scan, ${run.problems.length} problems while they were listed`);
   }
 
-  async next(name: string, pod: string): Promise<NextAnswer> {
+  async next(name: string, question: NextQuestion): Promise<NextAnswer> {
     const run = this.#running;
     if (run?.name !== name || (run.end && this.trouble)) return { next: "end" };
-    return this.#noting(async () => run.next(pod, this.#now()));
+    return this.#noting(async () => run.next(question, this.#now()));
   }
 
   /** @returns whether the run, if it is under way, has such a target */

@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
+import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -155,7 +156,7 @@ export class ReportsServer {
   }
 
   async next(run: string, pod = "0"): Promise<NextAnswer> {
-    return (await this.call<NextAnswer>("POST", `/runs/${run}/next`, { pod })).body;
+    return (await this.call<NextAnswer>("POST", `/runs/${run}/next`, { pod, process: randomUUID() })).body;
   }
 
   result(run: string, id: string, result: ScanResult, attempt?: number): Promise<Answer<RunStatus>> {

@@ -90,7 +90,7 @@ export class ReportsStub {
       void response.writeHead(status).end(answer === undefined ? "" : JSON.stringify(answer));
     if (this.broken !== undefined) return reply(this.broken, { error: "broken" });
     if (request.headers.authorization !== `Bearer ${this.token}`) return reply(401, { error: "wrong token" });
-    const [, id, document] = /^\/targets\/(\d+)(\/cyclonedx)?$/.exec(path) ?? [];
+    const [, id, document] = /^\/targets\/(\d+)(\/cyclonedx)?$/.exec(path.replace(/\?attempt=\d+$/, "")) ?? [];
     if (request.method === "PUT" && path === "") {
       if (this.running !== undefined) return reply(409, { running: this.running });
       this.start ??= JSON.parse(body);
