@@ -5,10 +5,10 @@
 {{- if $first }}{{ $first = false }}{{ else }},{{ end -}}
 {
   "id": {{ list $repository $place .VulnerabilityID .PkgName .PkgPath .InstalledVersion | join "\n" | sha256sum | toJson }},
-  "name": {{ .Title | default .VulnerabilityID | trunc 250 | toJson }},
-  "description": {{ .Description | trunc 100000 | toJson }},
+  "name": {{ .Title | default .VulnerabilityID | regexFind "(?s)^.{0,250}" | toJson }},
+  "description": {{ toJson .Description }},
   "severity": {{ .Severity | lower | title | toJson }},
-  "solution": {{ if .FixedVersion }}{{ printf "Upgrade %s to %s" .PkgName .FixedVersion | trunc 7000 | toJson }}{{ else }}"No fixed version is known"{{ end }},
+  "solution": {{ if .FixedVersion }}{{ printf "Upgrade %s to %s" .PkgName .FixedVersion | toJson }}{{ else }}"No fixed version is known"{{ end }},
   "identifiers": [{
     "type": {{ .VulnerabilityID | splitList "-" | first | lower | toJson }}, "name": {{ toJson .VulnerabilityID }}, "value": {{ toJson .VulnerabilityID }}
     {{- if regexMatch "^https?://." .PrimaryURL }}, "url": {{ toJson .PrimaryURL }}{{ end }}

@@ -1,4 +1,5 @@
 {{- /* The first line: findings by severity. After it, in Markdown, what was found: a job's summary has little room, so not all of it. */ -}}
+{{- define "cell" }}{{ regexReplaceAll "[\\s|<>`\\[\\]\\\\]+" . " " | regexFind "^.{0,120}" }}{{ end -}}
 {{- $severities := list "CRITICAL" "HIGH" "MEDIUM" "LOW" "UNKNOWN" -}}
 {{- $counts := dict -}}
 {{- $rows := 0 -}}
@@ -11,7 +12,7 @@
 {{ $results := . }}{{ $shown := 0 -}}
 {{- range $severity := $severities }}{{ range $results }}{{ range .Vulnerabilities }}
 {{- if and (eq .Severity $severity) (lt $shown 50) }}{{ $shown = add1 $shown | int -}}
-| {{ .Severity }} | {{ if .PrimaryURL }}[{{ .VulnerabilityID }}]({{ .PrimaryURL }}){{ else }}{{ .VulnerabilityID }}{{ end }} | {{ .PkgName }} | {{ .InstalledVersion }} | {{ .FixedVersion | default "-" }} | {{ regexReplaceAll "[\\s|<>`\\[\\]]+" (trunc 120 .Title) " " }} |
+| {{ .Severity }} | {{ if regexMatch "^https?://[^\\s()|<>]+$" .PrimaryURL }}[{{ template "cell" .VulnerabilityID }}]({{ .PrimaryURL }}){{ else }}{{ template "cell" .VulnerabilityID }}{{ end }} | {{ template "cell" .PkgName }} | {{ template "cell" .InstalledVersion }} | {{ template "cell" default "-" .FixedVersion }} | {{ template "cell" .Title }} |
 {{ end }}{{ end }}{{ end }}{{ end }}
 {{- if gt (int $rows) $shown }}
 and {{ sub $rows $shown }} more: see the log and the reports.

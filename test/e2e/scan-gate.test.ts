@@ -215,6 +215,58 @@ describe("the scan gate, with the real client and service", () => {
     expect(quality).to.have.length(findings);
   });
 
+  it("writes valid reports whatever a vulnerability is called, and wherever it is", async () => {
+    const hostile = `é</failure> ]]> & "quoted" 'quoted' \\ | \u0001\u2028 \u{e0001} \n::error::<script>[x](y)\`${"é".repeat(300)}`;
+    const vulnerability = (id: string, more: object) => ({
+      ...{ VulnerabilityID: id, PkgName: hostile, InstalledVersion: '1.0"', Severity: "HIGH", Title: hostile, Description: hostile },
+      ...more,
+    });
+    const report = {
+      ...{ SchemaVersion: 2, ArtifactName: "registry.example.com/app:1", ArtifactType: "container_image" },
+      Results: [
+        {
+          Target: "registry.example.com/app:1 (debian 12.1)",
+          Class: "os-pkgs",
+          Type: "debian",
+          Vulnerabilities: [vulnerability("CVE-1", {})],
+        },
+        {
+          ...{ Target: 'app/"package" & lock.json', Class: "lang-pkgs", Type: "npm" },
+          Vulnerabilities: [
+            vulnerability("GHSA-aaaa-bbbb-cccc", {
+              FixedVersion: hostile,
+              PrimaryURL: 'https://example.com/?a="b"&c',
+              References: ["no address", 'https://x/"'],
+            }),
+            vulnerability("TEMP-1", { Severity: "UNKNOWN", PrimaryURL: "", Title: "" }),
+          ],
+        },
+        { Target: "nothing", Class: "lang-pkgs", Type: "npm" },
+      ],
+    };
+    await writeFile(join(workspace, "report.json"), JSON.stringify(report));
+    // Only what the scan finds is made up; the client that writes the reports is the real one.
+    const client = join(workspace, "client");
+    const scan = `while [ "$1" != --output ]; do shift; done; cp "${workspace}/report.json" "$2"; exit 10`;
+    await writeFile(client, `#!/bin/sh\n[ "$1" = image ] || exec trivy "$@"\n${scan}\n`, { mode: 0o755 });
+    const env = { SCAN_GATE_TRIVY: client, TRIVY_SEVERITY: "UNKNOWN,HIGH", SCAN_GATE_REPORTS: "sarif,junit,gitlab,codequality" };
+    const { status, output } = await gate("registry.example.com/app:1 registry.example.com/other:1", env);
+    expect(status, output).to.equal(1);
+    const gitlab = JSON.parse(await file("gl-container-scanning-report.json"));
+    expect(gitlabReport(gitlab), JSON.stringify(gitlabReport.errors)).to.equal(true);
+    expect(
+      gitlab.vulnerabilities.map(({ identifiers }: { identifiers: { type: string }[] }) => identifiers[0]?.type).slice(0, 3),
+    ).to.deep.equal(["cve", "ghsa", "temp"]);
+    expect(gitlab.vulnerabilities[0]).to.deep.include({ solution: "No fixed version is known" });
+    expect(gitlab.vulnerabilities[0].location.operating_system).to.equal("debian 12.1");
+    const quality = JSON.parse(await file("gl-code-quality-report.json"));
+    expect(codeQualityReport(quality), JSON.stringify(codeQualityReport.errors)).to.equal(true);
+    expect(elements(await file("junit.xml")).filter((name) => name === "failure")).to.have.length(6);
+    const rows = (await file("summary.md")).split("\n").filter((line) => line.startsWith("| HIGH") || line.startsWith("| UNKNOWN"));
+    expect(rows).to.have.length(6);
+    for (const row of rows) expect(row.split(" | "), row).to.have.length(6);
+  });
+
   describe("when the service gives no verdict", () => {
     const away = { TRIVY_SERVER: "http://127.0.0.1:9" };
 
