@@ -169,6 +169,8 @@ describe("a run's queue", () => {
     now += 3_600_000;
     restart();
     run.expire(now);
+    now += 30_000;
+    expect(next("1"), "nothing is handed out again").to.deep.include({ next: "wait" });
     expect(run.over(now)).to.equal(undefined);
     run.result("0", 1, scanned(), now);
     expect(run.over(now)).to.equal("complete");

@@ -116,7 +116,7 @@ class Queue {
 
   apply(event: Event, place: Place): void {
     const entry = this.#entries.get(event.id);
-    if (!entry || entry.ended) return;
+    if (!entry) return;
     const at = Date.parse(event.at);
     if ("pod" in event) {
       entry.tries++;

@@ -15,6 +15,8 @@ import { sarif } from "./sarif.ts";
 const parallel = 8;
 /** Milliseconds until a report is tried again that could not be written. */
 const finishAgain = 30_000;
+/** Milliseconds until the log says once more what it has said. */
+const tellAgain = 60_000;
 /** Milliseconds until a copy to the bucket is tried again: at first, and at most. */
 const copyAgain = { first: 60_000, most: 1_800_000 };
 
@@ -63,6 +65,7 @@ export class Store {
   #finishing: Promise<void> | undefined;
   #copying: Promise<void> | undefined;
   #finishAt = 0;
+  #told = { trouble: "", at: 0 };
   #copyAt = 0;
   #copyWait = copyAgain.first;
   #latest: RunReport | undefined;
@@ -368,9 +371,12 @@ export class Store {
   }
 
   #note(error: unknown): void {
-    const trouble = this.explain(error);
-    if (trouble !== this.trouble) this.#log(`error: ${trouble}`);
-    this.trouble = trouble;
+    const now = this.#now();
+    this.trouble = this.explain(error);
+    // A full volume takes short lines now and then: its log must not be filled as well.
+    if (this.trouble === this.#told.trouble && now < this.#told.at + tellAgain) return;
+    this.#told = { trouble: this.trouble, at: now };
+    this.#log(`error: ${this.trouble}`);
   }
 
   /** An error of the volume for those who can mend it. */
