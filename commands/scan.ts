@@ -5,7 +5,7 @@
 import { Writable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import { BatchV1Api, CoreV1Api, Log, type V1CronJob, type V1Job, type V1Pod } from "@kubernetes/client-node";
-import { exitCodes } from "../components/registry-scan/model.ts";
+import { exitCodes, runOf } from "../components/registry-scan/model.ts";
 import { imageProblem } from "../components/registry-scan/targets.ts";
 import { reportsName, scanContainer, scanName } from "../components/registry-scan.ts";
 import type { Cluster } from "./cluster.ts";
@@ -36,9 +36,10 @@ async function scan([stack, ...images]: readonly string[]): Promise<number> {
       exitCodes.errors,
     );
   const job = await answer(cluster, batch.createNamespacedJob({ namespace, body: jobOf(cronJob, images, new Date()) }));
-  const run = job?.metadata?.name ?? "";
+  const { name = "", uid = "" } = job?.metadata ?? {};
+  const run = runOf(name, uid);
   console.error(`Run: ${run}`);
-  const status = await follow(cluster, namespace, run);
+  const status = await follow(cluster, namespace, name);
   console.error(
     [
       "",
@@ -74,10 +75,10 @@ export function jobOf({ metadata, spec }: V1CronJob, images: readonly string[], 
 }
 
 /** Shows what the run's first pod says, until it ends with a verdict: that pod's, or, when a node was lost, that of the one that took its place. */
-async function follow(cluster: Cluster, namespace: string, run: string): Promise<number> {
+async function follow(cluster: Cluster, namespace: string, name: string): Promise<number> {
   const core = cluster.config.makeApiClient(CoreV1Api);
   const batch = cluster.config.makeApiClient(BatchV1Api);
-  const labelSelector = `batch.kubernetes.io/job-name=${run},batch.kubernetes.io/job-completion-index=0`;
+  const labelSelector = `batch.kubernetes.io/job-name=${name},batch.kubernetes.io/job-completion-index=0`;
   const shown = new Set<string>();
   let trouble = "";
   for (;;) {
@@ -95,10 +96,10 @@ async function follow(cluster: Cluster, namespace: string, run: string): Promise
       trouble = waiting.reason;
       console.error(`waiting: ${waiting.name}: ${trouble}`);
     }
-    const job = await answer(cluster, batch.readNamespacedJob({ name: run, namespace }));
+    const job = await answer(cluster, batch.readNamespacedJob({ name, namespace }));
     const failed = job?.status?.conditions?.find(({ type, status }) => type === "Failed" && status === "True");
     if (!job || failed) {
-      console.error(job ? `The Job failed: ${failed?.message ?? failed?.reason}` : `The Job ${run} was deleted.`);
+      console.error(job ? `The Job failed: ${failed?.message ?? failed?.reason}` : `The Job ${name} was deleted.`);
       return exitCodes.errors;
     }
     await sleep(1000);

@@ -59,6 +59,7 @@ const arbitraryStart = fc
     scanners: fc.subarray([...scanners], { minLength: 1 }),
     ignoreUnfixed: fc.boolean(),
     partial: fc.boolean(),
+    cycloneDx: fc.boolean(),
   })
   .map(start);
 

@@ -5,7 +5,7 @@ import { basename } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { expect } from "chai";
 import type { ReportsConfiguration, RunReport } from "../components/registry-scan/model.ts";
-import { imageFile } from "../components/registry-scan/page.ts";
+import { cycloneDxFile, imageFile } from "../components/registry-scan/page.ts";
 import { failed, finding, ReportsServer, scanned, start, target, token } from "./support/reports-server.ts";
 
 /** Waits for what must come. */
@@ -134,7 +134,7 @@ describe("the reports server", () => {
       expect((await server.call("PUT", "/runs/nightly-1/targets/a/cyclonedx", document)).status).to.equal(204);
       expect((await server.call("PUT", "/runs/nightly-1/targets/b/cyclonedx", document)).status).to.equal(404);
       for (const name of names) {
-        const page = await server.page(`/runs/nightly-1/cyclonedx/${encodeURIComponent(imageFile(name))}.json`);
+        const page = await server.page(`/runs/nightly-1/cyclonedx/${encodeURIComponent(cycloneDxFile(name))}`);
         expect(page.headers.get("content-type")).to.equal("application/json");
         expect(await page.json()).to.deep.equal(document);
       }

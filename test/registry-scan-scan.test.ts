@@ -93,7 +93,13 @@ describe("a pod of a registry scan", () => {
           STUBS: folder,
           TERMINATION_LOG: join(folder, "last-words"),
         },
-        ...{ RUN: "run-1", JOB_COMPLETION_INDEX: `${index}`, TRIVY_TOKEN: "trivy-token-of-the-test", REPORTS_TOKEN: reports.token },
+        ...{
+          JOB: "run",
+          JOB_UID: "1",
+          JOB_COMPLETION_INDEX: `${index}`,
+          TRIVY_TOKEN: "trivy-token-of-the-test",
+          REPORTS_TOKEN: reports.token,
+        },
         ...environment,
       },
     });
@@ -284,9 +290,9 @@ describe("a pod of a registry scan", () => {
     expect(broken.output()).to.include("HTTP 404");
     reports.broken = undefined;
 
-    const nameless = pod(0, { RUN: "" });
+    const nameless = pod(0, { JOB: "" });
     expect(await nameless.ended).to.equal(2);
-    expect(nameless.output()).to.match(/^RUN, .* must be in the environment/);
+    expect(nameless.output()).to.match(/^JOB, .* must be in the environment/);
 
     await configure({ targets: [{ repository: "r.example/a:1" }, { repository: "a", versions: "new" }], timeout: 0, service: "trivy" });
     const wrong = pod(0);

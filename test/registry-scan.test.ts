@@ -65,7 +65,8 @@ describe("the registry scan", () => {
       expect(scanner(deployed).image).to.match(/^mirror\.example\.com\/library\/node:24\./);
       expect(variable(scanner(deployed), "PATH")).to.match(/^\/tools:/);
       expect(configuration(deployed)).to.include({ service: "http://trivy.trivy.svc", reports: "http://trivy-reports.trivy.svc:8081" });
-      expect(variable(scanner(deployed), "RUN").fieldRef.fieldPath).to.equal("metadata.labels['batch.kubernetes.io/job-name']");
+      expect(variable(scanner(deployed), "JOB").fieldRef.fieldPath).to.equal("metadata.labels['batch.kubernetes.io/job-name']");
+      expect(variable(scanner(deployed), "JOB_UID").fieldRef.fieldPath).to.equal("metadata.labels['batch.kubernetes.io/controller-uid']");
     });
 
     it("is told what to scan and what counts", async () => {
@@ -284,6 +285,9 @@ describe("the registry scan", () => {
     const claim = deployed.one("PersistentVolumeClaim", "trivy-reports");
     expect(claim.spec).to.deep.include({ storageClassName: "fast", accessModes: ["ReadWriteOnce"] });
     expect(claim.spec.resources.requests.storage).to.equal("5Gi");
+    const { containers } = reports(deployed);
+    expect(variable(containers[0], "NODE_OPTIONS")).to.equal("--max-old-space-size=614");
+    expect(containers[0].resources.limits.memory).to.equal("1Gi");
     expect(reportsConfiguration(deployed)).to.deep.include({ folder: "/data", keep: 7, url: "https://reports.example.com" });
   });
 

@@ -50,9 +50,14 @@ export class Reports {
     await response.body?.cancel();
   }
 
-  /** `attempt`: which try it is of, so that a late answer is not taken for that of a later one. */
-  async result(target: Target, attempt: number, result: ScanResult): Promise<RunStatus> {
-    return this.#json(await this.#request("PUT", `/targets/${target.id}?attempt=${attempt}`, JSON.stringify(result)));
+  /**
+   * @param attempt which try it is of, so that a late answer is not taken for that of a later one
+   * @returns why the result cannot be taken, if so: it is too large, for instance
+   */
+  async result(target: Target, attempt: number, result: ScanResult): Promise<string | undefined> {
+    const response = await this.#request("PUT", `/targets/${target.id}?attempt=${attempt}`, JSON.stringify(result), [400, 413]);
+    const text = await response.text();
+    return response.ok ? undefined : `its result was refused: HTTP ${response.status} ${text.slice(0, 300)}`;
   }
 
   async status(): Promise<RunStatus> {

@@ -198,6 +198,7 @@ export function compare(
         ignoreUnfixed: start.ignoreUnfixed,
         scanners: start.scanners,
         partial: start.partial,
+        cycloneDx: start.cycloneDx,
       },
       images: listed,
       problems: planned ? problems : [...problems, { kind: "error", about: run, message: unplanned }],

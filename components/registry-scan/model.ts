@@ -104,7 +104,10 @@ export type ScanResult =
     }
   | { readonly outcome: "failed"; readonly reason: string; readonly seconds: number };
 
-/** What a run says about itself when it is begun. */
+/** A run's name: that of its Job, and a piece of its uid, because a Job may be called as one before it. At most 63 characters. */
+export const runOf = (job: string, uid: string): string => `${job.slice(0, 54).replace(/-+$/, "")}-${uid.slice(0, 8)}`;
+
+/** What a run says about itself when it is begun, and again while it is planned: a run of which nothing is heard is given up. */
 export interface RunStart {
   /** ISO 8601 */
   readonly startedAt: string;
@@ -115,6 +118,8 @@ export interface RunStart {
   readonly scanners: readonly Scanner[];
   /** Only these images were asked for, by hand: what is known of others stays as it is. */
   readonly partial: boolean;
+  /** Each image's CycloneDX document comes besides. */
+  readonly cycloneDx: boolean;
 }
 
 export const verdicts = ["clean", "findings", "errors"] as const;
@@ -192,7 +197,7 @@ export interface RunReport {
   /** `deadline` and `abandoned` (all pods gone) leave images unscanned: each is named with its error. */
   readonly ended: "complete" | "deadline" | "abandoned";
   readonly verdict: Verdict;
-  readonly policy: Pick<RunStart, "severities" | "ignoreUnfixed" | "scanners" | "partial">;
+  readonly policy: Pick<RunStart, "severities" | "ignoreUnfixed" | "scanners" | "partial" | "cycloneDx">;
   /** By name. */
   readonly images: readonly ImageReport[];
   readonly problems: readonly Problem[];

@@ -37,15 +37,18 @@ const words = {
 const badge = (verdict: Verdict) => `<span class="badge ${verdict}">${words[verdict]}</span>`;
 const severityBadge = (severity: Finding["severity"]) => `<span class="badge ${severity}">${severity}</span>`;
 
-/**
- * File name of an image's page, from the image's name: readable, and no two names have the same. With `.html`.
- */
-export function imageFile(image: string): string {
+/** File name of an image's page, from the image's name: readable, and no two names have the same. */
+export const imageFile = (image: string): string => `${stem(image)}.html`;
+
+/** File name of an image's CycloneDX document. */
+export const cycloneDxFile = (image: string): string => `${stem(image)}.json`;
+
+function stem(image: string): string {
   const readable = image
     .replace(/[^A-Za-z0-9.-]+/g, "_")
     .replace(/^[._]+/, "")
     .slice(-100);
-  return `${readable}-${createHash("sha256").update(image.toWellFormed()).digest("hex").slice(0, 12)}.html`;
+  return `${readable}-${createHash("sha256").update(image.toWellFormed()).digest("hex").slice(0, 12)}`;
 }
 
 const style = `
@@ -511,6 +514,7 @@ ${
         .join(", ")}${others.length > maximum.names ? ` and ${others.length - maximum.names} more` : ""}.</p>`
     : ""
 }
+${report.policy.cycloneDx && image.error === undefined ? `<p><a href="../cyclonedx/${cycloneDxFile(image.name)}">What is in it, as CycloneDX</a></p>` : ""}
 ${image.findings.length > 0 ? `<h2 id="findings">Findings</h2>\n${tables("The worst first", columns, image.findings.map(row), 500)}` : ""}
 ${image.gone.length > 0 ? `<h2 id="fixed">Fixed</h2>\n${tables("What the last good scan had, and this one has not", columns, image.gone.map(row), 100)}` : ""}`;
   return page(

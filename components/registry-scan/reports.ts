@@ -146,6 +146,7 @@ const runStart = (value: unknown): RunStart =>
     ignoreUnfixed: isFlag,
     scanners: listOf(isOneOf(scanners)),
     partial: isFlag,
+    cycloneDx: isFlag,
   });
 
 function scanResult(value: unknown): ScanResult {

@@ -5,7 +5,7 @@
 import { readFile, writeFile } from "node:fs/promises";
 import { setTimeout as delay } from "node:timers/promises";
 import { Reports, WrongSettings } from "./client.ts";
-import { attempts, exitCodes, type RunStatus, type ScanConfiguration, type ScanResult, type Target } from "./model.ts";
+import { attempts, exitCodes, type RunStatus, runOf, type ScanConfiguration, type ScanResult, type Target } from "./model.ts";
 import { redact } from "./programs.ts";
 import { craneRegistry } from "./registry.ts";
 import { imageProblem, plan, repositoryProblem, versionsProblem } from "./targets.ts";
@@ -46,9 +46,10 @@ function fail(error: unknown): never {
 }
 
 async function main(): Promise<number> {
-  const { RUN: run, JOB_COMPLETION_INDEX: pod, REPORTS_TOKEN: token, IMAGES } = process.env;
-  if (!run || !pod || !token)
-    throw new WrongSettings("RUN, JOB_COMPLETION_INDEX and REPORTS_TOKEN must be in the environment of a scanning pod");
+  const { JOB: job, JOB_UID: uid, JOB_COMPLETION_INDEX: pod, REPORTS_TOKEN: token, IMAGES } = process.env;
+  if (!job || !uid || !pod || !token)
+    throw new WrongSettings("JOB, JOB_UID, JOB_COMPLETION_INDEX and REPORTS_TOKEN must be in the environment of a scanning pod");
+  const run = runOf(job, uid);
   const configuration = await readConfiguration(process.argv[2] ?? "/etc/scan/scan.json", IMAGES);
   const startedAt = new Date();
   // Who is in the middle of something at the deadline is ended; the reports server then ends the run itself.
@@ -110,6 +111,7 @@ async function begin(
   const start = {
     ...{ startedAt: at.toISOString(), deadline: configuration.deadline, timeout, severities, ignoreUnfixed, scanners },
     partial: (images ?? "").trim() !== "",
+    cycloneDx: configuration.cycloneDx,
   };
   let other = "";
   let status = await reports.begin(start);
@@ -123,7 +125,9 @@ async function begin(
   }
   if (status.state !== "planning") return log(`going on with a run that has been planned: ${progressOf(status)}`);
   const registry = craneRegistry({ plainHttp, signal: AbortSignal.any([stopping.signal, deadline]) });
-  const planned = await plan(configuration.targets, registry, { strict });
+  // Nothing else is heard of this run until it is planned, which takes long where there is much to list.
+  const alive = setInterval(() => void reports.begin(start).catch(() => undefined), 60_000);
+  const planned = await plan(configuration.targets, registry, { strict }).finally(() => clearInterval(alive));
   stopping.signal.throwIfAborted();
   for (const line of planned.lines()) if ("problem" in line) log(`${line.problem.kind}: ${line.problem.about}: ${line.problem.message}`);
   status = await reports.plan(planned.lines);
@@ -176,6 +180,10 @@ async function scanTarget(
         : `${error}`;
     result = { outcome: "failed", reason, seconds: 0 };
   }
+  const refused = await reports.result(target, attempt, result);
+  if (refused === undefined) return result;
+  // Nobody could take it, and nobody could another time.
+  result = { outcome: "failed", reason: refused, seconds: result.seconds };
   await reports.result(target, attempt, result);
   return result;
 }

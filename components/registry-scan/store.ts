@@ -7,7 +7,7 @@ import { setImmediate } from "node:timers/promises";
 import type { Bucket, Upload } from "./bucket.ts";
 import { compare, type LastGood, summarised, summary } from "./compare.ts";
 import type { NextAnswer, NextQuestion, PlanLine, RunReport, RunStart, RunStatus, RunSummary, ScanResult } from "./model.ts";
-import { imageFile, imagePage, indexPage, runPage } from "./page.ts";
+import { cycloneDxFile, imageFile, imagePage, indexPage, runPage } from "./page.ts";
 import { Run, renameDurably, Texts, wholeLines, writeAtomically } from "./run.ts";
 import { sarif } from "./sarif.ts";
 
@@ -210,7 +210,7 @@ export class Store {
       try {
         await pipeline(body, createWriteStream(temporary, { flush: true }));
         for (const image of target.names) {
-          const path = join(folder, `${imageFile(image)}.json`);
+          const path = join(folder, cycloneDxFile(image));
           await rm(path, { force: true });
           // Not every kind of volume has links.
           await link(temporary, path).catch(() => copyFile(temporary, path));

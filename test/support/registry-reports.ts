@@ -23,6 +23,7 @@ export const start = (given: Partial<RunStart> = {}): RunStart => ({
   ignoreUnfixed: false,
   scanners: ["vuln", "secret", "misconfig", "license"],
   partial: false,
+  cycloneDx: false,
   ...given,
 });
 

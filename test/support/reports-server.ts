@@ -44,6 +44,7 @@ export const start = (more: Partial<RunStart> = {}): RunStart => ({
   ignoreUnfixed: false,
   scanners: ["vuln"],
   partial: false,
+  cycloneDx: false,
   ...more,
 });
 
