@@ -9,7 +9,10 @@
  * | E2E_ALERTMANAGER_IMAGE | an Alertmanager | quay.io/prometheus/alertmanager:v0.28.1 |
  * | E2E_CHROMIUM | a Chromium, for the reports' pages | chromium |
  */
+
 import { mkdtemp, readFile, rm, stat } from "node:fs/promises";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -67,6 +70,7 @@ describe("the registry scan", () => {
       ],
       plainHttp: Boolean(TRIVY_INSECURE),
       cidrs: [`${host}/32`],
+      javaRepositories: [`${scratch}/trivy-java-db:1`],
       parallelism: 4,
       reports: { cycloneDx: true, url: "https://reports.example.com", viewers: [monitoring] },
       alerts: [
@@ -327,63 +331,77 @@ describe("the registry scan", () => {
     });
   });
 
-  it("runs on its schedule, never beside itself, and ends at its deadline with a report of what is missing", async () => {
-    const silent = new Receiver();
-    silent.answer = "silence";
-    const address = new URL(await silent.open(host));
-    try {
-      await write({
-        schedule: "* * * * *",
-        deadline: "40s",
-        timeout: "35s",
-        parallelism: 2,
-        targets: [{ image: `${address.host}/team/never:1.0` }, { image: `${scratch}/app:1.0` }],
+  describe("by itself", () => {
+    it("runs on its schedule, never beside itself, and ends at its deadline with a report of what is missing", async () => {
+      // A registry that knows an image and never gives it.
+      const registry = createServer((request, response) => {
+        if (request.url === "/v2/") response.end("{}");
+        else if (request.method === "HEAD")
+          response
+            .writeHead(200, {
+              "content-type": "application/vnd.docker.distribution.manifest.v2+json",
+              "content-length": 500,
+              "docker-content-digest": `sha256:${"0f".repeat(32)}`,
+            })
+            .end();
       });
-      await up();
-      await reopen();
-      const job = await eventually(
-        "a Job",
-        async () => {
-          const { items } = await get("jobs", "-n", stack);
-          return items.find(({ metadata }: KubernetesObject) => /^trivy-registry-scan-\d{8}$/.test(metadata.name));
-        },
-        90,
-      );
-      const name = runOf(job.metadata.name, job.metadata.uid);
-      await eventually("its report", async () => (await fetch(`${reports.url}/runs/${name}/report.json`)).ok || undefined, 180);
-      const { ended, verdict, images } = await report(name);
-      expect([ended, verdict]).to.deep.equal(["deadline", "errors"]);
-      const [never] = images.filter((image: KubernetesObject) => image.name.includes("never"));
-      expect(never.error).to.match(/deadline/);
-      expect(images.find((image: KubernetesObject) => image.name === `${scratch}/app:1.0`).error).to.equal(undefined);
-      const { items } = await get("jobs", "-n", stack);
-      expect(items.filter(({ status }: KubernetesObject) => status.active > 0).length).to.be.at.most(1);
-    } finally {
-      await silent.close();
-    }
-  });
+      await new Promise<void>((resolve) => registry.listen(0, host, resolve));
+      const { port } = registry.address() as AddressInfo;
+      try {
+        await write({
+          schedule: "* * * * *",
+          deadline: "40s",
+          timeout: "40s",
+          parallelism: 2,
+          targets: [{ image: `${host}:${port}/team/never:1.0` }, { image: `${scratch}/app:1.0` }],
+        });
+        await up();
+        await reopen();
+        const job = await eventually(
+          "a Job",
+          async () => {
+            const { items } = await get("jobs", "-n", stack);
+            return items.find(({ metadata }: KubernetesObject) => /^trivy-registry-scan-\d{8}$/.test(metadata.name));
+          },
+          90,
+        );
+        const name = runOf(job.metadata.name, job.metadata.uid);
+        await eventually("its report", async () => (await fetch(`${reports.url}/runs/${name}/report.json`)).ok || undefined, 180);
+        const { ended, verdict, images } = await report(name);
+        expect([ended, verdict]).to.deep.equal(["deadline", "errors"]);
+        const [never] = images.filter((image: KubernetesObject) => image.name.includes("never"));
+        expect(never.error).to.match(/deadline/);
+        expect(images.find((image: KubernetesObject) => image.name === `${scratch}/app:1.0`).error).to.equal(undefined);
+        const { items } = await get("jobs", "-n", stack);
+        expect(items.filter(({ status }: KubernetesObject) => status.active > 0).length).to.be.at.most(1);
+      } finally {
+        registry.closeAllConnections();
+        registry.close();
+      }
+    });
 
-  it("gives its pods no way to anything else", async () => {
-    const elsewhere =
-      "fetch('http://redis:6379').then(() => 'open', (error) => error.cause?.code ?? error.message).then((said) => console.log(said))";
-    const reach = async (pod: string, url: string) =>
-      (
-        await inPod(
-          stack,
-          pod,
-          "node",
-          "-e",
-          elsewhere.replace("http://redis:6379", url).replace("fetch(", "fetch(").replace(")", ", {signal: AbortSignal.timeout(3000)})"),
-        )
-      ).output;
-    expect(await reach("trivy-reports-0", "http://redis:6379")).to.match(/TIMEOUT|timeout|ETIMEDOUT|UND_ERR|aborted/i);
-    const token = await inPod(stack, "trivy-reports-0", "ls", "/var/run/secrets/kubernetes.io");
-    expect(token.ok).to.equal(false);
-    const written = await inPod(stack, "trivy-reports-0", "touch", "/app/x", "/x");
-    expect(written.output).to.match(/Read-only file system/i);
-  });
+    it("gives its pods no way to anything else", async () => {
+      const elsewhere =
+        "fetch('http://redis:6379').then(() => 'open', (error) => error.cause?.code ?? error.message).then((said) => console.log(said))";
+      const reach = async (pod: string, url: string) =>
+        (
+          await inPod(
+            stack,
+            pod,
+            "node",
+            "-e",
+            elsewhere.replace("http://redis:6379", url).replace("fetch(", "fetch(").replace(")", ", {signal: AbortSignal.timeout(3000)})"),
+          )
+        ).output;
+      expect(await reach("trivy-reports-0", "http://redis:6379")).to.match(/TIMEOUT|timeout|ETIMEDOUT|UND_ERR|aborted/i);
+      const token = await inPod(stack, "trivy-reports-0", "ls", "/var/run/secrets/kubernetes.io");
+      expect(token.ok).to.equal(false);
+      const written = await inPod(stack, "trivy-reports-0", "touch", "/app/x", "/x");
+      expect(written.output).to.match(/Read-only file system/i);
+    });
 
-  it("leaves nothing", () => project.destroy(stack));
+    it("leaves nothing", () => project.destroy(stack));
+  });
 });
 
 function alertmanagerObjects(): object[] {

@@ -12,12 +12,11 @@ export interface Received {
 /** A webhook's receiver on this machine. */
 export class Receiver {
   readonly received: Received[] = [];
-  /** What it answers; of silence there is no end. */
-  answer: number | "silence" = 200;
+  /** What it answers; only what it answers with 200 is kept. */
+  answer = 200;
   private readonly server = createServer(async (request, response) => {
     let text = "";
     for await (const chunk of request.setEncoding("utf8")) text += chunk;
-    if (this.answer === "silence") return;
     if (this.answer === 200)
       this.received.push({ path: request.url ?? "", headers: request.headers, body: text === "" ? undefined : JSON.parse(text) });
     response.writeHead(this.answer).end();
