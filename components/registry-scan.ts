@@ -532,13 +532,15 @@ export class RegistryScan extends pulumi.ComponentResource {
               completionMode: "Indexed",
               completions: parallelism,
               parallelism,
-              // A pod that is lost is started again; one that ends with a verdict has done its work.
-              backoffLimitPerIndex: 3,
+              // A pod that is lost is started again. Not counted by index: then Kubernetes holds a failed pod until its successor is there, and a
+              // namespace that is deleted meanwhile, in which no successor can be, never goes away.
+              backoffLimit: 3 * parallelism,
               podFailurePolicy: {
                 rules: [
                   { action: "Ignore", onPodConditions: [{ type: "DisruptionTarget", status: "True" }] },
+                  // The first pod's verdict is the Job's.
                   {
-                    action: "FailIndex",
+                    action: "FailJob",
                     onExitCodes: { containerName: scanContainer, operator: "In", values: [exitCodes.findings, exitCodes.errors] },
                   },
                 ],

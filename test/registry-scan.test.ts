@@ -45,12 +45,12 @@ describe("the registry scan", () => {
       expect(configuration(deployed).deadline).to.equal(7200);
     });
 
-    it("starts a lost pod again, but none that ended with a verdict", async () => {
-      const { backoffLimitPerIndex, podFailurePolicy } = job(await scan());
-      expect(backoffLimitPerIndex).to.be.above(0);
+    it("starts a lost pod again, and ends with the verdict of the first", async () => {
+      const { backoffLimit, podFailurePolicy } = job(await scan({ parallelism: 5 }));
+      expect(backoffLimit).to.equal(15);
       expect(podFailurePolicy.rules).to.deep.equal([
         { action: "Ignore", onPodConditions: [{ type: "DisruptionTarget", status: "True" }] },
-        { action: "FailIndex", onExitCodes: { containerName: "scan", operator: "In", values: [1, 2] } },
+        { action: "FailJob", onExitCodes: { containerName: "scan", operator: "In", values: [1, 2] } },
       ]);
     });
 

@@ -15,6 +15,12 @@ import { scanImage } from "./trivy.ts";
 const { TERMINATION_LOG: lastWords = "/dev/termination-log" } = process.env;
 const lastWordsLimit = 4096;
 
+/** The index of the pod that begins the run and ends with its verdict. */
+const lead = "0";
+
+/** Another pod that fails has no verdict to tell: it is begun again. */
+const broken = 3;
+
 /** As a shell says it of a program that SIGTERM ended: a pod that was stopped has no verdict, and is begun again. */
 const stopped = 143;
 
@@ -42,7 +48,7 @@ function fail(error: unknown): never {
   console.error(
     redact(error instanceof WrongSettings ? error.message : error instanceof Error ? (error.stack ?? error.message) : `${error}`),
   );
-  process.exit(exitCodes.errors);
+  process.exit(process.env["JOB_COMPLETION_INDEX"] === lead ? exitCodes.errors : broken);
 }
 
 async function main(): Promise<number> {
@@ -55,11 +61,11 @@ async function main(): Promise<number> {
   // Who is in the middle of something at the deadline is ended; the reports server then ends the run itself.
   const deadline = AbortSignal.timeout(configuration.deadline * 1000);
   const reports = new Reports({ url: configuration.reports, token, run, signal: stopping.signal, log });
-  const lead = pod === "0";
-  if (lead) await begin(reports, configuration, startedAt, IMAGES, deadline);
-  const progress = lead ? showProgress(reports) : undefined;
-  await scanAll(reports, configuration, { pod, quiet: lead, deadline, startedAt });
-  if (!lead) {
+  const leads = pod === lead;
+  if (leads) await begin(reports, configuration, startedAt, IMAGES, deadline);
+  const progress = leads ? showProgress(reports) : undefined;
+  await scanAll(reports, configuration, { pod, quiet: leads, deadline, startedAt });
+  if (!leads) {
     log("nothing is left to scan");
     return 0;
   }
