@@ -35,7 +35,7 @@ async function scan([stack, ...images]: readonly string[]): Promise<number> {
       `The stack ${stack} has no registry scan in this cluster. Switch it on (registryScan.enabled: true, with targets) and bring it there: npm run up -- ${stack}`,
       exitCodes.errors,
     );
-  const job = await answer(cluster, batch.createNamespacedJob({ namespace, body: jobOf(cronJob, images, new Date()) }));
+  const job = await answer(cluster, batch.createNamespacedJob({ namespace, body: jobOf(cronJob, images) }));
   const { name = "", uid = "" } = job?.metadata ?? {};
   const run = runOf(name, uid);
   console.error(`Run: ${run}`);
@@ -52,7 +52,7 @@ async function scan([stack, ...images]: readonly string[]): Promise<number> {
 }
 
 /** What `kubectl create job --from=cronjob/…` makes of it, for these images if there are any. */
-export function jobOf({ metadata, spec }: V1CronJob, images: readonly string[], now: Date): V1Job {
+export function jobOf({ metadata, spec }: V1CronJob, images: readonly string[]): V1Job {
   const { jobTemplate } = spec ?? {};
   const template = structuredClone(jobTemplate?.spec);
   if (!template) throw new TypeError("a CronJob without a template");
@@ -62,10 +62,9 @@ export function jobOf({ metadata, spec }: V1CronJob, images: readonly string[], 
     const container = template.template.spec?.containers.find(({ name }) => name === scanContainer);
     container?.env?.push({ name: "IMAGES", value: images.join(" ") });
   }
-  const time = now.toISOString().replaceAll(/\D/g, "").slice(0, 14);
   return {
     metadata: {
-      name: `${scanName}-${time}`,
+      generateName: `${scanName}-`,
       labels: { ...jobTemplate?.metadata?.labels },
       annotations: { ...jobTemplate?.metadata?.annotations, "cronjob.kubernetes.io/instantiate": "manual" },
       ownerReferences: [{ apiVersion: "batch/v1", kind: "CronJob", name: metadata?.name ?? "", uid: metadata?.uid ?? "" }],
