@@ -379,23 +379,13 @@ describe("the registry scan", () => {
     });
 
     it("gives its pods no way to anything else", async () => {
-      const elsewhere =
-        "fetch('http://redis:6379').then(() => 'open', (error) => error.cause?.code ?? error.message).then((said) => console.log(said))";
-      const reach = async (pod: string, url: string) =>
-        (
-          await inPod(
-            stack,
-            pod,
-            "node",
-            "-e",
-            elsewhere.replace("http://redis:6379", url).replace("fetch(", "fetch(").replace(")", ", {signal: AbortSignal.timeout(3000)})"),
-          )
-        ).output;
-      expect(await reach("trivy-reports-0", "http://redis:6379")).to.match(/TIMEOUT|timeout|ETIMEDOUT|UND_ERR|aborted/i);
-      const token = await inPod(stack, "trivy-reports-0", "ls", "/var/run/secrets/kubernetes.io");
-      expect(token.ok).to.equal(false);
-      const written = await inPod(stack, "trivy-reports-0", "touch", "/app/x", "/x");
-      expect(written.output).to.match(/Read-only file system/i);
+      const fetching =
+        "fetch('http://redis:6379', {signal: AbortSignal.timeout(3000)}).then(() => 'open', (error) => error.cause?.code ?? error.name).then(console.log)";
+      const { output } = await inPod(stack, "trivy-reports-0", "node", "-e", fetching);
+      // Redis would take the connection, and answer no HTTP. Some enforce policies by a refusal, some by silence.
+      expect(output).to.match(/^(ECONNREFUSED|TimeoutError|ETIMEDOUT|UND_ERR_CONNECT_TIMEOUT)$/);
+      expect((await inPod(stack, "trivy-reports-0", "ls", "/var/run/secrets/kubernetes.io")).ok).to.equal(false);
+      expect((await inPod(stack, "trivy-reports-0", "touch", "/app/x")).output).to.match(/Read-only file system/i);
     });
 
     it("leaves nothing", () => project.destroy(stack));
