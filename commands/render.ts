@@ -94,7 +94,10 @@ export async function render({
           : []),
       ]),
     ],
-    byHand.length > 0 && [title("Secrets to create; pods wait for them"), ...indented(secrets.instructions(byHand))],
+    byHand.length > 0 && [
+      title("Secrets to create; pods wait for them"),
+      ...indented(secrets.instructions(byHand, written.length > 0 ? display(secretsPath) : undefined)),
+    ],
     [
       // Client-side, kubectl would write the whole of a Secret into an annotation as well.
       title("Next"),
@@ -153,7 +156,7 @@ function decrypted(path: string, value: unknown, encrypted: Map<string, string>)
   if ("secure" in value) {
     const stand = placeholder(path);
     encrypted.set(path, stand);
-    return /key$/i.test(path) ? `-----BEGIN PRIVATE KEY-----\n${stand}\n-----END PRIVATE KEY-----\n` : stand;
+    return stand;
   }
   return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, decrypted(`${path}.${key}`, inner, encrypted)]));
 }

@@ -111,12 +111,20 @@ export class RenderedSecrets {
     );
   }
 
-  /** What somebody has to know who creates the Secrets by hand; no value of a secret is in it. */
-  instructions(secrets: readonly Manifest[]): string[] {
+  /**
+   * What somebody has to know who creates the Secrets by hand; no value of a secret is in it. `file` is the one with the others, if there are any: what
+   * was generated stands there, and a Secret may need the same as another.
+   */
+  instructions(secrets: readonly Manifest[], file?: string): string[] {
     const guarded: Guarded[] = [
       ...this.allGenerated().map(({ type, name, value, inputs }, _, all) => {
         const signer = all.find((other) => other.value === inputs["caCertPem"])?.name;
-        return { name, value, description: description(type, inputs, signer), signer };
+        return {
+          name,
+          value,
+          description: file === undefined ? description(type, inputs, signer) : `the generated one in ${file}`,
+          signer,
+        };
       }),
       ...[...this.encrypted].map(([setting, value]) => ({ name: setting, value, description: "the encrypted setting" })),
     ];

@@ -592,7 +592,12 @@ export class RegistryScan extends pulumi.ComponentResource {
     );
   }
 
-  private configMap(name: string, args: RegistryScanComponentArgs, component: string, data: Record<string, pulumi.Input<string>>) {
+  private configMap(
+    name: string,
+    args: RegistryScanComponentArgs,
+    component: string,
+    data: Readonly<Record<string, pulumi.Input<string>>>,
+  ) {
     const metadata = { namespace: args.namespace, labels: labels(args, component) };
     return new k8s.core.v1.ConfigMap(name, transformed(args.transform?.configMap, { metadata, data }), { parent: this }).metadata.name;
   }
@@ -649,12 +654,21 @@ const publicUrl = "https://example.com";
 
 const folder = join(import.meta.dirname, "registry-scan");
 
+/** What is read here does not change while a stack is built, however many services it has. */
+function once<T>(read: () => T): () => T {
+  let value: T | undefined;
+  return () => {
+    value ??= read();
+    return value;
+  };
+}
+
 /** The programs that the pods run: those of this folder without their types, so that a pod starts in a third of the time. */
-function programFiles(): Record<string, string> {
+const programFiles = once((): Readonly<Record<string, string>> => {
   const names = readdirSync(folder).filter((file) => file.endsWith(".ts"));
   const programs = names.sort().map((file) => [file.replace(/ts$/, "js"), withoutTypes(readFileSync(join(folder, file), "utf8"))]);
   return { "package.json": json({ type: "module" }), ...Object.fromEntries(programs) };
-}
+});
 
 function withoutTypes(text: string): string {
   const { emitWarning } = process;
@@ -674,7 +688,7 @@ function withoutTypes(text: string): string {
 const packageNames = ["aws4fetch", "semver"];
 
 /** The packages' files; a ConfigMap's keys have no slashes. */
-function packageFiles(): { readonly key: string; readonly path: string; readonly text: string }[] {
+const packageFiles = once((): readonly { readonly key: string; readonly path: string; readonly text: string }[] => {
   const { resolve } = createRequire(import.meta.url);
   return packageNames.flatMap((name) => {
     const entry = resolve(name);
@@ -690,7 +704,7 @@ function packageFiles(): { readonly key: string; readonly path: string; readonly
         text: readFileSync(join(root, file), "utf8"),
       }));
   });
-}
+});
 
 function pemFile(...texts: (pulumi.Input<string> | undefined)[]): pulumi.Output<string> | undefined {
   const given = texts.filter((text) => text !== undefined);

@@ -31,7 +31,7 @@ export function validityProblem(pem: string): string | undefined {
 }
 
 /** What `npm start` puts in the place of an encrypted setting, which it cannot read: there is nothing to be known of it. */
-export const unreadable = (text: string) => /encrypted[0-9a-f]{32}@/.test(text);
+export const unreadable = (text: string) => /^encrypted[0-9a-f]{32}@$/.test(text);
 
 /** A private key; nothing if it cannot be read. */
 function privateKey(pem: string): KeyObject | undefined {

@@ -1,6 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import ipaddr from "ipaddr.js";
-import { parseDocument } from "yaml";
+import { isMap, parseDocument } from "yaml";
 import { z } from "zod";
 import { imageProblem } from "../components/images.ts";
 import { bytes, bytesPattern, quantity } from "../components/kubernetes/quantity.ts";
@@ -42,9 +42,12 @@ const checked = (kind: string, right: string, problem: (value: string) => string
     .string({ error: wrong(right) })
     .superRefine((value, context) => {
       const found = problem(value);
-      // Before an @ there may be a password, which no message repeats.
+      // Before an @ there may be a password, which no message repeats; unless it is one of a digest.
       if (found !== undefined)
-        context.addIssue({ code: "custom", message: `${value.includes("@") ? "holds a user or a password" : seen(value)}; ${found}` });
+        context.addIssue({
+          code: "custom",
+          message: `${/@(?!sha\d+:)/.test(value) ? "holds a user or a password" : seen(value)}; ${found}`,
+        });
     })
     .meta({ kind });
 
@@ -343,21 +346,33 @@ export const webUrl = () =>
 
 export const secretUrl = () => secret(webRight, (value) => (isWebUrl(value) || unreadable(value) ? undefined : webRight));
 
-/** JSON, such as a VEX document. */
+/** A text in a format: what a parser says of it tells the place, so that no message repeats the text. */
+const document = (kind: string, right: string, problem: (value: string) => string | undefined) =>
+  z
+    .string({ error: wrong(right) })
+    .superRefine((value, context) => {
+      const found = problem(value);
+      if (found !== undefined) context.addIssue({ code: "custom", message: `${found}; ${right}` });
+    })
+    .meta({ kind });
+
+/** A JSON object, such as a VEX document. */
 export const jsonText = (right: string) =>
-  checked("JSON", right, (value) => {
+  document("JSON", right, (value) => {
     try {
-      return typeof JSON.parse(value) === "object" ? undefined : right;
+      const found: unknown = JSON.parse(value);
+      return typeof found === "object" && found !== null && !Array.isArray(found) ? undefined : "is JSON, but no object";
     } catch (error) {
-      return `is no JSON (${error instanceof Error ? error.message : error}); ${right}`;
+      return `is no JSON (${error instanceof Error ? error.message : error})`;
     }
   });
 
-/** YAML, such as an ignore file. */
+/** YAML with names and values, such as an ignore file; it may be empty. */
 export const yamlText = (right: string) =>
-  checked("YAML", right, (value) => {
-    const { errors } = parseDocument(value);
-    return errors[0] ? `it cannot be read: ${errors[0].message.split("\n")[0]}` : undefined;
+  document("YAML", right, (value) => {
+    const { errors, contents } = parseDocument(value);
+    if (errors[0]) return `cannot be read (${errors[0].message.split("\n")[0]?.replace(/:$/, "")})`;
+    return contents === null || isMap(contents) ? undefined : "is YAML, but no table of names and values";
   });
 
 export const bucketName = () =>

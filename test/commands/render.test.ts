@@ -13,12 +13,13 @@ import {
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { pathToFileURL } from "node:url";
 import { expect } from "chai";
-import { parseAllDocuments } from "yaml";
+import { parseAllDocuments, stringify } from "yaml";
 import { Problem } from "../../commands/problem.ts";
 import { parseArguments, type RenderOptions, render } from "../../commands/render.ts";
+import { serverCertificate } from "../support/certificate.ts";
 
 const root = join(import.meta.dirname, "../..");
 
@@ -440,6 +441,51 @@ spec:
         expect(shown).to.contain("ScanService trivy").and.contain(`out/${stack}/`);
       });
     }
+
+    it("renders one whose every secret is encrypted, and says which Secrets to make of them", async () => {
+      const secure = (text: string) => ({ secure: `v1:${text}` });
+      const settings = {
+        gateway: {
+          enabled: true,
+          clients: [{ name: "ci", token: secure("AAAA") }],
+          tls: { enabled: true, certificate: serverCertificate.leaf, key: secure("BBBB") },
+        },
+        registryScan: {
+          enabled: true,
+          targets: [{ image: "registry.example.com/team/app:1.0" }],
+          credentials: [{ registry: "registry.example.com", username: "robot", password: secure("CCCC") }],
+          alerts: [
+            { name: "chat", type: "slack", url: secure("DDDD") },
+            { name: "on-call", type: "alertmanager", url: "http://alertmanager.monitoring.svc:9093", authorization: secure("EEEE") },
+            { name: "archive", type: "json", existingSecret: { name: "archive-hook" } },
+          ],
+        },
+      };
+      const prefixed = Object.fromEntries(Object.entries(settings).map(([key, value]) => [`trivy-server:${key}`, value]));
+      writeFileSync(join(project, "Pulumi.secret.yaml"), stringify({ config: prefixed }));
+      const shown = await render({ project, stack: "secret" });
+      const folder = join(project, "out", "secret");
+      const written = readdirSync(folder).map((file) => readFileSync(join(folder, file), "utf8"));
+      expect(`${shown}${written.join("")}`).not.to.match(/encrypted[0-9a-f]|v1:[A-E]{4}/);
+      const scan = "trivy-server:registryScan";
+      for (const secret of [
+        `trivy-registry-scan-receivers -n trivy --from-file=chat.url=FILE --from-file=on-call.authorization=FILE --from-file=on-call.url=FILE
+    chat.url: <${scan}.alerts[0].url>
+    on-call.authorization: <${scan}.alerts[1].authorization>
+    on-call.url: http://alertmanager.monitoring.svc:9093
+`,
+        `trivy-registry-scan-registry-login -n trivy --type=kubernetes.io/dockerconfigjson --from-file=.dockerconfigjson=FILE
+    .dockerconfigjson: <made with ${scan}.credentials[0].password, in base64>
+`,
+        "    tls.key: <trivy-server:gateway.tls.key>\n",
+        // The scan's own Secret, which is written, has this very token.
+        `where <trivy-gateway-token-registry-scan-1> is the generated one in ${relative(process.cwd(), folder)}/10-secrets.yaml\n`,
+      ])
+        expect(shown.slice(shown.indexOf("Secrets to create"))).to.contain(secret);
+      // What a pod waits for has the name that is told.
+      const reports = written.find((text) => text.includes("kind: StatefulSet") && text.includes("name: trivy-reports"));
+      expect(reports).to.match(/name: trivy-registry-scan-receivers\n/);
+    });
   });
 
   describe("on the command line", () => {

@@ -7,11 +7,51 @@ import { record } from "../../commands/recorder.ts";
 import { ScanService } from "../../components/scan-service.ts";
 import { checkSettings, type Settings, serviceArgs } from "../../stacks/settings.ts";
 import { arbitrarySettings } from "../support/arbitrary-settings.ts";
+import { certificate } from "../support/certificate.ts";
 import { apply, deleteNamespaces, kubectl, portForward } from "./support/cluster.ts";
 import { must } from "./support/command.ts";
 import { checkEnvironment, environment, knownFinding } from "./support/environment.ts";
 import { scan } from "./support/load.ts";
 import { Project } from "./support/project.ts";
+
+/** Images of registries scanned with all that can be set, for whoever would see it only in one of a hundred stacks. */
+const registryScan = {
+  enabled: true,
+  schedule: "30 2 * * MON-FRI",
+  timeZone: "Europe/Berlin",
+  targets: [{ image: "registry.example.com/team/app:1.0" }, { repository: "ghcr.io/team/app", tags: ["v*"], versions: ">=1.2", newest: 3 }],
+  strict: true,
+  severities: ["HIGH", "CRITICAL"],
+  ignoreUnfixed: true,
+  scanners: ["vuln", "secret", "misconfig", "license"],
+  ignoreFile: "vulnerabilities:\n  - id: CVE-2021-36159\n",
+  vex: ['{ "@context": "https://openvex.dev/ns/v0.2.0" }'],
+  credentials: [{ registry: "ghcr.io", username: "robot", password: { secure: "v1:AAAA" } }],
+  plainHttp: true,
+  caCertificates: certificate,
+  cidrs: ["10.20.0.0/16"],
+  javaRepositories: ["registry.example.com/trivy-java-db:1"],
+  parallelism: 8,
+  timeout: "5m",
+  deadline: "2h",
+  workVolume: "8Gi",
+  resources: { limits: { cpu: "2", memory: "4Gi" } },
+  reports: {
+    keep: 10,
+    size: "4Gi",
+    storageClass: "fast",
+    cycloneDx: true,
+    url: "https://reports.example.com",
+    viewers: ["monitoring"],
+    bucket: { endpoint: "https://s3.example.com", name: "reports", prefix: "trivy/", existingSecret: "bucket" },
+    resources: { limits: { cpu: "1" } },
+  },
+  alerts: [
+    { name: "on-call", type: "alertmanager", url: "http://alertmanager.monitoring.svc:9093", authorization: { secure: "v1:BBBB" } },
+    { name: "chat", type: "slack", url: { secure: "v1:CCCC" } },
+    { name: "archive", type: "json", existingSecret: { name: "archive", key: "hook" } },
+  ],
+};
 
 /** What makes the API server say all that it could say, and refuse what it would only warn of. */
 const strictly = ["apply", "--server-side", "--force-conflicts", "--dry-run=server", "--validate=strict", "--warnings-as-errors"];
@@ -20,6 +60,7 @@ describe("the manifests of `npm start`", () => {
   const environments = ["dev", "staging", "prod"];
   const stacks = environments.map((name) => `e2e-manifests-${name}`);
   const [applied = ""] = stacks.slice(1);
+  const scanning = "e2e-manifests-scan";
   let project: Project;
 
   before(async () => {
@@ -27,17 +68,18 @@ describe("the manifests of `npm start`", () => {
     project = await Project.create();
     for (const [index, stack] of stacks.entries()) {
       await project.writeStack(stack, { server: { drainSeconds: 1 } }, environments[index]);
-      await project.must("npm", ["start", "--", stack]);
     }
+    await project.writeStack(scanning, { proxy: { https: "http://10.0.0.9:3128" }, registryScan }, "staging");
+    for (const stack of [...stacks, scanning]) await project.must("npm", ["start", "--", stack]);
   });
   after(async () => {
-    await deleteNamespaces(...stacks);
+    await deleteNamespaces(...stacks, scanning);
     await project?.remove();
   });
 
   const out = (stack: string) => join(project.folder, "out", stack);
 
-  for (const stack of stacks)
+  for (const stack of [...stacks, scanning])
     it(`are what the API server accepts to the letter, under Pod Security: ${stack}`, async () => {
       const [namespace = ""] = (await readdir(out(stack))).filter((file) => /^\d+-namespace-/.test(file));
       // A dry run needs the namespace, whose labels are what Pod Security goes by.
@@ -49,7 +91,8 @@ describe("the manifests of `npm start`", () => {
     const args = ["config", "--skip-check-update", "--exit-code", "1", "--severity", "MEDIUM,HIGH,CRITICAL"];
     const { status, stdout, stderr } = await project.run("trivy", [...args, "--ignorefile", ".trivyignore.yaml", "out"]);
     expect(status, stdout + stderr).to.equal(0);
-    expect(stdout).to.match(/deployment-trivy-server\.yaml/);
+    for (const workload of ["deployment-trivy-server", "cronjob-trivy-registry-scan", "statefulset-trivy-reports"])
+      expect(stdout).to.contain(`${workload}.yaml`);
   });
 
   it("bring up a service that scans, with kubectl alone", async () => {

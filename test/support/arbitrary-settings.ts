@@ -3,7 +3,7 @@ import { certificate, serverCertificate } from "./certificate.ts";
 
 const names = fc.stringMatching(/^[a-z]([a-z0-9-]{0,20}[a-z0-9])?$/);
 const sizes = fc
-  .tuple(fc.integer({ min: 1, max: 4096 }), fc.constantFrom("Mi", "Gi", "M", "G"))
+  .tuple(fc.integer({ min: 2, max: 4096 }), fc.constantFrom("Mi", "Gi", "M", "G"))
   .map(([number, unit]) => `${number}${unit}`);
 const cores = fc.oneof(
   fc.integer({ min: 1, max: 64 }),
@@ -38,6 +38,29 @@ const repositories = fc.constantFrom(
   "localhost:5000/trivy-db:2",
 );
 
+const scannedImages = fc.constantFrom(
+  "alpine:3.10",
+  "team/app:latest",
+  "registry.example.com/team/app:1.0",
+  "localhost:5000/app:1",
+  "[fd00::7]:5000/team/app:1.0",
+  `mirror.infra.svc:5000/app@sha256:${"0f".repeat(32)}`,
+);
+const scannedRepositories = fc.constantFrom("alpine", "ghcr.io/team/app", "10.1.2.3:5000/app", "harbor.corp/security/app");
+/** Their paths are what must not be known. */
+const receiverUrls = fc
+  .tuple(
+    fc.constantFrom(
+      "https://hooks.example.com",
+      "http://alertmanager.monitoring.svc:9093",
+      "http://10.0.0.8",
+      "https://[fd00::8]:8443",
+      "http://chat.corp:8065",
+    ),
+    fc.stringMatching(/^[A-Za-z0-9]{16}$/),
+  )
+  .map(([origin, path]) => `${origin}/services/${path}`);
+
 /** What people write by mistake, and what nobody would. */
 const nonsense: Arbitrary<unknown> = fc.oneof(
   fc.constantFrom<unknown>(
@@ -53,6 +76,10 @@ const nonsense: Arbitrary<unknown> = fc.oneof(
     "Ü",
     "__proto__",
     "10.0.0.1/8",
+    "0 25 * * *",
+    "{no: yes",
+    "https://me:pw@hooks.example.com/x",
+    "me:pw@harbor.corp/app:1",
   ),
   fc.constantFrom<unknown>(0, -1, 1.5, 1e21, Number.MAX_SAFE_INTEGER, null, true, false, [], {}, [[]], [null], { enabled: "yes" }),
   fc.string(),
@@ -179,6 +206,77 @@ export function arbitrarySettings({ mistakes }: { readonly mistakes: boolean }):
     ),
     cidrs: list(cidrs),
   };
+  // Twice the same in such a list is a mistake.
+  const distinct = (...items: string[]) => leaf(fc.uniqueArray(fc.constantFrom(...items), { minLength: 1, maxLength: 3 }));
+  const target = fc.oneof(
+    block({ image: leaf(scannedImages) }, ["image"]),
+    block(
+      {
+        repository: leaf(scannedRepositories),
+        tags: distinct("latest", "1.*", "release-{a,b}"),
+        versions: leaf(fc.constantFrom(">=1.4 <3", "^2.1", "1.x || 3")),
+        newest: leaf(fc.integer({ min: 1, max: 10_000 })),
+      },
+      ["repository"],
+    ),
+  );
+  const receiver = {
+    name: leaf(names),
+    type: leaf(fc.constantFrom("alertmanager", "slack", "json")),
+    authorization: leaf(fc.stringMatching(/^Bearer [\x21-\x7e]{8,40}$/)),
+  };
+  const logins = leaf(fc.array(block(login, Object.keys(login)), { maxLength: 2 }));
+  const podResources = block({
+    requests: block({ cpu: leaf(cores), memory: leaf(fc.constantFrom("64Mi", "128Mi")) }),
+    limits: block({ memory: leaf(fc.constantFrom("512Mi", "4Gi")) }),
+  });
+  const scan = {
+    enabled: on,
+    schedule: leaf(fc.constantFrom("0 3 * * *", "*/15 0-6,22 1 jan-MAR MON-FRI", "@weekly")),
+    timeZone: leaf(fc.constantFrom("Europe/Berlin", "Etc/UTC", "America/Argentina/Buenos_Aires")),
+    targets: leaf(fc.uniqueArray(target, { minLength: 1, maxLength: 3, selector: (given) => JSON.stringify(given) })),
+    strict: flag,
+    severities: distinct("UNKNOWN", "LOW", "HIGH", "CRITICAL"),
+    ignoreUnfixed: flag,
+    scanners: distinct("vuln", "secret", "misconfig", "license"),
+    ignoreFile: leaf(fc.constantFrom("vulnerabilities:\n  - id: CVE-2021-36159\n    paths: [usr/lib]\n", "# nothing yet\n")),
+    vex: list(fc.jsonValue({ maxDepth: 2 }).map((statement) => JSON.stringify({ "@context": "https://openvex.dev/ns/v0.2.0", statement }))),
+    plainHttp: flag,
+    caCertificates: leaf(fc.constant(certificate)),
+    cidrs: list(cidrs),
+    javaRepositories: leaf(fc.array(repositories, { minLength: 1, maxLength: 2 })),
+    parallelism: leaf(fc.integer({ min: 1, max: 1000 })),
+    timeout: leaf(fc.constantFrom("90s", "10m")),
+    deadline: leaf(fc.constantFrom("30m", "23h", "1h30m")),
+    workVolume: leaf(sizes),
+    resources: podResources,
+    reports: block({
+      keep: leaf(fc.integer({ min: 1, max: 1000 })),
+      size: leaf(sizes),
+      storageClass: leaf(names),
+      cycloneDx: flag,
+      url: leaf(fc.constantFrom("https://reports.example.com/trivy/", "http://10.0.0.7:8080")),
+      viewers: list(fc.oneof(names, fc.constant("*"))),
+      bucket: block(
+        {
+          endpoint: leaf(fc.constantFrom("http://minio.storage.svc:9000", "https://s3.example.com", "http://[fd00::7]:9000")),
+          region: leaf(fc.constant("eu-central-1")),
+          name: leaf(fc.constant("scan.reports")),
+          prefix: leaf(texts),
+          existingSecret: leaf(names),
+        },
+        ["name", "existingSecret"],
+      ),
+      resources: podResources,
+    }),
+    alerts: list(
+      fc.oneof(
+        block({ ...receiver, url: leaf(receiverUrls) }, ["name", "type", "url"]),
+        block({ ...receiver, existingSecret: secretKey() }, ["name", "type", "existingSecret"]),
+      ),
+    ),
+  };
+  const scanNeeds = ["enabled", "targets"];
   const host = leaf(fc.constantFrom("trivy.example.com", "scan.corp"));
   const exposure = fc.oneof(
     block({ type: leaf(fc.constant("none")) }),
@@ -204,11 +302,10 @@ export function arbitrarySettings({ mistakes }: { readonly mistakes: boolean }):
       trivy: leaf(images),
       haproxy: leaf(images),
       redis: leaf(images),
+      node: leaf(images),
+      crane: leaf(images),
     }),
-    database: fc.oneof(
-      block({ ...database, credentials: leaf(fc.array(block(login, Object.keys(login)), { maxLength: 2 })) }),
-      block({ ...database, existingSecret: leaf(names) }),
-    ),
+    database: fc.oneof(block({ ...database, credentials: logins }), block({ ...database, existingSecret: leaf(names) })),
     proxy: block({
       http: leaf(fc.constant("http://10.0.0.9:3128")),
       https: leaf(fc.constantFrom("http://proxy.example.com:3128", "https://p")),
@@ -217,6 +314,11 @@ export function arbitrarySettings({ mistakes }: { readonly mistakes: boolean }):
     redis: fc.oneof(block(embedded), block(external, ["mode", "host"])),
     clients: block({ namespaces: list(fc.oneof(names, fc.constant("*"))), cidrs: list(cidrs) }),
     exposure,
+    registryScan: fc.oneof(
+      leaf(fc.constant(false)),
+      block({ ...scan, credentials: logins }, scanNeeds),
+      block({ ...scan, existingSecret: leaf(names) }, scanNeeds),
+    ),
     scheduling: block({
       nodeSelector: leaf(tables(labelValues)),
       tolerations: list(
