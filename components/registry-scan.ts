@@ -648,7 +648,7 @@ const publicUrl = "https://example.com";
 const folder = join(import.meta.dirname, "registry-scan");
 
 /** The programs that the pods run: those of this folder without their types, so that a pod starts in a third of the time. */
-function programFiles(): Record<string, string> {
+export function programFiles(): Record<string, string> {
   const names = readdirSync(folder).filter((file) => file.endsWith(".ts"));
   const programs = names.sort().map((file) => [file.replace(/ts$/, "js"), withoutTypes(readFileSync(join(folder, file), "utf8"))]);
   return { "package.json": json({ type: "module" }), ...Object.fromEntries(programs) };
