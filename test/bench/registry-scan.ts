@@ -31,7 +31,8 @@ const imagesPerRun = Number(env["BENCH_SCAN_IMAGES"] || 200);
 const parallelism = 4;
 
 export async function registryScan(project: Project, services: Services): Promise<Report> {
-  const [planning, running] = [await planner(), await runs(project, services)];
+  const running = await runs(project, services);
+  const planning = await planner();
   return {
     sections: { "registry-scan": `${running.text}\n\n${planning.text}` },
     verdicts: [...running.verdicts, ...planning.verdicts],
