@@ -664,7 +664,7 @@ function once<T>(read: () => T): () => T {
 }
 
 /** The programs that the pods run: those of this folder without their types, so that a pod starts in a third of the time. */
-const programFiles = once((): Readonly<Record<string, string>> => {
+export const programFiles = once((): Readonly<Record<string, string>> => {
   const names = readdirSync(folder).filter((file) => file.endsWith(".ts"));
   const programs = names.sort().map((file) => [file.replace(/ts$/, "js"), withoutTypes(readFileSync(join(folder, file), "utf8"))]);
   return { "package.json": json({ type: "module" }), ...Object.fromEntries(programs) };

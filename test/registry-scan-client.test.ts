@@ -60,7 +60,7 @@ describe("the reports server, as the pods of a registry scan speak to it", () =>
   });
 
   it("is waited for when it does not know the run yet, and no longer when this process is to end", async () => {
-    expect(await reports(stub.url, 60).next("1")).to.deep.equal({ next: "wait", seconds: 2 });
+    expect(await reports(stub.url, 60).next("1")).to.deep.equal({ next: "wait", seconds: 0.5 });
     stub.broken = 500;
     const waiting = reports(stub.url, 60).status();
     setTimeout(() => stop.abort(), 100);

@@ -42,7 +42,7 @@ export class Reports {
     const response = await this.#request("POST", "/next", JSON.stringify({ pod, process: this.#process } satisfies NextQuestion), [404]);
     if (response.status !== 404) return this.#json(response);
     await response.body?.cancel();
-    return { next: "wait", seconds: 2 };
+    return { next: "wait", seconds: 0.5 };
   }
 
   async cycloneDx(target: Target, document: string): Promise<void> {

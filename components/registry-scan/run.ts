@@ -36,6 +36,9 @@ const silence = 300_000;
 /** Milliseconds before a target is tried again, by the number of tries so far. */
 const pause = (tries: number) => 5_000 * 3 ** (tries - 1);
 
+/** Seconds that pods wait before they ask again: long enough to cost nothing, and short beside a scan, because a run is as long as its last pod. */
+const askAgain = 0.5;
+
 /** What happened to a target: a line of `results.ndjson`. */
 type Event =
   | ({ readonly id: string; readonly at: string } & NextQuestion)
@@ -107,11 +110,6 @@ class Queue {
       if (i === this.#first && entry && !isWaiting(entry)) this.#first++;
     }
     return undefined;
-  }
-
-  /** When the next of those that wait may be tried. */
-  nextAt(): number {
-    return this.#order.slice(this.#first).reduce((at, entry) => (isWaiting(entry) ? Math.min(at, entry.notBefore) : at), Infinity);
   }
 
   apply(event: Event, place: Place): void {
@@ -313,13 +311,13 @@ export class Run {
   next({ pod, process }: NextQuestion, now: number): NextAnswer {
     this.heard(now);
     const queue = this.#queue;
-    if (!queue || this.end || queue.complete) return { next: "wait", seconds: 2 };
+    if (!queue || this.end || queue.complete) return { next: "wait", seconds: askAgain };
     const lost = queue.heldBy(pod);
     if (lost?.lease?.process === process) return { next: "scan", target: lost.target, attempt: lost.tries };
     if (lost) this.#lose(lost, now, `pod ${pod} ended while it scanned this image (out of memory, evicted or deleted)`);
     this.expire(now);
     const entry = queue.ready(now);
-    if (!entry) return { next: "wait", seconds: Math.min(5, Math.max(1, Math.ceil((queue.nextAt() - now) / 1000))) };
+    if (!entry) return { next: "wait", seconds: askAgain };
     this.#record({ id: entry.target.id, at: new Date(now).toISOString(), pod, process });
     return { next: "scan", target: entry.target, attempt: entry.tries };
   }

@@ -225,7 +225,7 @@ async function finished(reports: Reports, startedAt: Date, deadline: number): Pr
     if (status.state === "finished") return status;
     if (secondsSince(startedAt) > deadline + closing)
       throw new Error(`the reports server did not end the run within ${closing} s of its deadline`);
-    await delay(1000, undefined, { signal: stopping.signal });
+    await delay(500, undefined, { signal: stopping.signal });
   }
 }
 

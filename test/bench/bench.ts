@@ -15,6 +15,7 @@ import { checkEnvironment } from "../e2e/support/environment.ts";
 import { Project } from "../e2e/support/project.ts";
 import type { Report, Verdict } from "./figures.ts";
 import { growth } from "./growth.ts";
+import { registryScan } from "./registry-scan.ts";
 import { resources } from "./resources.ts";
 import { Services } from "./services.ts";
 import { throughput } from "./throughput.ts";
@@ -26,6 +27,7 @@ const topics: Readonly<Record<string, (project: Project, services: Services) => 
   throughput: (_, services) => throughput(services),
   resources: (_, services) => resources(services),
   growth: (_, services) => growth(services),
+  "registry-scan": registryScan,
 };
 
 const { values, positionals } = parseArgs({ allowPositionals: true, options: { docs: { type: "boolean", default: false } } });

@@ -1,0 +1,254 @@
+/**
+ * A registry scan beside a shell loop of the plain client over the same service; what a second run over the same images costs; and what the planner takes.
+ *
+ * Needed: E2E_SCRATCH_REPOSITORY, where images may be pushed to, and BENCH_PUSH_IMAGE, a command that pushes to `{reference}` an image that shares no layer
+ * with those of other numbers `{seed}`. BENCH_SCAN_IMAGES is how many images a run has, 200 unless given. Before each measurement of images that are new to
+ * the service its cache is emptied.
+ */
+import { mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { runOf } from "../../components/registry-scan/model.ts";
+import { programFiles } from "../../components/registry-scan.ts";
+import { addAdministrator, get, type KubernetesObject, portForward, redis } from "../e2e/support/cluster.ts";
+import { must } from "../e2e/support/command.ts";
+import type { Project } from "../e2e/support/project.ts";
+import { atLeast, atMost, markdownTable, mebibytes, median, type Report, ratio, rounds, showRatio, type Verdict } from "./figures.ts";
+import { firstGoodScan, type Service, type Services } from "./services.ts";
+
+const bounds = {
+  /** So many times as fast as the loop, and as the first run. */
+  loop: 2.5,
+  repeat: 3,
+  /** Peak memory with most targets, beside that with fewest; seconds of planning most. */
+  memory: 1.5,
+  planning: 2,
+} as const;
+
+const { env } = process;
+const imagesPerRun = Number(env["BENCH_SCAN_IMAGES"] || 200);
+const parallelism = 4;
+/** The same whenever it is measured, so that a registry does not grow. */
+const firstSeed = 500_000;
+
+export async function registryScan(project: Project, services: Services): Promise<Report> {
+  const running = await runs(project, services);
+  const planning = await planner();
+  return {
+    sections: { "registry-scan": `${running.text}\n\n${planning.text}` },
+    verdicts: [...running.verdicts, ...planning.verdicts],
+  };
+}
+
+interface Part {
+  readonly text: string;
+  readonly verdicts: readonly Verdict[];
+}
+
+/** Seconds that something took, of which the run says so many itself: the rest is the start of its pods, and their end. */
+interface Times {
+  readonly whole: number[];
+  readonly within: number[];
+}
+
+async function runs(project: Project, services: Services): Promise<Part> {
+  const { E2E_SCRATCH_REPOSITORY: scratch, BENCH_PUSH_IMAGE: push } = env;
+  if (!scratch || !push)
+    throw new Error("E2E_SCRATCH_REPOSITORY and BENCH_PUSH_IMAGE are needed, see the head of test/bench/registry-scan.ts");
+  const plainHttp = Boolean(env["TRIVY_INSECURE"]);
+  const service = await services.stack("registry-scan", {
+    server: { replicas: 2 },
+    gateway: true,
+    registryScan: {
+      enabled: true,
+      // Not by itself while it is measured.
+      schedule: "0 3 1 1 *",
+      targets: [{ image: `${scratch}/bench-scan:none` }],
+      plainHttp,
+      javaRepositories: [`${scratch}/trivy-java-db:1`],
+      parallelism,
+    },
+  });
+  const { namespace: stack } = service;
+  const reports = await portForward(stack, "service/trivy-reports");
+  try {
+    await addAdministrator(stack);
+    await firstGoodScan(service);
+    const images = await pushed(scratch, push);
+    const forget = () => redis(stack, "flushall");
+    const loop: number[] = [];
+    const first: Times = { whole: [], within: [] };
+    const repeat: Times = { whole: [], within: [] };
+    for (let round = 0; round < rounds(3); round++) {
+      await forget();
+      loop.push(await shellLoop(service, images));
+      await forget();
+      for (const [what, times] of Object.entries({ first, repeat })) {
+        const { whole, within } = await run(project, stack, reports.url, images);
+        times.whole.push(whole);
+        times.within.push(within);
+        console.error(
+          `round ${round + 1}, ${what} run of ${images.length} images: ${whole.toFixed(1)} s, ${within.toFixed(1)} s of them its own`,
+        );
+      }
+    }
+    const faster = ratio(loop, first.whole);
+    const again = ratio(first.whole, repeat.whole);
+    const row = (what: string, whole: readonly number[], within?: readonly number[], beside = "") => [
+      what,
+      median(whole).toFixed(1),
+      within ? median(within).toFixed(1) : "",
+      beside,
+    ];
+    return {
+      text: markdownTable(
+        [`${imagesPerRun} images`, "whole, s", "from its start to its report, s", "times as fast"],
+        [
+          row("shell loop, never seen", loop),
+          row(`run, ${parallelism} at a time, never seen`, first.whole, first.within, `${showRatio(faster)} as the loop`),
+          row("run again, unchanged", repeat.whole, repeat.within, `${showRatio(again)} as the first`),
+        ],
+      ),
+      verdicts: [
+        atLeast(bounds.loop, `${imagesPerRun} images never seen: run / shell loop`, faster),
+        atLeast(bounds.repeat, `${imagesPerRun} images unchanged: second run / first`, again),
+      ],
+    };
+  } finally {
+    reports.close();
+  }
+}
+
+/** Images of which no layer is in the cache. */
+async function pushed(scratch: string, command: string): Promise<string[]> {
+  const [program = "", ...args] = command.split(/\s+/);
+  const images = Array.from({ length: imagesPerRun }, (_, index) => `${scratch}/bench-scan:${index}`);
+  for (const [index, reference] of images.entries())
+    await must(
+      program,
+      args.map((arg) => arg.replaceAll("{reference}", reference).replaceAll("{seed}", `${firstSeed + index}`)),
+    );
+  return images;
+}
+
+/** Seconds of what one would write without all this. Without the options the client looks for a container engine, and for a newer version of itself. */
+async function shellLoop({ server, token = "" }: Service, images: readonly string[]): Promise<number> {
+  const folder = await mkdtemp(join(tmpdir(), "loop-"));
+  try {
+    const options = "--quiet --image-src remote --skip-version-check --disable-telemetry --format json";
+    const script = `for image; do trivy image --server "$SERVER" ${options} --output report.json "$image" || exit; done`;
+    const begun = performance.now();
+    await must("sh", ["-c", script, "sh", ...images], {
+      cwd: folder,
+      env: { ...env, HOME: folder, SERVER: server, TRIVY_TOKEN: token },
+      timeout: 3_600_000,
+    });
+    const seconds = (performance.now() - begun) / 1000;
+    console.error(`shell loop over ${images.length} images: ${seconds.toFixed(1)} s`);
+    return seconds;
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+/** Seconds of a run: from its Job's creation to the end of its last pod, and by its own report. */
+async function run(project: Project, stack: string, reports: string, images: readonly string[]) {
+  const { status, stdout, stderr } = await project.run("npm", ["run", "--silent", "scan", "--", stack, ...images], { timeout: 3_600_000 });
+  const [, runName = ""] = /^Run: (\S+)$/m.exec(stderr) ?? [];
+  const response = await fetch(`${reports}/runs/${runName}/report.json`);
+  if (!response.ok) throw new Error(`the run ended with ${status}, without a report: ${stdout.slice(-1000)}${stderr.slice(-1000)}`);
+  const report: KubernetesObject = await response.json();
+  // What fails is fast.
+  const { totals, startedAt, finishedAt } = report;
+  if (totals.scanned !== images.length)
+    throw new Error(`of ${images.length} images ${totals.scanned} were scanned: ${stdout.slice(-2000)}`);
+  const { items } = await get("jobs", "-n", stack);
+  const job = items.find(({ metadata }: KubernetesObject) => runOf(metadata.name, metadata.uid) === runName);
+  const pods = await get("pods", "-n", stack, "-l", `batch.kubernetes.io/job-name=${job.metadata.name}`);
+  const ends = pods.items.map((pod: KubernetesObject) => Date.parse(pod.status.containerStatuses[0].state.terminated.finishedAt));
+  return {
+    whole: (Math.max(...ends) - Date.parse(job.metadata.creationTimestamp)) / 1000,
+    within: (Date.parse(finishedAt) - Date.parse(startedAt)) / 1000,
+  };
+}
+
+/** What a plan is made of and sent with, in a process of its own as in a pod, with a registry that answers at once. */
+const plannerProgram = `
+import { createHash } from "node:crypto";
+import { Reports } from "./client.js";
+import { plan } from "./targets.js";
+const [url, targets] = [process.argv[2], Number(process.argv[3])];
+const registry = {
+  tags: async () => Array.from({ length: 100 }, (_, index) => \`1.\${index}.0\`),
+  digest: async (image) => \`sha256:\${createHash("sha256").update(image).digest("hex")}\`,
+  created: async () => new Date(0),
+};
+const repositories = Array.from({ length: targets / 100 }, (_, index) => ({ repository: \`registry.example.com/team/application-\${index}\`, versions: ">=1" }));
+const begun = performance.now();
+const planned = await plan(repositories, registry, { strict: false });
+const reports = new Reports({ url, token: "token", run: "run", signal: new AbortController().signal, log: console.error });
+await reports.plan(planned.lines);
+console.log(JSON.stringify({ seconds: (performance.now() - begun) / 1000, bytes: process.resourceUsage().maxRSS * 1024 }));
+process.exit();
+`;
+
+async function planner(): Promise<Part> {
+  const levels = [100, 1_000, 10_000].map((targets) => ({ targets, seconds: [] as number[], bytes: [] as number[] }));
+  const folder = await mkdtemp(join(tmpdir(), "planner-"));
+  let lines = 0;
+  const server = createServer((request, response) => {
+    lines = 0;
+    request
+      .on("data", (chunk: Buffer) => {
+        for (const byte of chunk) if (byte === 10) lines++;
+      })
+      .on("end", () => response.end("{}"));
+  });
+  try {
+    await new Promise<void>((listening) => server.listen(0, "127.0.0.1", listening));
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const program = join(folder, "planner.js");
+    for (const [file, text] of Object.entries(programFiles())) await writeFile(join(folder, file), text);
+    await writeFile(program, plannerProgram);
+    await symlink(join(import.meta.dirname, "../../node_modules"), join(folder, "node_modules"));
+    for (let round = 0; round < rounds(5); round++) {
+      for (const { targets, seconds, bytes } of levels) {
+        const { stdout } = await must("node", [program, url, `${targets}`]);
+        const measured: { seconds: number; bytes: number } = JSON.parse(stdout);
+        if (lines !== targets) throw new Error(`of ${targets} targets ${lines} were sent`);
+        seconds.push(measured.seconds);
+        bytes.push(measured.bytes);
+      }
+    }
+  } finally {
+    server.close();
+    await rm(folder, { recursive: true, force: true });
+  }
+  const fewest = levels[0]?.bytes ?? [];
+  const most = levels.at(-1);
+  const growth = ratio(most?.bytes ?? [], fewest);
+  const slowest = median(most?.seconds ?? []);
+  const count = (targets: number | undefined) => `${targets?.toLocaleString("en")} targets`;
+  return {
+    text: markdownTable(
+      ["planning", "seconds", "peak memory", "beside the fewest"],
+      levels.map(({ targets, seconds, bytes }, level) => [
+        count(targets),
+        median(seconds).toFixed(2),
+        mebibytes(median(bytes)),
+        level === 0 ? "" : showRatio(ratio(bytes, fewest)),
+      ]),
+    ),
+    verdicts: [
+      atMost(bounds.memory, `peak memory of the planner, ${count(most?.targets)} / ${count(levels[0]?.targets)}`, growth),
+      {
+        what: `planning ${count(most?.targets)}`,
+        figure: `${slowest.toFixed(2)} s`,
+        bound: `less than ${bounds.planning} s, besides the registry's answers`,
+        outcome: slowest < bounds.planning ? "kept" : "missed",
+      },
+    ],
+  };
+}
