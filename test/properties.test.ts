@@ -45,6 +45,9 @@ function longSecrets(settings: unknown): string[] {
   return secrets.filter((secret): secret is string => secret !== undefined && secret.length > 7);
 }
 
+/** ConfigMaps that no setting changes; a random password such as `constructor` stands in them by chance. */
+const isProgram = /-registry-scan-(programs|packages)$/;
+
 describe(`${runs} random settings`, () => {
   it("are refused with help, or give manifests that Kubernetes' schema accepts", async () => {
     const arbitrary = fc.oneof(
@@ -68,7 +71,7 @@ describe(`${runs} random settings`, () => {
         );
         expect(
           plainSecrets(
-            resources.map((resource) => ({ ...resource, state: {} })),
+            resources.filter(({ name }) => !isProgram.test(name)).map((resource) => ({ ...resource, state: {} })),
             longSecrets(given),
           ),
         ).to.deep.equal([]);
