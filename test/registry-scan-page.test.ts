@@ -147,9 +147,9 @@ describe("the pages of a registry scan", () => {
     expect(imageFile("r/a:1")).to.not.equal(imageFile("r/a_1"));
   });
 
-  it("keep ten thousand images in one page, most of them folded away", () => {
+  it("keep two thousand images in one page, most of them folded away", () => {
     const findings = [old, finding({ id: "CVE-2", severity: "LOW" })];
-    const many = Array.from({ length: 10_000 }, (_, index) => scanned(`r/${index}:1`, index % 2 ? findings : []));
+    const many = Array.from({ length: 2_000 }, (_, index) => scanned(`r/${index}:1`, index % 2 ? findings : []));
     const report = new Runs().next(many);
     const html = runPage(report, []);
     for (const { name } of report.images) if (!html.includes(imageFile(name))) expect.fail(`${name} is missing`);

@@ -6,9 +6,9 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { expect } from "chai";
-import { images, trivyVersion } from "../components/images.ts";
-import { run } from "./e2e/support/command.ts";
-import { buildkiteStep, ci, exampleInputs, githubAction, gitlabJob, jenkinsStage, type Step } from "./support/ci-runners.ts";
+import { images, trivyVersion } from "../../components/images.ts";
+import { run } from "../e2e/support/command.ts";
+import { buildkiteStep, ci, exampleInputs, githubAction, gitlabJob, jenkinsStage, type Step } from "../support/ci-runners.ts";
 
 const script = join(ci, "scan-gate.sh");
 const token = "s3cret-t0ken";

@@ -4,8 +4,8 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { expect } from "chai";
-import type { ScanConfiguration } from "../components/registry-scan/model.ts";
-import { ReportsStub } from "./support/reports-stub.ts";
+import type { ScanConfiguration } from "../../components/registry-scan/model.ts";
+import { ReportsStub } from "../support/reports-stub.ts";
 
 /** Does by an image's name what is wanted of it; its first argument and what it must not know go into a file. */
 const trivy = `#!/bin/sh

@@ -4,9 +4,9 @@ import { type AddressInfo, connect } from "node:net";
 import { basename } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { expect } from "chai";
-import type { ReportsConfiguration, RunReport } from "../components/registry-scan/model.ts";
-import { cycloneDxFile, imageFile } from "../components/registry-scan/page.ts";
-import { failed, finding, ReportsServer, scanned, start, target, token } from "./support/reports-server.ts";
+import type { ReportsConfiguration, RunReport } from "../../components/registry-scan/model.ts";
+import { cycloneDxFile, imageFile } from "../../components/registry-scan/page.ts";
+import { failed, finding, ReportsServer, scanned, start, target, token } from "../support/reports-server.ts";
 
 /** Waits for what must come. */
 async function until(holds: () => boolean | Promise<boolean>): Promise<void> {

@@ -4,7 +4,7 @@ import { createServer, type IncomingMessage, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { setTimeout } from "node:timers/promises";
 import { expect } from "chai";
-import { ReportsServer, scanned, target } from "./support/reports-server.ts";
+import { ReportsServer, scanned, target } from "../support/reports-server.ts";
 
 const keys = { AWS_ACCESS_KEY_ID: "the-access-key", AWS_SECRET_ACCESS_KEY: "the-secret-key" };
 const region = "eu-central-1";
