@@ -245,6 +245,7 @@ describe("the outbox", () => {
     later.start();
     await until(() => later.undelivered()["json"] === 1);
     await delivered(later);
+    await until(() => said.length === 4);
     expect(new Set(hook.got.map(({ headers }) => headers["idempotency-key"]))).to.deep.equal(new Set(["registry-scan-1-json"]));
     expect(said.map((line) => line.split(";")[0])).to.deep.equal([
       "receiver json is busy or broken: 503",
