@@ -1,9 +1,9 @@
 import { expect } from "chai";
 import fc from "fast-check";
-import { summarised } from "../components/registry-scan/compare.ts";
-import type { RunReport } from "../components/registry-scan/model.ts";
-import { imageFile, imagePage, indexPage, runPage } from "../components/registry-scan/page.ts";
-import { failed, finding, Runs, scanned } from "./support/registry-reports.ts";
+import { summarised } from "../../components/registry-scan/compare.ts";
+import type { RunReport } from "../../components/registry-scan/model.ts";
+import { imageFile, imagePage, indexPage, runPage } from "../../components/registry-scan/page.ts";
+import { failed, finding, Runs, scanned } from "../support/registry-reports.ts";
 
 /** The elements that a page may be made of. */
 const elements =

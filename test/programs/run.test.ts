@@ -4,9 +4,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "chai";
 import fc from "fast-check";
-import { attempts, type ScanResult } from "../components/registry-scan/model.ts";
-import { Run, Texts } from "../components/registry-scan/run.ts";
-import { failed, finding, scanned, start, target } from "./support/reports-server.ts";
+import { attempts, type ScanResult } from "../../components/registry-scan/model.ts";
+import { Run, Texts } from "../../components/registry-scan/run.ts";
+import { failed, finding, scanned, start, target } from "../support/reports-server.ts";
 
 const t0 = Date.parse("2026-03-01T02:00:00.000Z");
 const begun = start({ startedAt: new Date(t0).toISOString(), timeout: 300, deadline: 7200 });

@@ -1,6 +1,13 @@
 import { expect } from "chai";
-import type { PlanLine, Target, TargetArgs } from "../components/registry-scan/model.ts";
-import { chooseTags, imageProblem, plan, type Registry, repositoryProblem, versionsProblem } from "../components/registry-scan/targets.ts";
+import type { PlanLine, Target, TargetArgs } from "../../components/registry-scan/model.ts";
+import {
+  chooseTags,
+  imageProblem,
+  plan,
+  type Registry,
+  repositoryProblem,
+  versionsProblem,
+} from "../../components/registry-scan/targets.ts";
 
 const digest = (seed: string | number) => `sha256:${`${seed}`.padStart(64, "0")}`;
 

@@ -1,6 +1,6 @@
 import { expect } from "chai";
-import { reasonOf, redact, run } from "../components/registry-scan/programs.ts";
-import { readReport } from "../components/registry-scan/trivy.ts";
+import { reasonOf, redact, run } from "../../components/registry-scan/programs.ts";
+import { readReport } from "../../components/registry-scan/trivy.ts";
 
 describe("programs of a registry scan", () => {
   describe("reasons", () => {

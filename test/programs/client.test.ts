@@ -1,8 +1,8 @@
 import { createServer, type Server } from "node:http";
 import { expect } from "chai";
-import { Reports } from "../components/registry-scan/client.ts";
-import type { PlanLine } from "../components/registry-scan/model.ts";
-import { ReportsStub } from "./support/reports-stub.ts";
+import { Reports } from "../../components/registry-scan/client.ts";
+import type { PlanLine } from "../../components/registry-scan/model.ts";
+import { ReportsStub } from "../support/reports-stub.ts";
 
 describe("the reports server, as the pods of a registry scan speak to it", () => {
   const lines: string[] = [];

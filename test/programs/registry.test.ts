@@ -2,7 +2,7 @@ import { chmod, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "chai";
-import { craneRegistry } from "../components/registry-scan/registry.ts";
+import { craneRegistry } from "../../components/registry-scan/registry.ts";
 
 const crane = `#!/bin/sh
 echo "$*" >> "$CRANE_CALLS"

@@ -1,8 +1,15 @@
 import { expect } from "chai";
 import fc from "fast-check";
-import { compare, identity, type LastGood, summarised, summary, type TargetOutcome } from "../components/registry-scan/compare.ts";
-import { type Finding, type ImageReport, type Problem, type RunReport, scanners, severities } from "../components/registry-scan/model.ts";
-import { failed, finding, Runs, scanned, start } from "./support/registry-reports.ts";
+import { compare, identity, type LastGood, summarised, summary, type TargetOutcome } from "../../components/registry-scan/compare.ts";
+import {
+  type Finding,
+  type ImageReport,
+  type Problem,
+  type RunReport,
+  scanners,
+  severities,
+} from "../../components/registry-scan/model.ts";
+import { failed, finding, Runs, scanned, start } from "../support/registry-reports.ts";
 
 const names = ["r.example/a:1", "r.example/a:2", "r.example/b:1", "r.example/b/c:1", "r.example/bb:1"];
 

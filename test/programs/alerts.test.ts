@@ -7,9 +7,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect } from "chai";
-import { jsonMessage, maximumListed, nextAlerts, type PostedAlert, slackMessage } from "../components/registry-scan/alerts.ts";
-import { Outbox, type Receiver } from "../components/registry-scan/outbox.ts";
-import { failed, finding, Runs, scanned } from "./support/registry-reports.ts";
+import { jsonMessage, maximumListed, nextAlerts, type PostedAlert, slackMessage } from "../../components/registry-scan/alerts.ts";
+import { Outbox, type Receiver } from "../../components/registry-scan/outbox.ts";
+import { failed, finding, Runs, scanned } from "../support/registry-reports.ts";
 
 const link = "https://scans.example/";
 const old = finding();

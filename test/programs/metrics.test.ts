@@ -1,7 +1,7 @@
 import { spawnSync } from "node:child_process";
 import { expect } from "chai";
-import { metrics } from "../components/registry-scan/metrics.ts";
-import { failed, finding, Runs, scanned } from "./support/registry-reports.ts";
+import { metrics } from "../../components/registry-scan/metrics.ts";
+import { failed, finding, Runs, scanned } from "../support/registry-reports.ts";
 
 const idle = { undelivered: {}, running: false };
 
