@@ -6,7 +6,7 @@ import { maximumResults, sarif } from "../../components/registry-scan/sarif.ts";
 import { failed, finding, Runs, scanned } from "../support/registry-reports.ts";
 
 /** OASIS' schema of SARIF 2.1.0, without its descriptions, with the keyword of draft 7 for its own. */
-const schema: object = JSON.parse(readFileSync(join(import.meta.dirname, "support/sarif-2.1.0.schema.json"), "utf8"));
+const schema: object = JSON.parse(readFileSync(join(import.meta.dirname, "../support/sarif-2.1.0.schema.json"), "utf8"));
 const formats = {
   uri: /^[a-z][a-z0-9+.-]*:[^\s"<>\\^`{|}]*$/i,
   "uri-reference": /^[^\s"<>\\^`{|}]*$/,
