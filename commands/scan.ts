@@ -5,9 +5,8 @@
 import { Writable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import { BatchV1Api, CoreV1Api, Log, type V1CronJob, type V1Job, type V1Pod } from "@kubernetes/client-node";
-import { exitCodes, runOf } from "../components/registry-scan/model.ts";
+import { exitCodes, reportsName, runOf, scanContainer, scanName } from "../components/registry-scan/model.ts";
 import { imageProblem } from "../components/registry-scan/targets.ts";
-import { reportsName, scanContainer, scanName } from "../components/registry-scan.ts";
 import type { Cluster } from "./cluster.ts";
 import { podTrouble } from "./pods.ts";
 import { answer } from "./preflight.ts";

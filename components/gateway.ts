@@ -11,10 +11,12 @@ import { dependencies } from "./kubernetes/dependencies.ts";
 import { type Identity, labels, selector } from "./kubernetes/labels.ts";
 import { ingressFrom, inNamespace, type Peer, tcp } from "./kubernetes/network.ts";
 import {
+  containerResources,
   containerSecurity,
   disruptionBudget,
   fromSecret,
   httpProbe,
+  type Mount,
   oneByOne,
   type PodArgs,
   podMetadata,
@@ -23,6 +25,8 @@ import {
   type SecretKey,
   secretVolume,
   userIds,
+  volumeMounts,
+  volumes,
 } from "./kubernetes/pod.ts";
 import { bytes } from "./kubernetes/quantity.ts";
 import { type Transform, transformed } from "./kubernetes/transform.ts";
@@ -240,7 +244,7 @@ export class Gateway extends pulumi.ComponentResource {
       child,
     );
 
-    const mounts = [
+    const mounts: Mount[] = [
       { name: "configuration", mountPath: gatewayPaths.configuration, volume: { configMap: { name: configuration.metadata.name } } },
       { name: "clients", mountPath: gatewayPaths.clients, volume: secretVolume(clientsSecret.metadata.name) },
       ...(certificate ? [{ name: "certificate", mountPath: gatewayPaths.certificate, volume: secretVolume(certificate.secret) }] : []),
@@ -276,15 +280,12 @@ export class Gateway extends pulumi.ComponentResource {
                   readinessProbe: { ...httpProbe("/ready", "admin"), initialDelaySeconds: 2, periodSeconds: 2, failureThreshold: 2 },
                   livenessProbe: { ...httpProbe("/live", "admin"), periodSeconds: 10, failureThreshold: 6 },
                   lifecycle: { preStop: { sleep: { seconds: drainSeconds } } },
-                  resources: {
-                    requests: { ...gatewayDefaults.resources.requests, ...resources?.requests, "ephemeral-storage": "16Mi" },
-                    limits: { ...resources?.limits, memory: memoryLimit, "ephemeral-storage": "256Mi" },
-                  },
+                  resources: containerResources(gatewayDefaults.resources, resources, { request: "16Mi", limit: "256Mi" }),
                   securityContext: containerSecurity,
-                  volumeMounts: mounts.map(({ name: volume, mountPath }) => ({ name: volume, mountPath, readOnly: true })),
+                  volumeMounts: volumeMounts(mounts),
                 },
               ],
-              volumes: mounts.map(({ name: volume, volume: source }) => ({ name: volume, ...source })),
+              volumes: volumes(mounts),
             },
           },
         },

@@ -17,6 +17,7 @@ import {
 } from "./kubernetes/pod.ts";
 import { bytes, quantity } from "./kubernetes/quantity.ts";
 import { type Transform, transformed } from "./kubernetes/transform.ts";
+import { volumeClaim } from "./kubernetes/volume-claim.ts";
 import { PrivateAuthority } from "./private-authority.ts";
 import { redisConf, tlsPath } from "./redis-cache/redis.conf.ts";
 
@@ -200,7 +201,13 @@ export class RedisCache extends pulumi.ComponentResource {
       }),
       { parent: this },
     );
-    const claim = persistence === false ? undefined : this.claim(name, args, maxMemory, persistence === true ? {} : persistence);
+    const { size = claimSize(maxMemory), storageClass }: PersistenceArgs = typeof persistence === "object" ? persistence : {};
+    const claim =
+      persistence === false
+        ? undefined
+        : volumeClaim(`${name}-claim`, { ...metadata, name: "redis" }, { size, storageClass }, args.transform?.persistentVolumeClaim, {
+            parent: this,
+          });
     new k8s.core.v1.Service(
       `${name}-service`,
       transformed(args.transform?.service, {
@@ -322,27 +329,6 @@ export class RedisCache extends pulumi.ComponentResource {
       server: make("server", serviceName, [serviceName, host, pulumi.interpolate`${host}.cluster.local`]),
       client: make("client", "trivy", []),
     };
-  }
-
-  /** The claim stands alone, not in the StatefulSet's template: so it can grow in place and goes with the stack. */
-  private claim(name: string, args: RedisCacheArgs, maxMemory: number, persistence: PersistenceArgs): k8s.core.v1.PersistentVolumeClaim {
-    return new k8s.core.v1.PersistentVolumeClaim(
-      `${name}-claim`,
-      transformed(args.transform?.persistentVolumeClaim, {
-        metadata: {
-          ...metadataOf(args),
-          name: "redis",
-          // A class that waits for the first consumer binds only when the pod is there, and the pod waits for the claim.
-          annotations: { "pulumi.com/skipAwait": "true" },
-        },
-        spec: {
-          accessModes: ["ReadWriteOnce"],
-          resources: { requests: { storage: persistence.size ?? claimSize(maxMemory) } },
-          ...(persistence.storageClass !== undefined && { storageClassName: persistence.storageClass }),
-        },
-      }),
-      { parent: this },
-    );
   }
 
   private external(name: string, args: RedisCacheArgs, redis: ExternalRedisArgs): CacheConnection {

@@ -19,35 +19,40 @@ import {
 } from "./kubernetes/network.ts";
 import {
   basePodSpec,
+  containerResources,
   containerSecurity,
   fromSecret,
   httpProbe,
+  type Mount,
   type PodArgs,
   podMetadata,
   type Resources,
   type SecretKey,
   secretVolume,
   userIds,
+  volumeMounts,
+  volumes,
 } from "./kubernetes/pod.ts";
 import { bytes, quantity, seconds } from "./kubernetes/quantity.ts";
 import { type Transform, transformed } from "./kubernetes/transform.ts";
+import { volumeClaim } from "./kubernetes/volume-claim.ts";
 import { type LoginArgs, loginItems, registryEndpoints, registryLogin, sealedLogins } from "./registry-login.ts";
 import {
   exitCodes,
   type ReportsConfiguration,
+  reportsName,
   reportsPorts,
   type ScanConfiguration,
   type Scanner,
   type Severity,
+  scanContainer,
+  scanName,
+  severities,
   type TargetArgs,
 } from "./registry-scan/model.ts";
 
 const scanComponent = "registry-scan";
 const reportsComponent = "reports";
-/** Names of the CronJob and of its container, and of the reports' Service. */
-export const scanName = "trivy-registry-scan";
-export const scanContainer = "scan";
-export const reportsName = "trivy-reports";
 
 /** Selects the pods that scan. */
 export const registryScanSelector = selector(scanComponent);
@@ -60,7 +65,7 @@ export const registryScanDefaults = {
   schedule: "0 3 * * *",
   timeZone: "Etc/UTC",
   strict: false,
-  severities: ["UNKNOWN", "LOW", "MEDIUM", "HIGH", "CRITICAL"],
+  severities,
   ignoreUnfixed: false,
   scanners: ["vuln"],
   plainHttp: false,
@@ -220,8 +225,6 @@ export interface RegistryScanComponentArgs extends Identity, PodArgs {
 export class RegistryScan extends pulumi.ComponentResource {
   /** Makes the reports reachable from this machine. */
   readonly portForward: pulumi.Output<string>;
-  /** Scans now. */
-  readonly scanNow: pulumi.Output<string>;
 
   constructor(name: string, args: RegistryScanComponentArgs, opts?: pulumi.ComponentResourceOptions) {
     const { transform, service, ...inputs } = args;
@@ -267,7 +270,6 @@ export class RegistryScan extends pulumi.ComponentResource {
     this.reports(name, args, scan, { mounts: shared, environment, token: reportsToken }, opts);
     this.schedule(name, args, scan, { mounts: shared, environment, token: reportsToken }, opts);
     this.portForward = pulumi.interpolate`kubectl port-forward service/${reportsName} 8081:80 -n ${namespace}`;
-    this.scanNow = pulumi.interpolate`kubectl create job --from=cronjob/${scanName} scan-now -n ${namespace}`;
     this.registerOutputs({ portForward: this.portForward });
   }
 
@@ -353,17 +355,12 @@ export class RegistryScan extends pulumi.ComponentResource {
       }),
       child,
     );
-    const claim = new k8s.core.v1.PersistentVolumeClaim(
+    const { size = defaults.size, storageClass } = reports;
+    const claim = volumeClaim(
       `${name}-reports-claim`,
-      transformed(transform?.persistentVolumeClaim, {
-        // A class that waits for the first consumer binds only when the pod is there, and the pod waits for the claim.
-        metadata: { ...metadata, name: reportsName, annotations: { "pulumi.com/skipAwait": "true" } },
-        spec: {
-          accessModes: ["ReadWriteOnce"],
-          resources: { requests: { storage: reports.size ?? defaults.size } },
-          ...(reports.storageClass !== undefined && { storageClassName: reports.storageClass }),
-        },
-      }),
+      { ...metadata, name: reportsName },
+      { size, storageClass },
+      transform?.persistentVolumeClaim,
       child,
     );
     new k8s.core.v1.Service(
@@ -409,17 +406,17 @@ export class RegistryScan extends pulumi.ComponentResource {
                   startupProbe: { ...httpProbe("/healthz", "http"), periodSeconds: 1, failureThreshold: 120 },
                   readinessProbe: { ...httpProbe("/healthz", "http"), periodSeconds: 5, failureThreshold: 2 },
                   livenessProbe: { ...httpProbe("/healthz", "http"), periodSeconds: 10, failureThreshold: 6 },
-                  resources: podResources(defaults.resources, reports.resources, "64Mi"),
+                  resources: containerResources(defaults.resources, reports.resources, disk("64Mi")),
                   securityContext: containerSecurity,
                   volumeMounts: [
-                    ...mounts.map(({ name: volume, mountPath }) => ({ name: volume, mountPath, readOnly: true })),
+                    ...volumeMounts(mounts),
                     { name: "data", mountPath: paths.data },
                     { name: "temporary", mountPath: paths.temporary },
                   ],
                 },
               ],
               volumes: [
-                ...mounts.map(({ name: volume, volume: source }) => ({ name: volume, ...source })),
+                ...volumes(mounts),
                 { name: "data", persistentVolumeClaim: { claimName: claim.metadata.name } },
                 { name: "temporary", emptyDir: { sizeLimit: "16Mi" } },
               ],
@@ -505,7 +502,7 @@ export class RegistryScan extends pulumi.ComponentResource {
       PATH: toolsPath,
       DOCKER_CONFIG: login && paths.login,
     };
-    const small = podResources({ requests: { cpu: "10m", memory: "32Mi" }, limits: { memory: "128Mi" } }, undefined, "64Mi");
+    const small = containerResources({ requests: { cpu: "10m", memory: "32Mi" }, limits: { memory: "128Mi" } }, undefined, disk("64Mi"));
     const tool = (toolName: "trivy" | "crane", path: string) => ({
       name: `copy-${toolName}`,
       image: imageReference(toolName, args.images),
@@ -568,17 +565,17 @@ export class RegistryScan extends pulumi.ComponentResource {
                         fromLabel("JOB_UID", "batch.kubernetes.io/controller-uid"),
                         ...variables(environment),
                       ],
-                      resources: podResources(defaults.resources, scan.resources, workVolume),
+                      resources: containerResources(defaults.resources, scan.resources, disk(workVolume)),
                       securityContext: containerSecurity,
                       volumeMounts: [
-                        ...mounts.map(({ name: volume, mountPath }) => ({ name: volume, mountPath, readOnly: true })),
+                        ...volumeMounts(mounts),
                         { name: "tools", mountPath: paths.tools, readOnly: true },
                         { name: "temporary", mountPath: paths.temporary },
                       ],
                     },
                   ],
                   volumes: [
-                    ...mounts.map(({ name: volume, volume: source }) => ({ name: volume, ...source })),
+                    ...volumes(mounts),
                     { name: "tools", emptyDir: { sizeLimit: toolsSize } },
                     { name: "temporary", emptyDir: { sizeLimit: workVolume } },
                   ],
@@ -612,12 +609,6 @@ const fromLabel = (name: string, label: string): k8s.types.input.core.v1.EnvVar 
   name,
   valueFrom: { fieldRef: { apiVersion: "v1", fieldPath: `metadata.labels['${label}']` } },
 });
-
-interface Mount {
-  readonly name: string;
-  readonly mountPath: string;
-  readonly volume: Omit<k8s.types.input.core.v1.Volume, "name">;
-}
 
 /** What the pods of both programs have. */
 interface Common {
@@ -714,16 +705,8 @@ function pemFile(...texts: (pulumi.Input<string> | undefined)[]): pulumi.Output<
 const variables = (values: Readonly<Record<string, string | undefined>>) =>
   Object.entries(values).flatMap(([name, value]) => (value === undefined ? [] : [{ name, value }]));
 
-function podResources(
-  defaults: { readonly requests: { readonly cpu: string; readonly memory: string }; readonly limits: { readonly memory: string } },
-  given: Resources | undefined,
-  disk: string,
-): k8s.types.input.core.v1.ResourceRequirements {
-  return {
-    requests: { ...defaults.requests, ...given?.requests, "ephemeral-storage": disk },
-    limits: { ...defaults.limits, ...given?.limits, "ephemeral-storage": quantity(bytes(disk) + bytes("128Mi")) },
-  };
-}
+/** A volume's size, and what is written beside it. */
+const disk = (request: string) => ({ request, limit: quantity(bytes(request) + bytes("128Mi")) });
 
 /** The registries of the targets, and those of the database of Java archives. */
 function scanEgress(

@@ -6,10 +6,12 @@ import { dependencies } from "./kubernetes/dependencies.ts";
 import { type Identity, labels, selector } from "./kubernetes/labels.ts";
 import { type EgressRule, egress, ingressFrom, type Peer, type ProxyArgs, proxyVariables } from "./kubernetes/network.ts";
 import {
+  containerResources,
   containerSecurity,
   disruptionBudget,
   fromSecret,
   httpProbe,
+  type Mount,
   oneByOne,
   type PodArgs,
   podMetadata,
@@ -18,6 +20,8 @@ import {
   type SecretKey,
   secretVolume,
   userIds,
+  volumeMounts,
+  volumes,
 } from "./kubernetes/pod.ts";
 import { bytes, quantity } from "./kubernetes/quantity.ts";
 import { type Transform, transformed } from "./kubernetes/transform.ts";
@@ -180,8 +184,9 @@ export class TrivyServer extends pulumi.ComponentResource {
       child,
     );
 
-    const mounts = volumes({
-      databaseVolume: server.databaseVolume ?? serverDefaults.databaseVolume,
+    const databaseVolume = server.databaseVolume ?? serverDefaults.databaseVolume;
+    const mounts = serverMounts({
+      databaseVolume,
       authorities: authoritiesMap?.metadata.name,
       registryLogin: login,
       clientCertificate: cache.clientCertificate?.secret,
@@ -220,12 +225,16 @@ export class TrivyServer extends pulumi.ComponentResource {
                   readinessProbe: { ...healthz(), periodSeconds: 2, failureThreshold: 2 },
                   livenessProbe: { ...healthz(), periodSeconds: 10, failureThreshold: 6 },
                   lifecycle: { preStop: { sleep: { seconds: drainSeconds } } },
-                  resources: resources(server),
+                  // Both volumes full, and the log.
+                  resources: containerResources(serverDefaults.resources, server.resources, {
+                    request: databaseVolume,
+                    limit: quantity(2 * bytes(databaseVolume) + bytes("256Mi")),
+                  }),
                   securityContext: containerSecurity,
-                  volumeMounts: mounts.map(({ mountPath, readOnly, volume }) => ({ name: volume.name, mountPath, readOnly })),
+                  volumeMounts: volumeMounts(mounts),
                 },
               ],
-              volumes: mounts.map(({ volume }) => volume),
+              volumes: volumes(mounts),
             },
           },
         },
@@ -300,32 +309,25 @@ const paths = {
   clientCertificate: "/etc/trivy-server/redis-client",
 } as const;
 
-interface Mount {
-  readonly mountPath: string;
-  readonly readOnly: boolean;
-  readonly volume: k8s.types.input.core.v1.Volume;
-}
-
-function volumes(from: {
+function serverMounts(from: {
   databaseVolume: string;
   authorities: pulumi.Input<string> | undefined;
   registryLogin: pulumi.Input<string> | undefined;
   clientCertificate: pulumi.Input<string> | undefined;
 }): Mount[] {
-  const sizeLimit = from.databaseVolume;
-  const mounts: Mount[] = [
-    { mountPath: paths.database, readOnly: false, volume: { name: "database", emptyDir: { sizeLimit } } },
-    { mountPath: paths.temporary, readOnly: false, volume: { name: "temporary", emptyDir: { sizeLimit } } },
+  const emptyDir = { sizeLimit: from.databaseVolume };
+  const { authorities, registryLogin: login, clientCertificate } = from;
+  return [
+    { name: "database", mountPath: paths.database, readOnly: false, volume: { emptyDir } },
+    { name: "temporary", mountPath: paths.temporary, readOnly: false, volume: { emptyDir } },
+    ...(authorities === undefined
+      ? []
+      : [{ name: "certificate-authorities", mountPath: paths.authorities, volume: { configMap: { name: authorities } } }]),
+    ...(login === undefined ? [] : [{ name: "registry-login", mountPath: paths.login, volume: secretVolume(login, loginItems) }]),
+    ...(clientCertificate === undefined
+      ? []
+      : [{ name: "redis-client", mountPath: paths.clientCertificate, volume: secretVolume(clientCertificate) }]),
   ];
-  const readOnly = (mountPath: string, volume: k8s.types.input.core.v1.Volume) => mounts.push({ mountPath, readOnly: true, volume });
-  if (from.authorities !== undefined)
-    readOnly(paths.authorities, { name: "certificate-authorities", configMap: { name: from.authorities } });
-  if (from.registryLogin !== undefined) {
-    readOnly(paths.login, { name: "registry-login", ...secretVolume(from.registryLogin, loginItems) });
-  }
-  if (from.clientCertificate !== undefined)
-    readOnly(paths.clientCertificate, { name: "redis-client", ...secretVolume(from.clientCertificate) });
-  return mounts;
 }
 
 /** Variables that other settings decide: `env` must not set them. */
@@ -385,16 +387,6 @@ function environment(
     ...(token ? [fromSecret("TRIVY_TOKEN", token)] : []),
     ...Object.entries(plain).flatMap(([name, value]) => (value === undefined || value === false ? [] : [{ name, value }])),
   ];
-}
-
-function resources(server: ServerArgs): k8s.types.input.core.v1.ResourceRequirements {
-  const volume = server.databaseVolume ?? serverDefaults.databaseVolume;
-  const { requests, limits } = { ...serverDefaults.resources, ...server.resources };
-  return {
-    requests: { ...serverDefaults.resources.requests, ...requests, "ephemeral-storage": volume },
-    // Both volumes full, and the log.
-    limits: { ...serverDefaults.resources.limits, ...limits, "ephemeral-storage": quantity(2 * bytes(volume) + bytes("256Mi")) },
-  };
 }
 
 function pemFiles(files: Record<string, string | undefined>): Record<string, string> | undefined {

@@ -18,6 +18,13 @@ const secretKey = (key: string) =>
     key: v.dataKey().default(key).describe("Key in the Secret."),
   });
 
+/** An image instead of the default one of that name. */
+const ownImage = (name: keyof typeof images, description: string) =>
+  v
+    .image()
+    .optional()
+    .meta({ description, otherwise: `\`${images[name]}\`` });
+
 interface ResourceDefaults {
   readonly requests: { readonly cpu: string; readonly memory: string };
   readonly limits: { readonly memory: string };
@@ -77,30 +84,14 @@ export const schema = v.block({
         .optional()
         .describe("Registry that stands in for the host of the default images: a mirror, or that of a cluster without internet."),
       pullSecrets: v.listOf(v.objectName()).default([]).describe("Existing Secrets for pulling images."),
-      trivy: v
-        .image()
-        .optional()
-        .meta({
-          description:
-            "Image of the servers, whole (`registry` does not change it); a digest is welcome. Releases with known malware are refused.",
-          otherwise: `\`${images.trivy}\``,
-        }),
-      haproxy: v
-        .image()
-        .optional()
-        .meta({ description: "Image of the gateway, whole.", otherwise: `\`${images.haproxy}\`` }),
-      node: v
-        .image()
-        .optional()
-        .meta({ description: "Image with Node 24 for the registry scan, whole.", otherwise: `\`${images.node}\`` }),
-      crane: v
-        .image()
-        .optional()
-        .meta({ description: "Image from which the registry scan takes `crane`, whole.", otherwise: `\`${images.crane}\`` }),
-      redis: v
-        .image()
-        .optional()
-        .meta({ description: "Image of the cache, whole. Valkey's works as well.", otherwise: `\`${images.redis}\`` }),
+      trivy: ownImage(
+        "trivy",
+        "Image of the servers, whole (`registry` does not change it); a digest is welcome. Releases with known malware are refused.",
+      ),
+      haproxy: ownImage("haproxy", "Image of the gateway, whole."),
+      node: ownImage("node", "Image with Node 24 for the registry scan, whole."),
+      crane: ownImage("crane", "Image from which the registry scan takes `crane`, whole."),
+      redis: ownImage("redis", "Image of the cache, whole. Valkey's works as well."),
     })
     .prefault({}),
   server: v

@@ -115,6 +115,35 @@ export function secretVolume(
   return { secret: { secretName, ...(items && { items }), defaultMode: 0o440 } };
 }
 
+/** A volume, and where a container has it. */
+export interface Mount {
+  readonly name: string;
+  readonly mountPath: string;
+  readonly volume: Omit<k8s.types.input.core.v1.Volume, "name">;
+  /** @default true */
+  readonly readOnly?: boolean;
+}
+
+export function volumeMounts(mounts: readonly Mount[]): k8s.types.input.core.v1.VolumeMount[] {
+  return mounts.map(({ name, mountPath, readOnly = true }) => ({ name, mountPath, readOnly }));
+}
+
+export function volumes(mounts: readonly Mount[]): k8s.types.input.core.v1.Volume[] {
+  return mounts.map(({ name, volume }) => ({ name, ...volume }));
+}
+
+/** What a container asks for and gets at most: what is given, the defaults for the rest, and room on the node's disk. */
+export function containerResources(
+  defaults: Resources,
+  given: Resources | undefined,
+  disk: { readonly request: string; readonly limit: string },
+): k8s.types.input.core.v1.ResourceRequirements {
+  return {
+    requests: { ...defaults.requests, ...given?.requests, "ephemeral-storage": disk.request },
+    limits: { ...defaults.limits, ...given?.limits, "ephemeral-storage": disk.limit },
+  };
+}
+
 /** One pod at a time may be drained; one that is not ready serves nobody, so it must not stop a node's drain. */
 export function disruptionBudget(
   name: string,

@@ -108,18 +108,12 @@ export type ScanResult =
 export const runOf = (job: string, uid: string): string => `${job.slice(0, 54).replace(/-+$/, "")}-${uid.slice(0, 8)}`;
 
 /** What a run says about itself when it is begun, and again while it is planned: a run of which nothing is heard is given up. */
-export interface RunStart {
+export interface RunStart
+  extends Pick<ScanConfiguration, "deadline" | "timeout" | "severities" | "ignoreUnfixed" | "scanners" | "cycloneDx"> {
   /** ISO 8601 */
   readonly startedAt: string;
-  readonly deadline: number;
-  readonly timeout: number;
-  readonly severities: readonly Severity[];
-  readonly ignoreUnfixed: boolean;
-  readonly scanners: readonly Scanner[];
   /** Only these images were asked for, by hand: what is known of others stays as it is. */
   readonly partial: boolean;
-  /** Each image's CycloneDX document comes besides. */
-  readonly cycloneDx: boolean;
 }
 
 export const verdicts = ["clean", "findings", "errors"] as const;
@@ -236,6 +230,11 @@ export interface ReportsConfiguration {
   /** Copies of the reports go here too. Its keys come by environment: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN. */
   readonly bucket?: { readonly endpoint: string; readonly region: string; readonly name: string; readonly prefix: string };
 }
+
+/** Names in the cluster: of the CronJob and its container, and of the reports server's Service. */
+export const scanName = "trivy-registry-scan";
+export const scanContainer = "scan";
+export const reportsName = "trivy-reports";
 
 /** The reports server's ports: what people and Prometheus may read, and what the scanning pods speak to. */
 export const reportsPorts = { pages: 8080, api: 8081 } as const;
