@@ -162,7 +162,11 @@ export const events: readonly FaultEvent[] = [
     what: "all servers killed with SIGKILL at once",
     allowed: { gateway: "none", servers: "any" },
     short: ["gateway"],
-    run: async (service) => service.kill(...(await service.pods("server"))),
+    run: async (service) => {
+      // Each time is one event: killed again and again, containers wait for the kubelet's growing back-off, longer than a client's patience.
+      await service.forgetRestarts();
+      await service.kill(...(await service.pods("server")));
+    },
   },
   {
     name: "server-hangs",
@@ -485,6 +489,12 @@ export const events: readonly FaultEvent[] = [
     name: "upstream-away",
     what: "the database's upstream away while a server restarts",
     allowed: { gateway: "none", servers: "none" },
+    ahead: async (service) => {
+      // A policy takes a moment to reach a new pod, in which a small database would be there already.
+      const [{ image, securityContext, resources }] = (await service.get(workloads.cache)).spec.template.spec.containers;
+      const initContainers = [{ name: "policy", image, securityContext, resources, command: ["sleep", "5"] }];
+      await service.kubectl("patch", workloads.server, "-p", JSON.stringify({ spec: { template: { spec: { initContainers } } } }));
+    },
     run: async (service) => {
       const policy = await service.get("networkpolicy", "trivy-server");
       const egress = (rules: unknown) => service.replace("networkpolicy/trivy-server", "/spec/egress", rules);
