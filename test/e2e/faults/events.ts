@@ -266,8 +266,12 @@ export const events: readonly FaultEvent[] = [
     what: "scaled 2 -> 6 -> 2 servers",
     allowed: { gateway: "none", servers: "none" },
     run: async (service) => {
-      await service.scale("server", 6);
-      await service.scale("server", 2);
+      try {
+        await service.scale("server", 6);
+      } finally {
+        // Those that found no place on a node must not be there for the events that follow.
+        await service.scale("server", 2);
+      }
     },
   },
   {
