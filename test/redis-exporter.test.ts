@@ -49,6 +49,7 @@ describe("Redis' exporter", () => {
       REDIS_PASSWORD: { secretKeyRef: { name: credentials.metadata.name, key: "password" } },
       REDIS_ADDR: "redis://redis.trivy.svc:6379",
       REDIS_USER: "monitor",
+      REDIS_EXPORTER_CONNECTION_TIMEOUT: "3s",
       REDIS_EXPORTER_CONFIG_COMMAND: "-",
       REDIS_EXPORTER_SET_CLIENT_NAME: "false",
       REDIS_EXPORTER_EXCLUDE_LATENCY_HISTOGRAM_METRICS: "true",
