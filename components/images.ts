@@ -8,6 +8,8 @@ export const images = {
   /** GitHub's registry, because Docker Hub limits anonymous pulls. */
   trivy: `ghcr.io/aquasecurity/trivy:${trivyVersion}`,
   redis: "docker.io/library/redis:8.10.2-alpine3.23",
+  /** Reads Redis' figures for Prometheus. */
+  redisExporter: "docker.io/oliver006/redis_exporter:v1.88.0",
   /** The long-term supported branch. */
   haproxy: "docker.io/library/haproxy:3.0.11",
   /** Runs the registry scan's programs. The long-term supported branch. */
@@ -31,6 +33,8 @@ export interface ImagesArgs {
   readonly crane?: string;
   /** The cache's image, whole; Valkey's works as well. `registry` does not change it. @default docker.io/library/redis */
   readonly redis?: string;
+  /** The image of the cache's exporter for Prometheus, whole. `registry` does not change it. @default docker.io/oliver006/redis_exporter */
+  readonly redisExporter?: string;
 }
 
 /** The reference to pull for one of the service's images. */

@@ -25,6 +25,7 @@ export {
   type RedisCacheArgs,
   type RedisTlsArgs,
 } from "./redis-cache.ts";
+export { RedisExporter, type RedisExporterArgs } from "./redis-exporter.ts";
 export type { LoginArgs } from "./registry-login.ts";
 export type { TargetArgs } from "./registry-scan/model.ts";
 export {

@@ -20,6 +20,7 @@ import { type Transform, transformed } from "./kubernetes/transform.ts";
 import { volumeClaim } from "./kubernetes/volume-claim.ts";
 import { PrivateAuthority } from "./private-authority.ts";
 import { redisConf, tlsPath } from "./redis-cache/redis.conf.ts";
+import { RedisExporter, type RedisExporterArgs, redisExporterSelector } from "./redis-exporter.ts";
 
 const component = "cache";
 const port = 6379;
@@ -46,6 +47,9 @@ const patience = ({ repeated = false }: RedisCacheArgs) => patiences[repeated ? 
 
 /** May PING with any password, and nothing else: for those who only ask whether Redis answers. */
 const probeUser = "probe";
+
+/** Has the servers' password, and may read Redis' own figures. */
+const monitorUser = "monitor";
 
 /** The names by which TLS material stands in a Secret of cert-manager's. */
 const tlsKeys = { ca: "ca.crt", certificate: "tls.crt", key: "tls.key" } as const;
@@ -77,6 +81,8 @@ export interface EmbeddedRedisArgs extends CommonRedisArgs {
   readonly retire?: number;
   /** Mutual TLS, with certificates of an authority of the stack's own. @default no TLS */
   readonly tls?: Readonly<Record<string, never>>;
+  /** Namespaces whose pods may read Redis' figures, as Prometheus takes them; `*` means all of the cluster. With any, an exporter runs. @default none */
+  readonly monitors?: readonly string[];
 }
 
 /**
@@ -141,6 +147,7 @@ export interface RedisCacheArgs extends Identity, PodArgs {
     readonly networkPolicy?: Transform<k8s.types.input.networking.v1.NetworkPolicy>;
     /** All of them: the password's, the users' and those of certificates. */
     readonly secret?: Transform<k8s.types.input.core.v1.Secret>;
+    readonly exporter?: RedisExporterArgs["transform"];
   };
 }
 
@@ -182,6 +189,7 @@ export class RedisCache extends pulumi.ComponentResource {
     const maxMemory = bytes(redis.maxMemory ?? redisDefaults.embedded.maxMemory);
     const persistence = redis.persistence ?? redisDefaults.embedded.persistence;
     const memory = containerMemory(maxMemory, persistence !== false);
+    const { monitors = [] } = redis;
 
     const generation = redis.generation ?? redisDefaults.embedded.generation;
     // Letters and digits only: the password stands in a URL, and Trivy's log hides what is before the first @.
@@ -224,7 +232,9 @@ export class RedisCache extends pulumi.ComponentResource {
           podSelector: { matchLabels: podSelector },
           policyTypes: ["Ingress"],
           ingress: ingressFrom(
-            args.clients.map((labels) => ({ podSelector: { matchLabels: { ...labels } } })),
+            [...args.clients, ...(monitors.length > 0 ? [redisExporterSelector] : [])].map((labels) => ({
+              podSelector: { matchLabels: { ...labels } },
+            })),
             [port],
           ),
         },
@@ -286,16 +296,37 @@ export class RedisCache extends pulumi.ComponentResource {
       }),
       { parent: this, dependsOn: [policy], customTimeouts: { create: "15m", update: "15m" } },
     );
+    const clientCertificate = tls && { secret: tls.client, keys: tlsKeys };
+    const egress = { to: [{ podSelector: { matchLabels: podSelector } }], ports: [tcp(port)] };
+    // A new stack starts Redis and the servers at once; only a later password is one that a Redis at work may not know yet.
+    const ready = generation > 1 ? [statefulSet] : [];
+    if (monitors.length > 0) {
+      const { instance, labels, images, scheduling, podAnnotations, namespace } = args;
+      new RedisExporter(
+        `${name}-exporter`,
+        {
+          instance,
+          labels,
+          images,
+          scheduling,
+          podAnnotations,
+          namespace,
+          monitors,
+          redis: { host, port, user: monitorUser, password: passwordKey, clientCertificate, egress },
+          transform: args.transform?.exporter,
+        },
+        { parent: this, dependsOn: ready },
+      );
+    }
     return {
       backend: pulumi.interpolate`redis://trivy:$(REDIS_PASSWORD)@${host}:${port}?${patience(args)}`,
       ttl: redis.ttl ?? redisDefaults.ttl,
       password: passwordKey,
       tls: tls !== undefined,
-      ...(tls && { clientCertificate: { secret: tls.client, keys: tlsKeys } }),
-      egress: { to: [{ podSelector: { matchLabels: podSelector } }], ports: [tcp(port)] },
+      ...(clientCertificate && { clientCertificate }),
+      egress,
       health: { host, port, user: probeUser },
-      // A new stack starts Redis and the servers at once; only a later password is one that a Redis at work may not know yet.
-      ready: generation > 1 ? [statefulSet] : [],
+      ready,
     };
   }
 
@@ -372,13 +403,14 @@ const metadataOf = (args: RedisCacheArgs) => ({ namespace: args.namespace, label
  * Users of the cache: Trivy's, who may only do what Trivy does on Trivy's keys, one who may look at Redis' own figures, and one who may ask whether it answers.
  * The file holds the passwords' hashes.
  * What go-redis sends (measured): HELLO, AUTH, CLIENT SETINFO, PING; Trivy itself: GET, SET, DEL.
+ * What the exporter sends besides INFO and cannot be told to leave: SLOWLOG LEN and GET.
  */
 export function aclFile(passwords: readonly string[]): string {
   const hashes = passwords.map((password) => `#${sha256(password)}`).join(" ");
   return [
     "user default off",
     `user trivy on ${hashes} resetchannels ~fanal::* -@all +hello +auth +client|setinfo +ping +get +set +del`,
-    `user monitor on ${hashes} resetkeys resetchannels -@all +ping +info`,
+    `user ${monitorUser} on ${hashes} resetkeys resetchannels -@all +ping +info +slowlog|len +slowlog|get`,
     `user ${probeUser} on nopass resetkeys resetchannels -@all +ping`,
     "",
   ].join("\n");

@@ -230,7 +230,7 @@ function* certificateRules(
   if (mismatch !== undefined) yield { path: `${path}.${keyName}`, message: mismatch };
 }
 
-const embeddedOnly = ["maxMemory", "cpu", "persistence", "generation", "retire"] as const;
+const embeddedOnly = ["maxMemory", "cpu", "persistence", "generation", "retire", "monitors"] as const;
 const externalOnly = ["host", "port", "database", "user", "password", "existingSecret", "cidrs"] as const;
 
 const tlsMaterial = ["caCertificates", "clientCertificate", "clientKey"] as const;

@@ -92,6 +92,7 @@ export const schema = v.block({
       node: ownImage("node", "Image with Node 24 for the registry scan, whole."),
       crane: ownImage("crane", "Image from which the registry scan takes `crane`, whole."),
       redis: ownImage("redis", "Image of the cache, whole. Valkey's works as well."),
+      redisExporter: ownImage("redisExporter", "Image of the cache's exporter for Prometheus, whole."),
     })
     .prefault({}),
   server: v
@@ -266,6 +267,10 @@ export const schema = v.block({
         .default(redisDefaults.embedded.generation)
         .describe("Embedded: number of the generated password. One more is a new password; the one before stays valid until `retire`."),
       retire: retired().default(redisDefaults.embedded.retire).describe("Embedded: passwords up to this generation are no longer valid."),
+      monitors: v
+        .listOf(v.clientNamespace())
+        .default([])
+        .describe("Embedded: namespaces whose pods may read Redis' metrics, on port 9121 of an exporter that runs if there are any."),
       host: v
         .redisHost()
         .optional()
@@ -675,6 +680,7 @@ function redisArgs({
   persistence,
   generation,
   retire,
+  monitors,
   host = "",
   tls,
   cidrs,
@@ -691,6 +697,7 @@ function redisArgs({
       persistence: persistent && (Object.values(claim).some((value) => value !== undefined) ? claim : true),
       generation,
       retire,
+      monitors,
       ...(encrypted && { tls: {} }),
     };
   return { mode, ttl, host, cidrs, ...login, ...(encrypted && { tls: material }) };

@@ -44,7 +44,7 @@ describe("the Redis cache behind the servers", () => {
     expect(users(deployed)).to.deep.equal([
       "user default off",
       `user trivy on #${sha256(password)} resetchannels ~fanal::* -@all +hello +auth +client|setinfo +ping +get +set +del`,
-      `user monitor on #${sha256(password)} resetkeys resetchannels -@all +ping +info`,
+      `user monitor on #${sha256(password)} resetkeys resetchannels -@all +ping +info +slowlog|len +slowlog|get`,
       "user probe on nopass resetkeys resetchannels -@all +ping",
       "",
     ]);

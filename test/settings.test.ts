@@ -94,6 +94,13 @@ const mistakes: [what: string, settings: Record<string, unknown>, path: string, 
     "redis.maxMemory",
     /no meaning for an external Redis/,
   ],
+  [
+    "readers of an external Redis' metrics",
+    { redis: { mode: "external", host: "r", monitors: ["monitoring"] } },
+    "redis.monitors",
+    /no meaning for an external Redis/,
+  ],
+  ["readers in no namespace", { redis: { monitors: ["Monitoring"] } }, "redis.monitors[0]", /small letters/],
   ["an external Redis nowhere", { redis: { mode: "external" } }, "redis.host", /is missing/],
   ["rediss://", { redis: { mode: "external", host: "rediss://r.example.com" } }, "redis.host", /set redis\.tls\.enabled: true/],
   ["several Redis hosts", { redis: { mode: "external", host: "r1,r2" } }, "redis.host", /neither Redis Cluster nor/],
@@ -577,6 +584,7 @@ describe("the settings", () => {
       tls: {},
     });
     expect(serviceArgs(checkSettings({})).redis).not.to.have.property("tls");
+    expect(serviceArgs(checkSettings({ redis: { mode: "external", host: "r" } })).redis).not.to.have.property("monitors");
   });
 
   it("accept a chain whose authority is given, whole or from an intermediate one on", () => {

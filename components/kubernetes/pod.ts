@@ -35,7 +35,7 @@ export const containerSecurity: k8s.types.input.core.v1.SecurityContext = {
 };
 
 /** Scanners ask for ids above 10000, which no host account has. */
-export const userIds = { server: 10001, cache: 10002, gateway: 10003, reports: 10004, registryScan: 10005 } as const;
+export const userIds = { server: 10001, cache: 10002, gateway: 10003, reports: 10004, registryScan: 10005, redisExporter: 10006 } as const;
 
 /** The part of a pod's specification that is the same for all: no root, no API token, no Service variables. */
 export function basePodSpec(uid: number, args: PodArgs): Omit<k8s.types.input.core.v1.PodSpec, "containers"> {

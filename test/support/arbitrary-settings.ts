@@ -184,6 +184,7 @@ export function arbitrarySettings({ mistakes }: { readonly mistakes: boolean }):
     cpu: leaf(cores),
     persistence: fc.oneof(flag, block({ enabled: flag }), block({ storageClass: leaf(names), size: leaf(fc.constant("64Ti")) })),
     generation: leaf(fc.integer({ min: 1, max: 3 })),
+    monitors: list(fc.oneof(names, fc.constant("*"))),
     tls: flag,
   };
   const external = {
@@ -302,6 +303,7 @@ export function arbitrarySettings({ mistakes }: { readonly mistakes: boolean }):
       trivy: leaf(images),
       haproxy: leaf(images),
       redis: leaf(images),
+      redisExporter: leaf(images),
       node: leaf(images),
       crane: leaf(images),
     }),
