@@ -16,6 +16,7 @@ import {
   type KubernetesObject,
   kubectl,
   namespaceObject,
+  portForward,
   readyAddresses,
   runningPods,
   serviceUrl,
@@ -41,7 +42,7 @@ describe("the service", () => {
   before(async () => {
     await checkEnvironment();
     project = await Project.create();
-    await project.writeStack(stack, { server: { replicas: 2 }, clients: { namespaces: [invited] } });
+    await project.writeStack(stack, { server: { replicas: 2 }, clients: { namespaces: [invited] }, redis: { monitors: [invited] } });
     await project.must("pulumi", ["stack", "init", stack]);
     const { stdout, stderr } = await project.pulumi(stack, "up", "--yes", "--diff");
     output = stdout + stderr;
@@ -161,6 +162,26 @@ describe("the service", () => {
       expect(await connects(invited, "idle", address, 4954), "a client to a server").to.equal(true);
       expect(await connects(stack, "labelled", address, 4954), "a server to another").to.equal(false);
       expect(await connects(stack, "labelled", "kubernetes.default.svc", 443), "a server to the API server").to.equal(false);
+    });
+
+    it("show Redis' figures to the monitors' namespaces alone", async () => {
+      const { items } = await get("pods", "-n", stack, "-l", "app.kubernetes.io/component=redis-exporter");
+      const [pod] = items;
+      expect(await connects(invited, "idle", pod.status.podIP, 9121), "a monitor").to.equal(true);
+      expect(await connects(strangers, "idle", pod.status.podIP, 9121), "a stranger").to.equal(false);
+      const { url, close } = await portForward(stack, `pod/${pod.metadata.name}`, 9121);
+      try {
+        const metrics = await (await fetch(`${url}/metrics`)).text();
+        for (const metric of [
+          /^redis_up 1$/m,
+          /^redis_memory_max_bytes [1-9]/m,
+          /^redis_evicted_keys_total 0$/m,
+          /^redis_aof_last_write_status 1$/m,
+        ])
+          expect(metrics).to.match(metric);
+      } finally {
+        close();
+      }
     });
 
     it("ask every user of Redis for a password", async () => {
