@@ -17,6 +17,7 @@ import {
   type SecretKey,
   secretVolume,
   userIds,
+  variables,
   volumeMounts,
   volumes,
 } from "./kubernetes/pod.ts";
@@ -77,7 +78,7 @@ export class RedisExporter extends pulumi.ComponentResource {
     const mounts: Mount[] = certificate
       ? [{ name: "certificate", mountPath: certificatePath, volume: secretVolume(certificate.secret) }]
       : [];
-    const variables = {
+    const environment = {
       REDIS_ADDR: pulumi.interpolate`${certificate ? "rediss" : "redis"}://${redis.host}:${redis.port}`,
       REDIS_USER: redis.user,
       // Well before Prometheus gives up, after ten: else the exporter would seem to be away, not Redis.
@@ -105,10 +106,7 @@ export class RedisExporter extends pulumi.ComponentResource {
                 {
                   name: "redis-exporter",
                   image: imageReference("redisExporter", args.images),
-                  env: [
-                    fromSecret("REDIS_PASSWORD", redis.password),
-                    ...Object.entries(variables).map(([name, value]) => ({ name, value })),
-                  ],
+                  env: [fromSecret("REDIS_PASSWORD", redis.password), ...variables(environment)],
                   ports: [{ name: "metrics", containerPort: port }],
                   readinessProbe: { ...httpProbe("/health", "metrics"), periodSeconds: 5 },
                   livenessProbe: { ...httpProbe("/health", "metrics"), periodSeconds: 10, failureThreshold: 6 },

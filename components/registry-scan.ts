@@ -30,6 +30,7 @@ import {
   type SecretKey,
   secretVolume,
   userIds,
+  variables,
   volumeMounts,
   volumes,
 } from "./kubernetes/pod.ts";
@@ -701,9 +702,6 @@ function pemFile(...texts: (pulumi.Input<string> | undefined)[]): pulumi.Output<
   const given = texts.filter((text) => text !== undefined);
   return given.length === 0 ? undefined : pulumi.all(given).apply((all) => all.map((text) => `${text.trim()}\n`).join(""));
 }
-
-const variables = (values: Readonly<Record<string, string | undefined>>) =>
-  Object.entries(values).flatMap(([name, value]) => (value === undefined ? [] : [{ name, value }]));
 
 /** A volume's size, and what is written beside it. */
 const disk = (request: string) => ({ request, limit: quantity(bytes(request) + bytes("128Mi")) });

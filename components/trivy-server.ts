@@ -20,6 +20,7 @@ import {
   type SecretKey,
   secretVolume,
   userIds,
+  variables,
   volumeMounts,
   volumes,
 } from "./kubernetes/pod.ts";
@@ -385,7 +386,7 @@ function environment(
     // First, because a reference like $(REDIS_PASSWORD) only sees what stands above it.
     ...(cache.password ? [fromSecret("REDIS_PASSWORD", cache.password)] : []),
     ...(token ? [fromSecret("TRIVY_TOKEN", token)] : []),
-    ...Object.entries(plain).flatMap(([name, value]) => (value === undefined || value === false ? [] : [{ name, value }])),
+    ...variables(plain),
   ];
 }
 

@@ -70,6 +70,11 @@ export function fromSecret(name: string, { name: secret, key }: SecretKey): k8s.
   return { name, valueFrom: { secretKeyRef: { name: secret, key } } };
 }
 
+/** Environment variables of those that have a value. */
+export function variables(values: Readonly<Record<string, Input<string> | undefined | false>>): k8s.types.input.core.v1.EnvVar[] {
+  return Object.entries(values).flatMap(([name, value]) => (value === undefined || value === false ? [] : [{ name, value }]));
+}
+
 /** A pod template's metadata. */
 export function podMetadata(labels: Record<string, string>, { podAnnotations = {} }: PodArgs): k8s.types.input.meta.v1.ObjectMeta {
   return { labels, ...(Object.keys(podAnnotations).length > 0 && { annotations: { ...podAnnotations } }) };

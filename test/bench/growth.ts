@@ -67,7 +67,7 @@ async function fill(service: Service, images: number): Promise<void> {
   const { namespace } = service;
   await redis(namespace, "flushall");
   await goodLoad(service, { images: [image], scans: 1 });
-  const originals = (await redis(namespace, "--scan", "--pattern", "fanal::*")).split("\n").filter((line) => line.startsWith("fanal::"));
+  const originals = (await redis(namespace, "--scan", "--pattern", "fanal::*")).split("\n").filter(Boolean);
   // In portions, because Redis answers nobody else meanwhile.
   for (let from = 2; from <= images; from += 1000)
     await redis(namespace, "eval", copying, String(originals.length), ...originals, String(from), String(Math.min(images, from + 999)));

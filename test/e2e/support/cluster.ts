@@ -16,10 +16,14 @@ export const apply = async (...objects: object[]): Promise<void> => {
   await must("kubectl", ["apply", "-f", "-"], { input: JSON.stringify({ apiVersion: "v1", kind: "List", items: objects }) });
 };
 
-/** Runs a command in a container and gives what it says, whether it succeeds or not. */
-export async function inPod(namespace: string, pod: string, ...command: string[]): Promise<{ ok: boolean; output: string }> {
+/** Runs a command in a container and gives what it says, whether it succeeds or not: all of it, and what is on its standard output alone. */
+export async function inPod(
+  namespace: string,
+  pod: string,
+  ...command: string[]
+): Promise<{ ok: boolean; output: string; stdout: string }> {
   const { status, stdout, stderr } = await run("kubectl", ["exec", "-n", namespace, pod, "--", ...command], { timeout: 60_000 });
-  return { ok: status === 0, output: `${stdout}${stderr}`.trim() };
+  return { ok: status === 0, output: `${stdout}${stderr}`.trim(), stdout: stdout.trim() };
 }
 
 /** Asks again until the answer is there. */
@@ -53,9 +57,9 @@ export const restarts = ({ status }: KubernetesObject): number =>
 /** Redis' commands as the administrator whom `addAdministrator` makes. Fails when Redis refuses. */
 export async function redis(namespace: string, ...command: string[]): Promise<string> {
   const login = ["--user", "admin", "--pass", "admin", "--no-auth-warning", "-e"];
-  const { ok, output } = await inPod(namespace, "redis-0", "redis-cli", ...login, ...command);
+  const { ok, output, stdout } = await inPod(namespace, "redis-0", "redis-cli", ...login, ...command);
   if (!ok) throw new Error(`redis-cli ${command[0]}: ${output}`);
-  return output;
+  return stdout;
 }
 
 /** Makes a user who may do everything in Redis, unless there is one: Trivy's may not, and nobody else is let in. Restarts Redis. */
