@@ -1,7 +1,7 @@
 /** The reports server, as the scanning pods speak to it. */
 import { randomUUID } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
-import type { NextAnswer, NextQuestion, PlanLine, RunStart, RunStatus, ScanResult, Target } from "./model.ts";
+import type { NextAnswer, NextQuestion, PlanLine, RunStart, RunStatus, SentResult, Target } from "./model.ts";
 
 /** A mistake in the run's settings: trying again cannot help. */
 export class WrongSettings extends Error {}
@@ -54,7 +54,7 @@ export class Reports {
    * @param attempt which try it is of, so that a late answer is not taken for that of a later one
    * @returns why the result cannot be taken, if so: it is too large, for instance
    */
-  async result(target: Target, attempt: number, result: ScanResult): Promise<string | undefined> {
+  async result(target: Target, attempt: number, result: SentResult): Promise<string | undefined> {
     const response = await this.#request("PUT", `/targets/${target.id}?attempt=${attempt}`, JSON.stringify(result), [400, 413]);
     const text = await response.text();
     return response.ok ? undefined : `its result was refused: HTTP ${response.status} ${text.slice(0, 300)}`;

@@ -91,18 +91,36 @@ export interface Finding {
   readonly url?: string;
 }
 
+export interface Scanned {
+  readonly outcome: "scanned";
+  readonly findings: readonly Finding[];
+  /** `alpine 3.10.9` */
+  readonly os?: string;
+  /** The distribution gives no more fixes for it: findings say little. */
+  readonly endOfLife?: boolean;
+  readonly seconds: number;
+}
+
 /** One try to scan a target. */
-export type ScanResult =
-  | {
-      readonly outcome: "scanned";
-      readonly findings: readonly Finding[];
-      /** `alpine 3.10.9` */
-      readonly os?: string;
-      /** The distribution gives no more fixes for it: findings say little. */
-      readonly endOfLife?: boolean;
-      readonly seconds: number;
-    }
-  | { readonly outcome: "failed"; readonly reason: string; readonly seconds: number };
+export type ScanResult = Scanned | { readonly outcome: "failed"; readonly reason: string; readonly seconds: number };
+
+/** What a client asked the service of an image, and was told. Asked again and told the same, it would find the same. */
+export interface Exchange {
+  /** Digest of everything else on which a client's findings depend: its version, its options and their files. */
+  readonly policy: string;
+  /** The body of its request, Base64. */
+  readonly question: string;
+  /** Digest of the answer's body. */
+  readonly answer: string;
+}
+
+/** What a pod sends of a try. An image that is known by its digest comes with the exchange that its findings are from, which is kept for the next run. */
+export type SentResult = ScanResult & { readonly exchange?: Exchange };
+
+/** A scan by a client, of this run or an earlier one. */
+export interface KnownScan extends Exchange {
+  readonly result: Scanned;
+}
 
 /** A run's name: that of its Job, and a piece of its uid, because a Job may be called as one before it. At most 63 characters. */
 export const runOf = (job: string, uid: string): string => `${job.slice(0, 54).replace(/-+$/, "")}-${uid.slice(0, 8)}`;
@@ -142,7 +160,7 @@ export interface RunStatus {
  * | PUT /runs/RUN/plan with PlanLine lines | RunStatus; a second plan of a run is taken no notice of |
  * | POST /runs/RUN/next with NextQuestion | NextAnswer. Another process of a pod than the one that had a target has lost its scan: that was one try. |
  * | PUT /runs/RUN/targets/ID/cyclonedx | 204 |
- * | PUT /runs/RUN/targets/ID?attempt=N with ScanResult | RunStatus |
+ * | PUT /runs/RUN/targets/ID?attempt=N with SentResult | RunStatus |
  * | GET /runs/RUN | RunStatus; 404 when it has not begun |
  */
 export interface NextQuestion {
@@ -153,7 +171,7 @@ export interface NextQuestion {
 }
 
 export type NextAnswer =
-  | { readonly next: "scan"; readonly target: Target; readonly attempt: number }
+  | { readonly next: "scan"; readonly target: Target; readonly attempt: number; readonly known?: KnownScan }
   /** Nothing now, but there may be something later: it is not planned yet, or another pod's scan may have to be repeated. */
   | { readonly next: "wait"; readonly seconds: number }
   | { readonly next: "end" };

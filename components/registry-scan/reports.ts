@@ -15,6 +15,7 @@ import { pipeline } from "node:stream/promises";
 import { Bucket } from "./bucket.ts";
 import { metrics } from "./metrics.ts";
 import {
+  type Exchange,
   type Finding,
   type NextQuestion,
   type PlanLine,
@@ -22,7 +23,9 @@ import {
   type ReportsConfiguration,
   type RunStart,
   reportsPorts,
+  type Scanned,
   type ScanResult,
+  type SentResult,
   scanners,
   severities,
   type Target,
@@ -149,19 +152,21 @@ const runStart = (value: unknown): RunStart =>
     cycloneDx: isFlag,
   });
 
-function scanResult(value: unknown): ScanResult {
+function sentResult(value: unknown): SentResult {
   const { outcome } = check<{ outcome: ScanResult["outcome"] }>(value, "the result", { outcome: isOneOf(["scanned", "failed"]) });
   if (outcome === "failed") {
     return check<Extract<ScanResult, { outcome: "failed" }>>(value, "the result", { outcome: isText, reason: isText, seconds: isAmount });
   }
   const text = optional((value) => typeof value === "string");
-  const result = check<Extract<ScanResult, { outcome: "scanned" }>>(value, "the result", {
+  const result = check<Scanned & { exchange?: Exchange }>(value, "the result", {
     outcome: isText,
     findings: Array.isArray,
     os: text,
     endOfLife: optional(isFlag),
     seconds: isAmount,
+    exchange: optional(isObject),
   });
+  if (result.exchange) check<Exchange>(result.exchange, "the result's exchange", { policy: isText, question: isText, answer: isText });
   const finding: { readonly [K in keyof Finding]-?: (value: unknown) => boolean } = {
     id: isText,
     scanner: isOneOf(scanners),
@@ -222,7 +227,7 @@ function apiOf(store: Store, token: string) {
       case "PUT targets/ID": {
         status(run);
         const attempt = searchParams.get("attempt");
-        const result = scanResult(await jsonBody(request, limits.result, heard));
+        const result = sentResult(await jsonBody(request, limits.result, heard));
         if (!(await store.result(run, id, attempt === null ? undefined : Number(attempt), result))) throw noTarget(run, id);
         return answer(response, 200, status(run));
       }

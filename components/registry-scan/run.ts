@@ -342,6 +342,10 @@ export class Run {
     return this.#queue?.entry(id)?.target;
   }
 
+  targets(): Target[] {
+    return [...(this.#queue?.entries() ?? [])].map(({ target }) => target);
+  }
+
   /** Gives up scans that took longer than they may. */
   expire(now: number): void {
     for (const entry of [...(this.#queue?.leased() ?? [])]) {

@@ -5,11 +5,22 @@
 import { readFile, writeFile } from "node:fs/promises";
 import { setTimeout as delay } from "node:timers/promises";
 import { Reports, WrongSettings } from "./client.ts";
-import { attempts, exitCodes, type RunStatus, runOf, type ScanConfiguration, type ScanResult, type Target } from "./model.ts";
+import {
+  attempts,
+  exitCodes,
+  type KnownScan,
+  type RunStatus,
+  runOf,
+  type ScanConfiguration,
+  type ScanResult,
+  type SentResult,
+  type Target,
+} from "./model.ts";
 import { redact } from "./programs.ts";
 import { craneRegistry } from "./registry.ts";
+import { ScanService } from "./service.ts";
 import { imageProblem, plan, repositoryProblem, versionsProblem } from "./targets.ts";
-import { scanImage } from "./trivy.ts";
+import { scanImage, scanPolicy } from "./trivy.ts";
 
 /** Where Kubernetes reads a container's last words, and how many bytes of them. */
 const { TERMINATION_LOG: lastWords = "/dev/termination-log" } = process.env;
@@ -146,6 +157,10 @@ async function scanAll(
   options: { readonly pod: string; readonly quiet: boolean; readonly deadline: AbortSignal; readonly startedAt: Date },
 ): Promise<void> {
   const { pod, quiet, deadline, startedAt } = options;
+  const service = await ScanService.reach(configuration.service);
+  // Documents of whole images are a client's.
+  const policy = configuration.cycloneDx ? undefined : await scanPolicy(configuration, stopping.signal);
+  const scanner: Scanner = { configuration, service, policy, deadline };
   for (;;) {
     const answer = await reports.next(pod);
     if (answer.next === "end") return;
@@ -155,27 +170,46 @@ async function scanAll(
       await delay(answer.seconds * 1000, undefined, { signal: stopping.signal });
       continue;
     }
-    const { target, attempt } = answer;
-    const result = await scanTarget(reports, target, attempt, configuration, deadline);
+    const { target, attempt, known } = answer;
+    const { result, unchanged } = await scanTarget(reports, target, attempt, known, scanner);
     const [name = target.reference] = target.names;
     if (result.outcome === "failed") log(`could not scan ${name} (try ${attempt} of ${attempts}): ${result.reason}`);
-    else if (!quiet) log(`scanned ${name}: ${result.findings.length} findings in ${result.seconds} s`);
+    else if (!quiet) log(`scanned ${name}${unchanged ? ", unchanged" : ""}: ${result.findings.length} findings in ${result.seconds} s`);
   }
+}
+
+interface Scanner {
+  readonly configuration: ScanConfiguration;
+  readonly service: ScanService;
+  /** Absent: what a scan found says nothing about the next one. */
+  readonly policy: string | undefined;
+  readonly deadline: AbortSignal;
 }
 
 async function scanTarget(
   reports: Reports,
   target: Target,
   attempt: number,
-  configuration: ScanConfiguration,
-  deadline: AbortSignal,
-): Promise<ScanResult> {
+  known: KnownScan | undefined,
+  { configuration, service, policy, deadline }: Scanner,
+): Promise<{ readonly result: ScanResult; readonly unchanged?: boolean }> {
   const ending = AbortSignal.any([stopping.signal, deadline]);
-  let result: ScanResult;
+  let result: SentResult;
+  let unchanged = false;
   try {
-    const scanned = await scanImage(target, configuration, ending);
-    if (scanned.cycloneDx !== undefined) await reports.cycloneDx(target, scanned.cycloneDx);
-    result = scanned.result;
+    const begun = performance.now();
+    unchanged =
+      known !== undefined && known.policy === policy && known.answer === (await service.ask(known.question, configuration.timeout, ending));
+    if (known && unchanged) {
+      result = { ...known.result, seconds: Math.round(performance.now() - begun) / 1000 };
+    } else {
+      service.taken();
+      const scanned = await scanImage(target, configuration, service.url, ending);
+      if (scanned.cycloneDx !== undefined) await reports.cycloneDx(target, scanned.cycloneDx);
+      const exchange = service.taken();
+      const again = exchange && policy !== undefined && target.digest !== undefined && scanned.result.outcome === "scanned";
+      result = again ? { ...scanned.result, exchange: { policy, ...exchange } } : scanned.result;
+    }
   } catch (error) {
     stopping.signal.throwIfAborted();
     if (error instanceof WrongSettings) throw error;
@@ -187,11 +221,11 @@ async function scanTarget(
     result = { outcome: "failed", reason, seconds: 0 };
   }
   const refused = await reports.result(target, attempt, result);
-  if (refused === undefined) return result;
+  if (refused === undefined) return { result, unchanged };
   // Nobody could take it, and nobody could another time.
   result = { outcome: "failed", reason: refused, seconds: result.seconds };
   await reports.result(target, attempt, result);
-  return result;
+  return { result };
 }
 
 /** Every few seconds, when something has changed. That the server does not answer is said elsewhere. */

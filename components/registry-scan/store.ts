@@ -1,12 +1,24 @@
+import { createHash } from "node:crypto";
 import { createWriteStream, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
-import { copyFile, link, mkdir, rm, writeFile } from "node:fs/promises";
+import { copyFile, link, mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { setImmediate } from "node:timers/promises";
 import type { Bucket, Upload } from "./bucket.ts";
 import { compare, type LastGood, summarised, summary } from "./compare.ts";
-import type { NextAnswer, NextQuestion, PlanLine, RunReport, RunStart, RunStatus, RunSummary, ScanResult } from "./model.ts";
+import type {
+  KnownScan,
+  NextAnswer,
+  NextQuestion,
+  PlanLine,
+  RunReport,
+  RunStart,
+  RunStatus,
+  RunSummary,
+  SentResult,
+  Target,
+} from "./model.ts";
 import { cycloneDxFile, imageFile, imagePage, indexPage, runPage } from "./page.ts";
 import { Run, renameDurably, Texts, wholeLines, writeAtomically } from "./run.ts";
 import { sarif } from "./sarif.ts";
@@ -182,17 +194,47 @@ export class Store {
   async next(name: string, question: NextQuestion): Promise<NextAnswer> {
     const run = this.#running;
     if (run?.name !== name || (run.end && this.trouble)) return { next: "end" };
-    return this.#noting(async () => run.next(question, this.#now()));
+    const answer = await this.#noting(async () => run.next(question, this.#now()));
+    // Whatever was wrong with the first try, the next one takes nothing for granted.
+    if (answer.next !== "scan" || answer.attempt > 1) return answer;
+    const known = await this.#known(answer.target);
+    return { ...answer, ...(known && { known }) };
+  }
+
+  /** How a target was scanned before. */
+  async #known({ digest, reference }: Target): Promise<KnownScan | undefined> {
+    if (digest === undefined) return undefined;
+    try {
+      return JSON.parse(await readFile(this.#state("known", knownFile(reference)), "utf8"));
+    } catch {
+      // Nothing depends on it: a client is started as for a new image.
+      return undefined;
+    }
+  }
+
+  async #keepKnown({ digest, reference }: Target, scan: KnownScan): Promise<void> {
+    if (digest === undefined) return;
+    const path = this.#state("known", knownFile(reference));
+    try {
+      await mkdir(this.#state("known"), { recursive: true });
+      await writeFile(`${path}.tmp`, JSON.stringify(scan));
+      await rename(`${path}.tmp`, path);
+    } catch (error) {
+      await rm(`${path}.tmp`, { force: true }).catch(() => undefined);
+      this.#log(`how ${reference} was scanned is not kept: ${this.explain(error)}`);
+    }
   }
 
   /** @returns whether the run, if it is under way, has such a target */
-  async result(name: string, id: string, attempt: number | undefined, result: ScanResult): Promise<boolean> {
+  async result(name: string, id: string, attempt: number | undefined, { exchange, ...result }: SentResult): Promise<boolean> {
     const run = this.#running;
     if (run?.name !== name) return true;
     return this.#noting(async () => {
       if (!run.result(id, attempt, result, this.#now())) return false;
       if (result.outcome === "failed") this.#log(`run ${name}: ${run.target(id)?.names[0]}: ${oneLine(result.reason)}`);
       await run.durable();
+      const target = run.target(id);
+      if (target && exchange && result.outcome === "scanned") await this.#keepKnown(target, { ...exchange, result });
       if (run.over(this.#now())) void this.tick();
       return true;
     });
@@ -295,6 +337,7 @@ export class Store {
       await writeStream(`${this.#lastGood}.tmp`, lastGoodLines(identity, after.values()));
       renameDurably(`${this.#lastGood}.tmp`, this.#lastGood);
     }
+    if (run.planned && !run.start.partial) await this.#forget(run);
     renameDurably(folder("summary.json"), folder("finished.json"));
     const finished = readJson<Finished>(folder("finished.json"));
     if (finished) this.#finished.set(run.name, finished);
@@ -303,6 +346,13 @@ export class Store {
     this.#copyAt = 0;
     this.#log(finished?.status.summary ?? `run ${run.name}: finished`);
     this.#tidy();
+  }
+
+  /** Lets go of how images were scanned that are no longer among the targets. */
+  async #forget(run: Run): Promise<void> {
+    const wanted = new Set(run.targets().map(({ reference }) => knownFile(reference)));
+    for (const file of await readdir(this.#state("known")).catch(() => []))
+      if (!wanted.has(file)) await rm(this.#state("known", file), { force: true });
   }
 
   /** What is only needed for it is let go of when it returns. */
@@ -397,6 +447,8 @@ export class Store {
 
 export const isStorageError = (error: unknown): error is NodeJS.ErrnoException =>
   error instanceof Error && "syscall" in error && "code" in error;
+
+const knownFile = (reference: string): string => `${createHash("sha256").update(reference).digest("hex")}.json`;
 
 const progress = (run: Run): string => {
   const { planned, scanned, failed } = run.counts;

@@ -1,24 +1,30 @@
 /** One scan by Trivy's client through the service, and what its report says. */
+import { createHash } from "node:crypto";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir, totalmem } from "node:os";
 import { join } from "node:path";
 import { type Finding, type ScanConfiguration, type ScanResult, type Severity, severities, type Target } from "./model.ts";
 import { reasonOf, run } from "./programs.ts";
 
-export interface Scanned {
+export interface ScannedImage {
   readonly result: ScanResult;
   /** A document of the image, when one was asked for. */
   readonly cycloneDx?: string;
 }
 
 /**
- * Most of what the scan of a known image costs is the start of the client, and a quarter of that is its garbage collector. With more room it is at rest in a
- * short scan; near the limit of the container's memory, which Go does not look up itself, it works as ever.
+ * A quarter of what the start of a client costs is its garbage collector. With more room it is at rest in a short scan; near the limit of the container's memory, which Go does not look up itself, it works as ever.
  */
 const memory = process.constrainedMemory();
 const environment = { GOGC: "400", ...(memory > 0 && memory < totalmem() && { GOMEMLIMIT: `${Math.floor(memory * 0.6)}` }) };
 
-export async function scanImage(target: Target, configuration: ScanConfiguration, signal: AbortSignal): Promise<Scanned> {
+/** @param server what the client takes for the service's address */
+export async function scanImage(
+  target: Target,
+  configuration: ScanConfiguration,
+  server: string,
+  signal: AbortSignal,
+): Promise<ScannedImage> {
   const started = performance.now();
   const seconds = () => Math.round(performance.now() - started) / 1000;
   // Of its own: what an ended client leaves behind goes with it, and a trivy.yaml that lies about is not read.
@@ -42,7 +48,7 @@ export async function scanImage(target: Target, configuration: ScanConfiguration
   };
   try {
     const report = join(folder, "report.json");
-    const failure = await trivy(["image", ...scanArguments(configuration), "--output", report, target.reference]);
+    const failure = await trivy(["image", "--server", server, ...scanArguments(configuration), "--output", report, target.reference]);
     if (failure !== undefined) return { result: { outcome: "failed", reason: failure, seconds: seconds() } };
     const read = readReport(await readFile(report, "utf8"));
     if (!configuration.cycloneDx) return { result: { outcome: "scanned", ...read, seconds: seconds() } };
@@ -61,10 +67,34 @@ export async function scanImage(target: Target, configuration: ScanConfiguration
   }
 }
 
+/**
+ * A digest of everything on which the findings in an image depend, besides the image and what the service answers: the client, its options and their files, and
+ * how its report is read.
+ * @returns nothing when they depend on the time as well: what is ignored until a day is looked at each time
+ */
+export async function scanPolicy(configuration: ScanConfiguration, signal: AbortSignal): Promise<string | undefined> {
+  try {
+    const { ignoreFile, vex } = configuration;
+    const [ignored = "", ...documents] = await Promise.all([ignoreFile, ...vex].map((file) => (file ? readFile(file, "utf8") : "")));
+    if (/\bexp(?:ired_at)?\b/i.test(ignored)) return undefined;
+    const { stdout } = await run("trivy", ["--version"], { seconds: 60, signal, without: ["TRIVY_TOKEN", "REPORTS_TOKEN"] });
+    const [, version] = /^Version: (.+)$/m.exec(stdout) ?? [];
+    if (version === undefined) return undefined;
+    const reading = await readFile(import.meta.filename, "utf8");
+    return createHash("sha256")
+      .update(JSON.stringify([version, scanArguments(configuration), ignored, documents, reading]))
+      .digest("base64");
+  } catch {
+    // The scan itself fails for the same reason, and tells it.
+    signal.throwIfAborted();
+    return undefined;
+  }
+}
+
 function scanArguments(configuration: ScanConfiguration): string[] {
-  const { service, scanners, severities, ignoreUnfixed, plainHttp, timeout, ignoreFile, vex, javaRepositories, cycloneDx } = configuration;
+  const { scanners, severities, ignoreUnfixed, plainHttp, timeout, ignoreFile, vex, javaRepositories, cycloneDx } = configuration;
   return [
-    ...["--server", service, "--image-src", "remote", "--format", "json", "--quiet"],
+    ...["--image-src", "remote", "--format", "json", "--quiet"],
     ...["--scanners", scanners.join(","), "--severity", severities.join(","), "--timeout", `${timeout}s`],
     // What is known of Java archives stays from scan to scan.
     ...["--cache-dir", join(tmpdir(), "trivy")],

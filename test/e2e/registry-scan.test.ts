@@ -19,6 +19,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { expect } from "chai";
 import { runOf } from "../../components/registry-scan/model.ts";
 import {
+  addAdministrator,
   apply,
   deleteNamespaces,
   eventually,
@@ -27,6 +28,7 @@ import {
   type KubernetesObject,
   kubectl,
   portForward,
+  redis,
   runningPods,
 } from "./support/cluster.ts";
 import { type CommandResult, must } from "./support/command.ts";
@@ -274,6 +276,46 @@ describe("the registry scan", () => {
       const name = runOf("by-hand", (await get("job", "by-hand", "-n", stack)).metadata.uid);
       await eventually("the end", async () => (await fetch(`${reports.url}/runs/${name}/report.json`)).ok || undefined, 180);
       expect(await report(name)).to.include({ run: name, verdict: "findings" });
+    });
+  });
+
+  describe("again, without documents of whole images", () => {
+    /** A run, and how often it asked the gateway for what a client asks for first, and what it asks for last. */
+    const counted = async () => {
+      const begun = new Date().toISOString();
+      const { result, run: name } = await scan();
+      expect(result.status, result.stdout + result.stderr).to.equal(1);
+      const { images } = await report(name);
+      const gateway = ["logs", "-n", stack, "-l", "app.kubernetes.io/component=gateway", "--tail=-1", `--since-time=${begun}`];
+      const log = await kubectl(...gateway);
+      const times = (method: string) => log.split(`/${method}"`).length - 1;
+      const found = images.map(({ name, error, findings }: KubernetesObject) => [
+        name,
+        error,
+        findings.map(({ id }: KubernetesObject) => id),
+      ]);
+      const [, count] = /(\d+) images to scan/.exec(result.stdout) ?? [];
+      return { count: Number(count), first: times("MissingBlobs"), last: times("Scan"), found };
+    };
+
+    it("asks the service what it knows of images that are as they were, and starts clients where it has lost them", async () => {
+      await write({ reports: { url: "https://reports.example.com", viewers: [monitoring] } });
+      await up();
+      await reopen();
+      const scanned = await counted();
+      const { count } = scanned;
+      expect(scanned).to.include({ first: count, last: count });
+      const asked = await counted();
+      expect(asked).to.deep.equal({ ...scanned, first: 0 });
+
+      await addAdministrator(stack);
+      await redis(stack, "flushall");
+      const lost = await counted();
+      expect(lost.found).to.deep.equal(scanned.found);
+      expect(lost.first).to.equal(count);
+      await write();
+      await up();
+      await reopen();
     });
   });
 

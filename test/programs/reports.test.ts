@@ -4,7 +4,7 @@ import { type AddressInfo, connect } from "node:net";
 import { basename } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { expect } from "chai";
-import type { ReportsConfiguration, RunReport } from "../../components/registry-scan/model.ts";
+import type { ReportsConfiguration, RunReport, SentResult, Target } from "../../components/registry-scan/model.ts";
 import { cycloneDxFile, imageFile } from "../../components/registry-scan/page.ts";
 import { failed, finding, ReportsServer, scanned, start, target, token } from "../support/reports-server.ts";
 
@@ -139,6 +139,66 @@ describe("the reports server", () => {
         expect(await page.json()).to.deep.equal(document);
       }
       expect(readdirSync(server.run("nightly-1", "cyclonedx"))).to.have.length(2);
+    });
+
+    it("tells the next run by which exchange a client scanned an image, as long as it is a target", async () => {
+      const exchange = { policy: "policy", question: "cXVlc3Rpb24=", answer: "answer" };
+      const result = scanned([finding("CVE-2026-1")]);
+      const nameless = { id: "n", reference: "registry.example.com/n:1", names: ["registry.example.com/n:1"] };
+      const all = [...three, nameless];
+      /** What pods are told of each target that they are given. */
+      const run = async (name: string, targets: readonly Target[], send: (id: string, attempt: number) => SentResult, partial = false) => {
+        const told: Record<string, unknown> = {};
+        await server.begin(name, { partial });
+        await server.plan(name, targets);
+        await server.work(name, ({ id }, attempt, known) => {
+          told[`${id} ${attempt}`] = known;
+          return send(id, attempt);
+        });
+        return told;
+      };
+      const sent = (id: string) => (id === "b" ? result : { ...result, exchange });
+      expect(await run("nightly-1", all, sent)).to.deep.equal({ "a 1": undefined, "b 1": undefined, "c 1": undefined, "n 1": undefined });
+      const known = { ...exchange, result };
+      // "b" came without one; "n" has no digest, and may be another image by now.
+      const told = { "a 1": known, "b 1": undefined, "c 1": known, "n 1": undefined };
+      await server.restart();
+      expect(await run("by-hand", [three[0] as Target], () => result, true)).to.deep.equal({ "a 1": known });
+      expect(await run("nightly-2", all, () => result)).to.deep.equal(told);
+      const moved = { ...(three[0] as Target), reference: "registry.example.com/team/app-a@sha256:other" };
+      expect(await run("nightly-3", [moved], () => result)).to.deep.equal({ "a 1": undefined });
+      expect(readdirSync(server.volume("state", "known"))).to.deep.equal([]);
+    });
+
+    it("takes nothing for granted when a target is tried again, and a failure for nothing", async () => {
+      const exchange = { policy: "policy", question: "cXVlc3Rpb24=", answer: "answer" };
+      const tried: unknown[] = [];
+      for (const run of ["nightly-1", "nightly-2"]) {
+        await server.begin(run);
+        await server.plan(run, [target("a")]);
+        await server.work(run, (_, attempt, known) => {
+          tried.push([attempt, known?.answer]);
+          return attempt === 1 ? { ...failed(), exchange: { ...exchange, answer: "of a failure" } } : { ...scanned(), exchange };
+        });
+      }
+      expect(tried).to.deep.equal([
+        [1, undefined],
+        [2, undefined],
+        [1, "answer"],
+        [2, undefined],
+      ]);
+    });
+
+    it("does without what it cannot keep or read of earlier scans", async () => {
+      const exchange = { policy: "policy", question: "cXVlc3Rpb24=", answer: "answer" };
+      writeFileSync(server.volume("state", "known"), "in its place");
+      expect(await server.whole("nightly-1", [target("a")], () => ({ ...scanned(), exchange }))).to.include({ verdict: "clean" });
+      expect(server.lines.join("\n")).to.match(/how registry\.example\.com\/team\/app-a@sha256:0+a was scanned is not kept: /);
+      rmSync(server.volume("state", "known"));
+      await server.whole("nightly-2", [target("a")], () => ({ ...scanned(), exchange }));
+      const [file = ""] = readdirSync(server.volume("state", "known"));
+      writeFileSync(server.volume("state", "known", file), "{");
+      expect(await server.whole("nightly-3", [target("a")], () => scanned())).to.include({ verdict: "clean" });
     });
 
     it("ends when it is asked to, and continues", async () => {
@@ -417,6 +477,13 @@ describe("the reports server", () => {
         { ...scanned(), findings: [finding("CVE-2026-1"), { id: "x" }] },
         400,
         /^finding 2 of the result has no proper `scanner`$/,
+      );
+      await refused(
+        "PUT",
+        "/runs/nightly-1/targets/a",
+        { ...scanned(), exchange: { policy: "p", question: "q" } },
+        400,
+        /^the result's exchange has no proper `answer`$/,
       );
       expect(await status("nightly-1")).to.deep.include({ state: "scanning", planned: 1, scanned: 0 });
       expect(server.lines.filter((line) => line.startsWith("error"))).to.deep.equal([]);

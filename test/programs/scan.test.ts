@@ -1,14 +1,20 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { chmod, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { createServer, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { expect } from "chai";
-import type { ScanConfiguration } from "../../components/registry-scan/model.ts";
+import type { ScanConfiguration, ScanResult } from "../../components/registry-scan/model.ts";
+import { message } from "../support/protobuf.ts";
 import { ReportsStub } from "../support/reports-stub.ts";
+
+const scanPath = "/twirp/trivy.scanner.v1.Scanner/Scan";
 
 /** Does by an image's name what is wanted of it; its first argument and what it must not know go into a file. */
 const trivy = `#!/bin/sh
+[ "$1" != --version ] || { echo "Version: \${STUB_VERSION:-0.74.0}"; exit; }
 echo "$* GOGC=$GOGC token=$TRIVY_TOKEN reports=$REPORTS_TOKEN pwd=$(pwd)" >> "$STUBS/calls"
 if [ "$1" = convert ]; then
   while [ $# -gt 1 ]; do [ "$1" = --output ] && echo '{"bomFormat":"CycloneDX"}' > "$2"; shift; done; exit 0
@@ -20,6 +26,7 @@ case $last in
   */slow*) if [ ! -e "$STUBS/slow" ]; then touch "$STUBS/slow"; trap 'touch $STUBS/ended; kill $!; exit 1' TERM; sleep 60 & wait; exit 1; fi ;;
   */late*) sleep 0.3; printf 'x\\tFATAL\\tFatal error\\trun error: twirp error internal: aborted: context deadline exceeded\\n' >&2; exit 1 ;;
   */paused*) touch "$STUBS/paused"; until [ -e "$STUBS/go" ]; do sleep 0.05; done ;;
+  */asking*) node -e 'fetch(process.argv[1] + "${scanPath}", { method: "POST", body: process.argv[2] }).then(({ status }) => process.exit(status === 200 ? 0 : 9))' "$3" "$last" || exit ;;
   */hanging*) trap 'touch $STUBS/ended; kill $!; exit 1' TERM; sleep 60 & wait; exit 1 ;;
 esac
 case $last in
@@ -157,13 +164,106 @@ describe("a pod of a registry scan", () => {
     expect(first.output() + second.output()).not.to.include("-token-of-the-test");
 
     const [call] = await calls();
-    expect(call).to.match(/^image --server http:\/\/trivy --image-src remote /);
+    expect(call).to.match(/^image --server http:\/\/127\.0\.0\.1:\d+ --image-src remote /);
     expect(call).to.include("--severity HIGH,CRITICAL").and.include("--ignore-unfixed").and.include("--list-all-pkgs=false");
     expect(call).to.include("token=trivy-token-of-the-test reports= ").and.not.include("--insecure");
     expect(
       (await readdir(folder)).filter((name) => name.startsWith("scan-")),
       "nothing is left behind",
     ).to.deep.equal([]);
+  });
+
+  describe("of images that were scanned before", () => {
+    let service: Server;
+    /** What the service answers, by image. */
+    let answers: Map<string, Buffer | number>;
+    let asked: { readonly image: string; readonly token: string | undefined }[];
+    const [one, other] = ["r.example/asking:1", "r.example/asking-vulnerable:1"];
+
+    beforeEach(async () => {
+      answers = new Map();
+      asked = [];
+      service = createServer(async (request, response) => {
+        let image = "";
+        for await (const chunk of request.setEncoding("utf8")) image += chunk;
+        image = image.replace(/@.*/, ":1");
+        asked.push({ image, token: request.headers["trivy-token"]?.toString() });
+        const answer = answers.get(image) ?? resultFor("1.0");
+        response.writeHead(typeof answer === "number" ? answer : 200).end(typeof answer === "number" ? "" : answer);
+      });
+      await new Promise<void>((listening) => service.listen(0, "127.0.0.1", listening));
+    });
+    afterEach(() => {
+      service.close();
+      service.closeAllConnections();
+    });
+
+    const resultFor = (version: string) => message([3, message([1, "t"], [2, message([1, "CVE-1"], [3, version])])]);
+
+    /** @returns the images for which a client was started, and what the pod said */
+    async function run(settings: Partial<ScanConfiguration> = {}, environment: Record<string, string> = {}) {
+      const { known } = reports;
+      await reports.close();
+      reports = new ReportsStub(known);
+      await reports.listen();
+      await rm(join(folder, "calls"), { force: true });
+      asked = [];
+      const url = `http://127.0.0.1:${(service.address() as AddressInfo).port}`;
+      await configure({ targets: [{ image: one }, { image: other }], service: url, ...settings });
+      const lead = pod(0, environment);
+      const code = await lead.ended;
+      const clients = (await calls()).map((call) => /(\S+)@sha256:\S+ GOGC/.exec(call)?.[1]).sort();
+      return { code, clients: clients.map((name) => `${name}:1`), results: reports.entries.map(({ result }) => withoutTime(result)) };
+    }
+    const withoutTime = (result: ScanResult | undefined) => result && { ...result, seconds: 0 };
+
+    it("asks the service what the clients asked, and starts one only where it answers something else", async () => {
+      const first = await run();
+      expect(first.clients).to.have.members([one, other]);
+      const again = await run();
+      expect(again.clients).to.deep.equal([]);
+      expect(again.results).to.deep.equal(first.results);
+      expect(asked.map(({ token }) => token)).to.deep.equal(["trivy-token-of-the-test", "trivy-token-of-the-test"]);
+
+      answers.set(other, resultFor("1.1"));
+      expect((await run()).clients).to.deep.equal([other]);
+      expect((await run()).clients, "the new answer is the known one").to.deep.equal([]);
+    });
+
+    it("starts a client when the service has no answer", async () => {
+      await run();
+      answers.set(one, 503);
+      answers.set(other, Buffer.from("no answer of a scan"));
+      const { clients, code } = await run();
+      // The clients have none either: all their tries fail.
+      expect([code, clients.length]).to.deep.equal([2, 4]);
+    });
+
+    it("starts clients when anything else is not as it was: the client, its options, or a file of theirs", async () => {
+      const ignoreFile = join(folder, "ignore");
+      await writeFile(ignoreFile, "CVE-2\n");
+      const both = [other, one];
+      expect((await run({ ignoreFile })).clients).to.have.members(both);
+      expect((await run({ ignoreFile })).clients).to.deep.equal([]);
+      await writeFile(ignoreFile, "CVE-3\n");
+      expect((await run({ ignoreFile })).clients).to.have.members(both);
+      expect((await run({ ignoreFile, ignoreUnfixed: false })).clients).to.have.members(both);
+      expect((await run({ ignoreFile, ignoreUnfixed: false }, { STUB_VERSION: "0.75.0" })).clients).to.have.members(both);
+      expect((await run({ ignoreFile, ignoreUnfixed: false }, { STUB_VERSION: "0.75.0" })).clients).to.deep.equal([]);
+    });
+
+    it("starts clients always when the time counts, too, or whole documents are wanted", async () => {
+      const ignoreFile = join(folder, "ignore");
+      const both = [other, one];
+      for (const text of ["CVE-2 exp:2099-01-01\n", "vulnerabilities:\n  - id: CVE-2\n    expired_at: 2099-01-01\n"]) {
+        await writeFile(ignoreFile, text);
+        expect((await run({ ignoreFile })).clients).to.have.members(both);
+        expect((await run({ ignoreFile })).clients).to.have.members(both);
+      }
+      await run();
+      await run({ cycloneDx: true });
+      expect(reports.documents.size).to.equal(2);
+    });
   });
 
   it("ends with 0 when nothing was found, and 1 when something was", async () => {

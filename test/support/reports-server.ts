@@ -7,11 +7,13 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import type {
   Finding,
+  KnownScan,
   NextAnswer,
   ReportsConfiguration,
   RunStart,
   RunStatus,
   ScanResult,
+  SentResult,
   Target,
 } from "../../components/registry-scan/model.ts";
 
@@ -160,22 +162,22 @@ export class ReportsServer {
     return (await this.call<NextAnswer>("POST", `/runs/${run}/next`, { pod, process: randomUUID() })).body;
   }
 
-  result(run: string, id: string, result: ScanResult, attempt?: number): Promise<Answer<RunStatus>> {
+  result(run: string, id: string, result: SentResult, attempt?: number): Promise<Answer<RunStatus>> {
     return this.call("PUT", `/runs/${run}/targets/${id}${attempt === undefined ? "" : `?attempt=${attempt}`}`, result);
   }
 
   /** Does what a pod does, until it is told to end. */
-  async work(run: string, scan: (target: Target, attempt: number) => ScanResult, pod = "0"): Promise<void> {
+  async work(run: string, scan: (target: Target, attempt: number, known?: KnownScan) => SentResult, pod = "0"): Promise<void> {
     for (;;) {
       const answer = await this.next(run, pod);
       if (answer.next === "end") return;
       if (answer.next === "wait") await new Promise((resolve) => setTimeout(resolve, 100));
-      else await this.result(run, answer.target.id, scan(answer.target, answer.attempt), answer.attempt);
+      else await this.result(run, answer.target.id, scan(answer.target, answer.attempt, answer.known), answer.attempt);
     }
   }
 
   /** A whole run of one pod. */
-  async whole(run: string, targets: readonly Target[], scan: (target: Target, attempt: number) => ScanResult): Promise<RunStatus> {
+  async whole(run: string, targets: readonly Target[], scan: (target: Target, attempt: number) => SentResult): Promise<RunStatus> {
     await this.begin(run);
     await this.plan(run, targets);
     await this.work(run, scan);

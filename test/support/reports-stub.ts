@@ -2,12 +2,14 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import {
   attempts,
+  type KnownScan,
   type NextAnswer,
   type PlanLine,
   type Problem,
   type RunStart,
   type RunStatus,
   type ScanResult,
+  type SentResult,
   type Target,
 } from "../../components/registry-scan/model.ts";
 
@@ -25,6 +27,8 @@ export class ReportsStub {
   readonly entries: Entry[] = [];
   readonly problems: Problem[] = [];
   readonly documents = new Map<string, string>();
+  /** By what clients scanned, with their exchange. */
+  readonly known: Map<string, KnownScan>;
   start: RunStart | undefined;
   /** Another run that is under way. */
   running: string | undefined;
@@ -33,6 +37,10 @@ export class ReportsStub {
   #planned = false;
   #server: Server | undefined;
   #port = 0;
+
+  constructor(known = new Map<string, KnownScan>()) {
+    this.known = known;
+  }
 
   get url(): string {
     return `http://127.0.0.1:${this.#port}`;
@@ -107,7 +115,9 @@ export class ReportsStub {
         this.documents.set(id, body);
         return reply(204);
       }
-      entry.result = JSON.parse(body);
+      const { exchange, ...result }: SentResult = JSON.parse(body);
+      entry.result = result;
+      if (exchange && result.outcome === "scanned") this.known.set(entry.target.reference, { ...exchange, result });
       entry.pod = undefined;
     }
     reply(200, this.status());
@@ -129,6 +139,7 @@ export class ReportsStub {
     const entry = open.sort((a, b) => a.tries - b.tries)[0];
     if (!entry) return this.status().state === "finished" ? { next: "end" } : { next: "wait", seconds: 0.1 };
     entry.pod = pod;
-    return { next: "scan", target: entry.target, attempt: ++entry.tries };
+    const known = this.known.get(entry.target.reference);
+    return { next: "scan", target: entry.target, attempt: ++entry.tries, ...(known && { known }) };
   }
 }
