@@ -42,12 +42,10 @@ const checked = (kind: string, right: string, problem: (value: string) => string
     .string({ error: wrong(right) })
     .superRefine((value, context) => {
       const found = problem(value);
+      if (found === undefined) return;
       // Before an @ there may be a password, which no message repeats; unless it is one of a digest.
-      if (found !== undefined)
-        context.addIssue({
-          code: "custom",
-          message: `${/@(?!sha\d+:)/.test(value) ? "holds a user or a password" : seen(value)}; ${found}`,
-        });
+      const is = /@(?!sha\d+:)/.test(value) ? "holds a user or a password" : seen(value);
+      context.addIssue({ code: "custom", message: `${is}${/^(?:is|has) /.test(found) ? `, which ${found}` : `; ${found}`}` });
     })
     .meta({ kind });
 

@@ -373,7 +373,12 @@ const mistakes: [what: string, settings: Record<string, unknown>, path: string, 
   ["nothing to scan", withTargets(), "registryScan.targets", /name at least one image or repository/],
   ["a target that names nothing", withTargets({ newest: 3 }), "registryScan.targets[0]", /write `image` or `repository`/],
   ["an image that is no reference", withTargets({ image: "https://r.example.com/a:1" }), "registryScan.targets[0].image", /leave .* out/],
-  ["an image without tag", withTargets({ image: "alpine" }), "registryScan.targets[0].image", /neither a tag nor a digest/],
+  [
+    "an image without tag",
+    withTargets({ image: "alpine" }),
+    "registryScan.targets[0].image",
+    /is alpine, which has neither a tag nor a digest/,
+  ],
   ["a repository with a tag", withTargets({ repository: "r.example.com/a:1" }), "registryScan.targets[0].repository", /leave its tag/],
   [
     "an image and a repository in one",

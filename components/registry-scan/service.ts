@@ -4,10 +4,18 @@
  * takes a hundredth of the time of a client's start, and the servers have looked into their present database all the same.
  */
 import { createHash } from "node:crypto";
-import { createServer, request as httpRequest, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import { request as httpsRequest } from "node:https";
+import {
+  createServer,
+  Agent as HttpAgent,
+  request as httpRequest,
+  type IncomingMessage,
+  type RequestOptions,
+  type Server,
+  type ServerResponse,
+} from "node:http";
+import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
 import type { AddressInfo } from "node:net";
-import { pipeline } from "node:stream/promises";
+import { urlToHttpOptions } from "node:url";
 import type { Exchange } from "./model.ts";
 
 const scanPath = "/twirp/trivy.scanner.v1.Scanner/Scan";
@@ -20,13 +28,17 @@ export class ScanService {
   readonly url: string;
   readonly #server: Server;
   readonly #service: URL;
+  readonly #options: RequestOptions;
   #noted: Pick<Exchange, "question" | "answer"> | undefined;
 
   private constructor(server: Server, service: string) {
     this.#server = server;
     this.#service = new URL(service);
+    const Agent = this.#service.protocol === "https:" ? HttpsAgent : HttpAgent;
+    // Each request has a connection of its own, as at the gateway: one that is kept may be closed under the next request.
+    this.#options = { ...urlToHttpOptions(this.#service), agent: new Agent({ keepAlive: false }) };
     this.url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-    server.on("request", (request, response) => void this.#forward(request, response));
+    server.on("request", (request, response) => this.#forward(request, response));
   }
 
   static async reach(service: string): Promise<ScanService> {
@@ -55,7 +67,7 @@ export class ScanService {
   async ask(question: string, seconds: number, signal: AbortSignal): Promise<string | undefined> {
     try {
       const { TRIVY_TOKEN: token } = process.env;
-      const response = await fetch(this.#address(scanPath), {
+      const response = await fetch(new URL(this.#path(scanPath), this.#service), {
         method: "POST",
         headers: { "content-type": "application/protobuf", ...(token && { "trivy-token": token }) },
         body: Buffer.from(question, "base64"),
@@ -70,38 +82,51 @@ export class ScanService {
     return undefined;
   }
 
-  #address(path: string): URL {
-    return new URL(this.#service.pathname.replace(/\/$/, "") + path, this.#service);
+  #path(path: string): string {
+    return this.#service.pathname.replace(/\/$/, "") + path;
   }
 
-  async #forward(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const { host: _, "accept-encoding": __, ...headers } = request.headers;
-    const send = this.#service.protocol === "https:" ? httpsRequest : httpRequest;
-    // Each request has a connection of its own, as at the gateway: one that is kept may be closed under the next request.
-    const outgoing = send(this.#address(request.url ?? "/"), { method: request.method, headers, agent: false });
-    response.once("close", () => outgoing.destroy());
-    const noted = request.url === scanPath ? { question: [] as Buffer[], answer: [] as Buffer[] } : undefined;
-    const answered = new Promise<IncomingMessage>((resolve, reject) => outgoing.once("response", resolve).on("error", reject));
-    try {
-      if (noted) request.on("data", (chunk: Buffer) => noted.question.push(chunk));
-      // A service that refuses a body answers before its end, and closes: the answer counts.
-      pipeline(request, outgoing).catch(() => undefined);
-      const incoming = await answered;
-      response.writeHead(incoming.statusCode ?? 502, incoming.headers);
-      if (noted) incoming.on("data", (chunk: Buffer) => noted.answer.push(chunk));
-      await pipeline(incoming, response);
-      if (!noted || incoming.statusCode !== 200) return;
-      const answer = fingerprint(Buffer.concat(noted.answer));
-      if (answer !== undefined) this.#noted = { question: Buffer.concat(noted.question).toString("base64"), answer };
-    } catch (error) {
-      if (response.headersSent) response.destroy();
-      else refuse(response, error as NodeJS.ErrnoException);
-    }
+  /** Bodies as a whole: a client has its own in memory as well, and streams would cost several times the work. */
+  #forward(request: IncomingMessage, response: ServerResponse): void {
+    body(request, (question) => {
+      const headers = [...kept(request.rawHeaders), "Host", this.#service.host, "Content-Length", `${question.length}`];
+      const send = this.#service.protocol === "https:" ? httpsRequest : httpRequest;
+      const path = this.#path(request.url ?? "/");
+      const outgoing = send({ ...this.#options, path, method: request.method, headers }, (incoming) => {
+        incoming.on("error", (error) => refuse(response, error));
+        body(incoming, (answer) => {
+          if (request.url === scanPath && incoming.statusCode === 200) this.#note(question, answer);
+          response.writeHead(incoming.statusCode ?? 502, [...kept(incoming.rawHeaders), "Content-Length", `${answer.length}`]).end(answer);
+        });
+      });
+      outgoing.on("error", (error) => refuse(response, error));
+      response.once("close", () => outgoing.destroy());
+      outgoing.end(question);
+    });
+  }
+
+  #note(question: Buffer, body: Buffer): void {
+    const answer = fingerprint(body);
+    if (answer !== undefined) this.#noted = { question: question.toString("base64"), answer };
   }
 }
 
+function body(message: IncomingMessage, whole: (body: Buffer) => void): void {
+  const chunks: Buffer[] = [];
+  message.on("data", (chunk: Buffer) => chunks.push(chunk)).on("end", () => whole(Buffer.concat(chunks)));
+}
+
+/** Headers of one connection, or of a body's way through it; and what would have answers compressed, which are compared byte for byte. */
+const notKept = new Set(["host", "connection", "keep-alive", "transfer-encoding", "content-length", "accept-encoding"]);
+
+/** @param headers names and values in turn */
+const kept = (headers: readonly string[]): string[] =>
+  headers.filter((_, index) => !notKept.has((headers[index - (index % 2)] ?? "").toLowerCase()));
+
 /** In the servers' own form, of which the client reads whether it is worth another try. */
 function refuse(response: ServerResponse, { code: kind = "", message }: NodeJS.ErrnoException): void {
+  // It was told already, or has gone.
+  if (response.headersSent || response.destroyed) return;
   const [status, code] = permanent.test(kind) ? [500, "internal"] : [503, "unavailable"];
   // Its advice is about Node.
   const body = JSON.stringify({ code, msg: message.replace(/; if the root CA .*/, "") || kind });
