@@ -377,7 +377,7 @@ const mistakes: [what: string, settings: Record<string, unknown>, path: string, 
     "an image without tag",
     withTargets({ image: "alpine" }),
     "registryScan.targets[0].image",
-    /is alpine, which has neither a tag nor a digest/,
+    /is "alpine", which has neither a tag nor a digest; /,
   ],
   ["a repository with a tag", withTargets({ repository: "r.example.com/a:1" }), "registryScan.targets[0].repository", /leave its tag/],
   [

@@ -50,7 +50,7 @@ export function repositoryProblem(repository: string): string | undefined {
   const parsed = parse(repository);
   if (typeof parsed === "string") return parsed;
   if (parsed.tag !== undefined || parsed.digest !== undefined)
-    return "is an image, not a repository: leave its tag or digest out, or give it as `image`";
+    return "is an image, not a repository; leave its tag or digest out, or give it as `image`";
   return undefined;
 }
 
@@ -70,15 +70,16 @@ function parse(text: string): Reference | string {
   const name = colon < 0 ? named : named.slice(0, colon);
   const tag = colon < 0 ? undefined : named.slice(colon + 1);
   if (tag !== undefined && !tagPattern.test(tag))
-    return `has the tag \`${tag}\`, which is none: 1 to 128 letters, digits, \`_\`, \`.\` and \`-\`, the first a letter, a digit or \`_\``;
+    return `has the tag \`${tag}\`, which is none; one is 1 to 128 letters, digits, \`_\`, \`.\` and \`-\`, the first a letter, a digit or \`_\``;
   const [first = "", ...rest] = name.split("/");
   const hosted = rest.length > 0 && (/[.:]/.test(first) || first === "localhost");
-  if (hosted && !host.test(first)) return `has the registry \`${first}\`, which is neither a host nor host:port`;
+  if (hosted && !host.test(first))
+    return `has the registry \`${first}\`, which is neither a host nor host:port; one is \`registry.example.com:5000\``;
   const path = hosted ? rest : [first, ...rest];
   if (!path.every((each) => component.test(each))) {
     const lower = path.join("/").toLowerCase();
-    const right = lower.split("/").every((each) => component.test(each)) ? `; \`${lower}\` would be one` : "";
-    return `has the repository \`${path.join("/")}\`, which is none: lower-case letters and digits, with \`.\`, \`_\`, \`-\` and \`/\` between them${right}`;
+    const right = lower.split("/").every((each) => component.test(each)) ? `, such as \`${lower}\`` : "";
+    return `has the repository \`${path.join("/")}\`, which is none; one is lower-case letters and digits, with \`.\`, \`_\`, \`-\` and \`/\` between them${right}`;
   }
   // As Docker and Trivy read short names: one image that is written in two ways is one.
   const registry = hosted && first !== "index.docker.io" ? first : "docker.io";

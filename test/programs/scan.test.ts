@@ -403,7 +403,7 @@ describe("a pod of a registry scan", () => {
         .split("\n")
         .map((line) => line.replace(/^\S+ /, "")),
     ).to.deep.equal([
-      "`r.example/a:1` is an image, not a repository: leave its tag or digest out, or give it as `image`",
+      "`r.example/a:1` is an image, not a repository; leave its tag or digest out, or give it as `image`",
       "`new` (`versions` of a) is no range of semantic versions; one is `>=1.4 <3`, `^2.1` or `1.x`",
       "`service` is `trivy`, which is no URL",
       "`timeout` is `0`, which is no number of seconds",

@@ -100,8 +100,8 @@ describe("the scan service as a pod of a registry scan sees it", () => {
     await once(origin, "close");
     expect(await told(`http://${gone}`)).to.deep.equal([503, { code: "unavailable", msg: `connect ECONNREFUSED ${gone}` }]);
     const [status, { code, msg }] = (await told("http://no-such-host.invalid")) as [number, { code: string; msg: string }];
-    expect([status, code]).to.deep.equal([500, "internal"]);
-    expect(msg).to.match(/ENOTFOUND no-such-host\.invalid|EAI_AGAIN/);
+    // Without a name server nobody can tell that there is no such host.
+    expect(`${status} ${code} ${msg}`).to.match(/^(?:500 internal getaddrinfo ENOTFOUND|503 unavailable getaddrinfo EAI_AGAIN) /);
   });
 
   it("refuses a certificate that nobody vouches for", async () => {

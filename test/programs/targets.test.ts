@@ -27,7 +27,7 @@ describe("targets of a registry scan", () => {
       ["alpine", /neither a tag nor a digest; `alpine:latest`/],
       ["registry.example:5000/alpine", /neither a tag/],
       ["https://ghcr.io/o/r:1", /leave `https:\/\/` out/],
-      ["Team/App:1", /`team\/app` would be one/],
+      ["Team/App:1", /such as `team\/app`$/],
       ["team//app:1", /repository/],
       ["team/app:-1", /tag `-1`/],
       ["team/app:1@sha256:12", /digest/],
