@@ -312,7 +312,8 @@ describe("the registry scan", () => {
       await redis(stack, "flushall");
       const lost = await counted();
       expect(lost.found).to.deep.equal(scanned.found);
-      expect(lost.first).to.equal(count);
+      // Some of the images have the same layers: what one client brings back is there for the others.
+      expect(lost.first).to.be.within(1, count);
       await write();
       await up();
       await reopen();
