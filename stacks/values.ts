@@ -36,8 +36,8 @@ const text = (kind: string, right: string, good: (value: string) => boolean) =>
     .refine(good, { error: wrong(right) })
     .meta({ kind });
 
-/** A text with several ways to be wrong: `problem` says which one it is. */
-const checked = (kind: string, right: string, problem: (value: string) => string | undefined) =>
+/** A text with several ways to be wrong: `problem` says which one it is, in a sentence that `joint` begins. */
+const checked = (kind: string, right: string, problem: (value: string) => string | undefined, joint = "; ") =>
   z
     .string({ error: wrong(right) })
     .superRefine((value, context) => {
@@ -45,7 +45,7 @@ const checked = (kind: string, right: string, problem: (value: string) => string
       if (found === undefined) return;
       // Before an @ there may be a password, which no message repeats; unless it is one of a digest.
       const is = /@(?!sha\d+:)/.test(value) ? "holds a user or a password" : seen(value);
-      context.addIssue({ code: "custom", message: `${is}${/^(?:is|has) /.test(found) ? `, which ${found}` : `; ${found}`}` });
+      context.addIssue({ code: "custom", message: `${is}${joint}${found}` });
     })
     .meta({ kind });
 
@@ -277,13 +277,13 @@ export const privateKey = () => secret("write the key's whole text, -----BEGIN P
 
 /** An image to be scanned: it may be any tag, also one that moves. */
 export const scannedImage = () =>
-  checked("image", "write an image with its tag or digest, such as registry.example.com/team/app:1.0", targets.imageProblem);
+  checked("image", "write an image with its tag or digest, such as registry.example.com/team/app:1.0", targets.imageProblem, ", which ");
 
 export const scannedRepository = () =>
-  checked("repository", "write a repository without a tag, such as registry.example.com/team/app", targets.repositoryProblem);
+  checked("repository", "write a repository without a tag, such as registry.example.com/team/app", targets.repositoryProblem, ", which ");
 
 export const versionRange = () =>
-  checked("range of versions", "write a range of semantic versions such as >=1.4 <3", targets.versionsProblem);
+  checked("range of versions", "write a range of semantic versions such as >=1.4 <3", targets.versionsProblem, ", which ");
 
 export const tagPattern = () =>
   text("tag or glob", "write a tag, or a glob such as release-*", (value) => /^[\w.\-*?[\]{},!]{1,128}$/.test(value));

@@ -114,7 +114,7 @@ export interface Exchange {
   readonly answer: string;
 }
 
-/** What a pod sends of a try. An image that is known by its digest comes with the exchange that its findings are from, which is kept for the next run. */
+/** What a pod sends of a try, with the exchange that a client's findings are from: it is kept for the next run where the image's digest is known. */
 export type SentResult = ScanResult & { readonly exchange?: Exchange };
 
 /** A scan by a client, of this run or an earlier one. */

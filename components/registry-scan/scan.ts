@@ -191,25 +191,16 @@ async function scanTarget(
   target: Target,
   attempt: number,
   known: KnownScan | undefined,
-  { configuration, service, policy, deadline }: Scanner,
+  scanner: Scanner,
 ): Promise<{ readonly result: ScanResult; readonly unchanged?: boolean }> {
+  const { configuration, deadline } = scanner;
   const ending = AbortSignal.any([stopping.signal, deadline]);
   let result: SentResult;
   let unchanged = false;
   try {
-    const begun = performance.now();
-    unchanged =
-      known !== undefined && known.policy === policy && known.answer === (await service.ask(known.question, configuration.timeout, ending));
-    if (known && unchanged) {
-      result = { ...known.result, seconds: Math.round(performance.now() - begun) / 1000 };
-    } else {
-      service.taken();
-      const scanned = await scanImage(target, configuration, service.url, ending);
-      if (scanned.cycloneDx !== undefined) await reports.cycloneDx(target, scanned.cycloneDx);
-      const exchange = service.taken();
-      const again = exchange && policy !== undefined && target.digest !== undefined && scanned.result.outcome === "scanned";
-      result = again ? { ...scanned.result, exchange: { policy, ...exchange } } : scanned.result;
-    }
+    const before = await asBefore(known, scanner, ending);
+    unchanged = before !== undefined;
+    result = before ?? (await byClient(reports, target, scanner, ending));
   } catch (error) {
     stopping.signal.throwIfAborted();
     if (error instanceof WrongSettings) throw error;
@@ -226,6 +217,32 @@ async function scanTarget(
   result = { outcome: "failed", reason: refused, seconds: result.seconds };
   await reports.result(target, attempt, result);
   return { result };
+}
+
+/** What an earlier scan found, as long as the service answers what it answered then. */
+async function asBefore(
+  known: KnownScan | undefined,
+  { configuration, service, policy }: Scanner,
+  ending: AbortSignal,
+): Promise<ScanResult | undefined> {
+  if (known === undefined || known.policy !== policy) return undefined;
+  const begun = performance.now();
+  if ((await service.ask(known.question, configuration.timeout, ending)) !== known.answer) return undefined;
+  return { ...known.result, seconds: Math.round(performance.now() - begun) / 1000 };
+}
+
+async function byClient(
+  reports: Reports,
+  target: Target,
+  { configuration, service, policy }: Scanner,
+  ending: AbortSignal,
+): Promise<SentResult> {
+  // Of a client before it that was ended.
+  service.taken();
+  const { result, cycloneDx } = await scanImage(target, configuration, service.url, ending);
+  if (cycloneDx !== undefined) await reports.cycloneDx(target, cycloneDx);
+  const exchange = service.taken();
+  return exchange && policy !== undefined ? { ...result, exchange: { policy, ...exchange } } : result;
 }
 
 /** Every few seconds, when something has changed. That the server does not answer is said elsewhere. */

@@ -1,7 +1,7 @@
 /**
  * The scan service as a pod of the registry scan sees it. Clients reach it through a server of the pod's own on the loopback interface, which notes what they
  * asked for their findings with. While an image's digest is what it was, the same question asked again shows by its answer whether the findings are, too: that
- * takes a hundredth of the time of a client's start, and the servers have looked into their present database all the same.
+ * saves the start of a client, and the servers have looked into their present database all the same.
  */
 import { createHash } from "node:crypto";
 import {

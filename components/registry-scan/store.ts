@@ -202,26 +202,27 @@ export class Store {
   }
 
   /** How a target was scanned before. */
-  async #known({ digest, reference }: Target): Promise<KnownScan | undefined> {
-    if (digest === undefined) return undefined;
+  async #known(target: Target): Promise<KnownScan | undefined> {
+    // What has no digest may be another image by now.
+    if (target.digest === undefined) return undefined;
     try {
-      return JSON.parse(await readFile(this.#state("known", knownFile(reference)), "utf8"));
+      return JSON.parse(await readFile(this.#state("known", knownFile(target)), "utf8"));
     } catch {
       // Nothing depends on it: a client is started as for a new image.
       return undefined;
     }
   }
 
-  async #keepKnown({ digest, reference }: Target, scan: KnownScan): Promise<void> {
-    if (digest === undefined) return;
-    const path = this.#state("known", knownFile(reference));
+  /** Not to outlive the node at any price: it is written for each image, and another client's scan is all that it saves. */
+  async #keepKnown(target: Target, scan: KnownScan): Promise<void> {
+    const path = this.#state("known", knownFile(target));
     try {
       await mkdir(this.#state("known"), { recursive: true });
       await writeFile(`${path}.tmp`, JSON.stringify(scan));
       await rename(`${path}.tmp`, path);
     } catch (error) {
       await rm(`${path}.tmp`, { force: true }).catch(() => undefined);
-      this.#log(`how ${reference} was scanned is not kept: ${this.explain(error)}`);
+      this.#log(`how ${target.reference} was scanned is not kept: ${this.explain(error)}`);
     }
   }
 
@@ -234,7 +235,7 @@ export class Store {
       if (result.outcome === "failed") this.#log(`run ${name}: ${run.target(id)?.names[0]}: ${oneLine(result.reason)}`);
       await run.durable();
       const target = run.target(id);
-      if (target && exchange && result.outcome === "scanned") await this.#keepKnown(target, { ...exchange, result });
+      if (target?.digest && exchange && result.outcome === "scanned") await this.#keepKnown(target, { ...exchange, result });
       if (run.over(this.#now())) void this.tick();
       return true;
     });
@@ -350,7 +351,7 @@ export class Store {
 
   /** Lets go of how images were scanned that are no longer among the targets. */
   async #forget(run: Run): Promise<void> {
-    const wanted = new Set(run.targets().map(({ reference }) => knownFile(reference)));
+    const wanted = new Set(run.targets().map(knownFile));
     for (const file of await readdir(this.#state("known")).catch(() => []))
       if (!wanted.has(file)) await rm(this.#state("known", file), { force: true });
   }
@@ -448,7 +449,7 @@ export class Store {
 export const isStorageError = (error: unknown): error is NodeJS.ErrnoException =>
   error instanceof Error && "syscall" in error && "code" in error;
 
-const knownFile = (reference: string): string => `${createHash("sha256").update(reference).digest("hex")}.json`;
+const knownFile = ({ reference }: Target): string => `${createHash("sha256").update(reference).digest("hex")}.json`;
 
 const progress = (run: Run): string => {
   const { planned, scanned, failed } = run.counts;

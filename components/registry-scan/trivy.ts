@@ -13,7 +13,8 @@ export interface ScannedImage {
 }
 
 /**
- * A quarter of what the start of a client costs is its garbage collector. With more room it is at rest in a short scan; near the limit of the container's memory, which Go does not look up itself, it works as ever.
+ * A quarter of what the start of a client costs is its garbage collector. With more room it is at rest in a short scan; near the limit of the container's
+ * memory, which Go does not look up itself, it works as ever.
  */
 const memory = process.constrainedMemory();
 const environment = { GOGC: "400", ...(memory > 0 && memory < totalmem() && { GOMEMLIMIT: `${Math.floor(memory * 0.6)}` }) };

@@ -13,6 +13,7 @@ async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
   while (!(await holds())) await setTimeout(10);
 }
 
+const exchange = { policy: "policy", question: "cXVlc3Rpb24=", answer: "answer" };
 const three = [target("a"), target("b"), target("c")];
 
 describe("the reports server", () => {
@@ -142,7 +143,6 @@ describe("the reports server", () => {
     });
 
     it("tells the next run by which exchange a client scanned an image, as long as it is a target", async () => {
-      const exchange = { policy: "policy", question: "cXVlc3Rpb24=", answer: "answer" };
       const result = scanned([finding("CVE-2026-1")]);
       const nameless = { id: "n", reference: "registry.example.com/n:1", names: ["registry.example.com/n:1"] };
       const all = [...three, nameless];
@@ -171,7 +171,6 @@ describe("the reports server", () => {
     });
 
     it("takes nothing for granted when a target is tried again, and a failure for nothing", async () => {
-      const exchange = { policy: "policy", question: "cXVlc3Rpb24=", answer: "answer" };
       const tried: unknown[] = [];
       for (const run of ["nightly-1", "nightly-2"]) {
         await server.begin(run);
@@ -190,7 +189,6 @@ describe("the reports server", () => {
     });
 
     it("does without what it cannot keep or read of earlier scans", async () => {
-      const exchange = { policy: "policy", question: "cXVlc3Rpb24=", answer: "answer" };
       writeFileSync(server.volume("state", "known"), "in its place");
       expect(await server.whole("nightly-1", [target("a")], () => ({ ...scanned(), exchange }))).to.include({ verdict: "clean" });
       expect(server.lines.join("\n")).to.match(/how registry\.example\.com\/team\/app-a@sha256:0+a was scanned is not kept: /);
