@@ -3,7 +3,7 @@
 #
 #   scan-gate.sh [IMAGE...]     without arguments, the images in SCAN_GATE_IMAGES
 #
-# Settings come from the environment: docs/ci.md lists them. Ends with 0: clean, 1: findings, 2: cannot tell.
+# Settings come from the environment: docs/guides/ci.md lists them. Ends with 0: clean, 1: findings, 2: cannot tell.
 # For any POSIX shell, with the tools that every image has; curl or wget only where the client is downloaded.
 set -uf
 export LC_ALL=C

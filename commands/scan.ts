@@ -5,14 +5,13 @@
 import { Writable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import { BatchV1Api, CoreV1Api, Log, type V1CronJob, type V1Job, type V1Pod } from "@kubernetes/client-node";
-import { exitCodes, reportsName, runOf, scanContainer, scanName } from "../components/registry-scan/model.ts";
-import { imageProblem } from "../components/registry-scan/targets.ts";
-import type { Cluster } from "./cluster.ts";
-import { podTrouble } from "./pods.ts";
-import { answer } from "./preflight.ts";
-import { main, Problem } from "./problem.ts";
-import { locate } from "./stack.ts";
+import { exitCodes, imageProblem, reportsName, runOf, scanContainer, scanName } from "../registry-scan/index.ts";
 import { projectFolder, readProject, readStackFile, stacksOf } from "./stack-file.ts";
+import type { Cluster } from "./up/cluster.ts";
+import { podTrouble } from "./up/pods.ts";
+import { answer } from "./up/preflight.ts";
+import { locate } from "./up/stack.ts";
+import { main, Problem } from "./user-error.ts";
 
 async function scan([stack, ...images]: readonly string[]): Promise<number> {
   if (!stack || stack.startsWith("-"))

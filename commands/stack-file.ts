@@ -2,7 +2,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { isMap, parseDocument, visit } from "yaml";
 import { z } from "zod";
-import { Problem } from "./problem.ts";
+import { Problem } from "./user-error.ts";
 
 /** A `Pulumi.<stack>.yaml`, as far as the commands must understand it before Pulumi does. */
 export interface StackFile {

@@ -1,20 +1,6 @@
 /** The components, for use in other Pulumi programs. */
-export {
-  type BackendArgs,
-  Exposure,
-  type ExposureArgs,
-  type GatewayRouteArgs,
-  type IngressArgs,
-  type LoadBalancerArgs,
-} from "./exposure.ts";
-export { type ClientArgs, Gateway, type GatewayArgs, type GatewayComponentArgs, type GatewayTlsArgs } from "./gateway.ts";
-export { type ImagesArgs, trivyVersion } from "./images.ts";
-export type { Identity } from "./kubernetes/labels.ts";
-export type { ClientsArgs, ProxyArgs } from "./kubernetes/network.ts";
-export type { PodArgs, Resources, SchedulingArgs, SecretKey } from "./kubernetes/pod.ts";
-export type { Transform } from "./kubernetes/transform.ts";
-export { Namespace, type NamespaceArgs, type NamespaceSettings } from "./namespace.ts";
-export { PrivateAuthority } from "./private-authority.ts";
+
+export type { TargetArgs } from "../registry-scan/index.ts";
 export {
   type CacheConnection,
   type EmbeddedRedisArgs,
@@ -24,10 +10,18 @@ export {
   RedisCache,
   type RedisCacheArgs,
   type RedisTlsArgs,
-} from "./redis-cache.ts";
-export { RedisExporter, type RedisExporterArgs } from "./redis-exporter.ts";
-export type { LoginArgs } from "./registry-login.ts";
-export type { TargetArgs } from "./registry-scan/model.ts";
+} from "./cache/redis-cache.ts";
+export { RedisExporter, type RedisExporterArgs } from "./cache/redis-exporter.ts";
+export {
+  type BackendArgs,
+  Exposure,
+  type ExposureArgs,
+  type GatewayRouteArgs,
+  type IngressArgs,
+  type LoadBalancerArgs,
+} from "./exposure/exposure.ts";
+export { type ClientArgs, Gateway, type GatewayArgs, type GatewayComponentArgs, type GatewayTlsArgs } from "./gateway/gateway.ts";
+export { Namespace, type NamespaceArgs, type NamespaceSettings } from "./namespace/namespace.ts";
 export {
   type BucketArgs,
   type ReceiverArgs,
@@ -35,7 +29,7 @@ export {
   type RegistryScanArgs,
   type RegistryScanComponentArgs,
   type ReportsArgs,
-} from "./registry-scan.ts";
+} from "./registry-scan/registry-scan.ts";
 export { ScanService, type ScanServiceArgs } from "./scan-service.ts";
 export {
   type AutoscalingArgs,
@@ -44,4 +38,11 @@ export {
   type TokenArgs,
   TrivyServer,
   type TrivyServerArgs,
-} from "./trivy-server.ts";
+} from "./server/trivy-server.ts";
+export { type ImagesArgs, trivyVersion } from "./shared/images.ts";
+export type { Identity } from "./shared/labels.ts";
+export type { ClientsArgs, ProxyArgs } from "./shared/network.ts";
+export type { PodArgs, Resources, SchedulingArgs, SecretKey } from "./shared/pod.ts";
+export { PrivateAuthority } from "./shared/private-authority.ts";
+export type { LoginArgs } from "./shared/registry-login.ts";
+export type { Transform } from "./shared/transform.ts";

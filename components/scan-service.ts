@@ -1,12 +1,15 @@
 import * as pulumi from "@pulumi/pulumi";
-import { type BackendArgs, Exposure, type ExposureArgs, servicePort } from "./exposure.ts";
-import { Gateway, type GatewayArgs, type GatewayComponentArgs, gatewayDefaults, gatewaySelector, sealedGateway } from "./gateway.ts";
-import { imageReference, trivyVersion } from "./images.ts";
-import type { Identity } from "./kubernetes/labels.ts";
-import { type ClientsArgs, clientPeers, type Peer, type ProxyArgs } from "./kubernetes/network.ts";
-import type { PodArgs, SecretKey } from "./kubernetes/pod.ts";
-import { Namespace, type NamespaceArgs, type NamespaceSettings } from "./namespace.ts";
-import { type RedisArgs, RedisCache, type RedisCacheArgs, sealedRedis } from "./redis-cache.ts";
+import { type RedisArgs, RedisCache, type RedisCacheArgs, sealedRedis } from "./cache/redis-cache.ts";
+import { type BackendArgs, Exposure, type ExposureArgs, servicePort } from "./exposure/exposure.ts";
+import {
+  Gateway,
+  type GatewayArgs,
+  type GatewayComponentArgs,
+  gatewayDefaults,
+  gatewaySelector,
+  sealedGateway,
+} from "./gateway/gateway.ts";
+import { Namespace, type NamespaceArgs, type NamespaceSettings } from "./namespace/namespace.ts";
 import {
   RegistryScan,
   type RegistryScanArgs,
@@ -14,7 +17,7 @@ import {
   registryScanClient,
   registryScanSelector,
   sealedRegistryScan,
-} from "./registry-scan.ts";
+} from "./registry-scan/registry-scan.ts";
 import {
   type DatabaseArgs,
   type ServerArgs,
@@ -24,7 +27,11 @@ import {
   serverSelector,
   TrivyServer,
   type TrivyServerArgs,
-} from "./trivy-server.ts";
+} from "./server/trivy-server.ts";
+import { imageReference, trivyVersion } from "./shared/images.ts";
+import type { Identity } from "./shared/labels.ts";
+import { type ClientsArgs, clientPeers, type Peer, type ProxyArgs } from "./shared/network.ts";
+import type { PodArgs, SecretKey } from "./shared/pod.ts";
 
 export interface ScanServiceArgs extends Identity, PodArgs {
   /** Where all of it lives. @default a new namespace called trivy */

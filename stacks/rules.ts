@@ -1,9 +1,9 @@
 import type * as pulumi from "@pulumi/pulumi";
-import { serviceName } from "../components/exposure.ts";
-import { bytes, seconds } from "../components/kubernetes/quantity.ts";
-import { claimSize } from "../components/redis-cache.ts";
-import { registryScanClient } from "../components/registry-scan.ts";
-import { managedVariables } from "../components/trivy-server.ts";
+import { claimSize } from "../components/cache/redis-cache.ts";
+import { serviceName } from "../components/exposure/exposure.ts";
+import { registryScanClient } from "../components/registry-scan/registry-scan.ts";
+import { managedVariables } from "../components/server/trivy-server.ts";
+import { bytes, seconds } from "../components/shared/quantity.ts";
 import { authorityProblem, names, pairProblem, validityProblem } from "./certificates.ts";
 import type { Settings } from "./settings.ts";
 import { cores } from "./values.ts";

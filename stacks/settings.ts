@@ -1,14 +1,14 @@
 import * as pulumi from "@pulumi/pulumi";
 import { distance } from "fastest-levenshtein";
 import { z } from "zod";
-import { gatewayDefaults } from "../components/gateway.ts";
-import { images } from "../components/images.ts";
-import { namespaceDefaults } from "../components/namespace.ts";
-import { redisDefaults } from "../components/redis-cache.ts";
-import { scanners, severities } from "../components/registry-scan/model.ts";
-import { registryScanDefaults } from "../components/registry-scan.ts";
+import { redisDefaults } from "../components/cache/redis-cache.ts";
+import { gatewayDefaults } from "../components/gateway/gateway.ts";
+import { namespaceDefaults } from "../components/namespace/namespace.ts";
+import { registryScanDefaults } from "../components/registry-scan/registry-scan.ts";
 import type { ScanServiceArgs } from "../components/scan-service.ts";
-import { databaseDefaults, serverDefaults } from "../components/trivy-server.ts";
+import { databaseDefaults, serverDefaults } from "../components/server/trivy-server.ts";
+import { images } from "../components/shared/images.ts";
+import { scanners, severities } from "../registry-scan/index.ts";
 import { type Problem, project, rules, warnings } from "./rules.ts";
 import * as v from "./values.ts";
 

@@ -2,9 +2,9 @@ import * as pulumi from "@pulumi/pulumi";
 import ipaddr from "ipaddr.js";
 import { isMap, parseDocument } from "yaml";
 import { z } from "zod";
-import { imageProblem } from "../components/images.ts";
-import { bytes, bytesPattern, quantity } from "../components/kubernetes/quantity.ts";
-import * as targets from "../components/registry-scan/targets.ts";
+import { imageProblem } from "../components/shared/images.ts";
+import { bytes, bytesPattern, quantity } from "../components/shared/quantity.ts";
+import * as targets from "../registry-scan/index.ts";
 import { certificatesIn, keyProblem, unreadable } from "./certificates.ts";
 
 /** The kinds of values that settings have: each knows what is right, in words for the person who wrote something else. */

@@ -1,5 +1,5 @@
 /**
- * `npm run bench`: measures what docs/performance.md tells, prints it with the bounds that are kept or missed, and fails if one is missed.
+ * `npm run bench`: measures what docs/reference/performance.md tells, prints it with the bounds that are kept or missed, and fails if one is missed.
  * `npm run bench -- throughput growth` measures these topics alone; `--docs` writes what is measured into the document.
  *
  * What is compared is measured in turns in the same run, because a machine's load changes. Needs what the end-to-end tests need
@@ -9,7 +9,7 @@ import { readFile, writeFile } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { trivyVersion } from "../../components/images.ts";
+import { trivyVersion } from "../../components/shared/images.ts";
 import { kubectl } from "../e2e/support/cluster.ts";
 import { checkEnvironment } from "../e2e/support/environment.ts";
 import { Project } from "../e2e/support/project.ts";
@@ -65,14 +65,14 @@ process.exitCode = verdicts.some(({ outcome }) => outcome === "missed") ? 1 : 0;
 
 /** Each section replaces what stands between its marks. */
 async function write(sections: Report["sections"]): Promise<void> {
-  const path = join(import.meta.dirname, "../../docs/performance.md");
+  const path = join(import.meta.dirname, "../../docs/reference/performance.md");
   const { serverVersion } = JSON.parse(await kubectl("version", "-o", "json"));
   const measured = `Measured on ${new Date().toISOString().slice(0, 10)}, Trivy ${trivyVersion}, Kubernetes ${serverVersion.gitVersion}, ${availableParallelism()} cores for cluster and clients.`;
   let text = await readFile(path, "utf8");
   for (const [name, section] of Object.entries(sections)) {
     const [begin, end] = [`<!-- ${name}: npm run bench -->`, `<!-- /${name} -->`];
     const [from, to] = [text.indexOf(begin), text.indexOf(end)];
-    if (from < 0 || to < from) throw new Error(`docs/performance.md has no ${begin} … ${end}`);
+    if (from < 0 || to < from) throw new Error(`docs/reference/performance.md has no ${begin} … ${end}`);
     text = `${text.slice(0, from)}${begin}\n${section}\n\n${measured}\n${text.slice(to)}`;
   }
   await writeFile(path, text);

@@ -10,7 +10,7 @@ export interface Verdict {
 }
 
 export interface Report {
-  /** Markdown, by the name of its place in docs/performance.md. */
+  /** Markdown, by the name of its place in docs/reference/performance.md. */
   readonly sections: Readonly<Record<string, string>>;
   readonly verdicts: readonly Verdict[];
 }

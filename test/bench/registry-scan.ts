@@ -5,13 +5,12 @@
  * with those of other numbers `{seed}`. BENCH_SCAN_IMAGES is how many images a run has, 200 unless given. Before each measurement of images that are new to
  * the service its cache is emptied. All images must fit on the registry's disk.
  */
-import { mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
+import { mkdtemp, rm } from "node:fs/promises";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { runOf } from "../../components/registry-scan/model.ts";
-import { programFiles } from "../../components/registry-scan.ts";
+import { runOf } from "../../registry-scan/protocol/model.ts";
 import { addAdministrator, get, type KubernetesObject, portForward, redis } from "../e2e/support/cluster.ts";
 import { must } from "../e2e/support/command.ts";
 import type { Project } from "../e2e/support/project.ts";
@@ -184,29 +183,8 @@ async function run(project: Project, stack: string, reports: string, images: rea
   };
 }
 
-/** What a plan is made of and sent with, in a process of its own as in a pod, with a registry that answers at once. */
-const plannerProgram = `
-import { createHash } from "node:crypto";
-import { Reports } from "./client.js";
-import { plan } from "./targets.js";
-const [url, targets] = [process.argv[2], Number(process.argv[3])];
-const registry = {
-  tags: async () => Array.from({ length: 100 }, (_, index) => \`1.\${index}.0\`),
-  digest: async (image) => \`sha256:\${createHash("sha256").update(image).digest("hex")}\`,
-  created: async () => new Date(0),
-};
-const repositories = Array.from({ length: targets / 100 }, (_, index) => ({ repository: \`registry.example.com/team/application-\${index}\`, versions: ">=1" }));
-const begun = performance.now();
-const planned = await plan(repositories, registry, { strict: false });
-const reports = new Reports({ url, token: "token", run: "run", signal: new AbortController().signal, log: console.error });
-await reports.plan(planned.lines);
-console.log(JSON.stringify({ seconds: (performance.now() - begun) / 1000, bytes: process.resourceUsage().maxRSS * 1024 }));
-process.exit();
-`;
-
 async function planner(): Promise<Part> {
   const levels = [100, 1_000, 10_000].map((targets) => ({ targets, seconds: [] as number[], bytes: [] as number[] }));
-  const folder = await mkdtemp(join(tmpdir(), "planner-"));
   let lines = 0;
   const server = createServer((request, response) => {
     lines = 0;
@@ -219,10 +197,7 @@ async function planner(): Promise<Part> {
   try {
     await new Promise<void>((listening) => server.listen(0, "127.0.0.1", listening));
     const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-    const program = join(folder, "planner.js");
-    for (const [file, text] of Object.entries(programFiles())) await writeFile(join(folder, file), text);
-    await writeFile(program, plannerProgram);
-    await symlink(join(import.meta.dirname, "../../node_modules"), join(folder, "node_modules"));
+    const program = join(import.meta.dirname, "planner.ts");
     for (let round = 0; round < rounds(5); round++) {
       for (const { targets, seconds, bytes } of levels) {
         const { stdout } = await must("node", [program, url, `${targets}`]);
@@ -234,7 +209,6 @@ async function planner(): Promise<Part> {
     }
   } finally {
     server.close();
-    await rm(folder, { recursive: true, force: true });
   }
   const fewest = levels[0]?.bytes ?? [];
   const most = levels.at(-1);

@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { parseAllDocuments } from "yaml";
-import { imageReference } from "../../components/images.ts";
+import { imageReference } from "../../components/shared/images.ts";
 import {
   apply,
   deleteNamespaces,

@@ -1,7 +1,7 @@
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect } from "chai";
-import { imageReference } from "../../components/images.ts";
+import { imageReference } from "../../components/shared/images.ts";
 import {
   addAdministrator,
   redis as admin,

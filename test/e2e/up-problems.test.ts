@@ -5,7 +5,7 @@ import { hostname } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect } from "chai";
-import { liveness } from "../../commands/recovery.ts";
+import { liveness } from "../../commands/up/recovery.ts";
 import { apply, deleteNamespaces, eventually, kubectl, namespaceObject } from "./support/cluster.ts";
 import type { CommandResult } from "./support/command.ts";
 import { checkEnvironment } from "./support/environment.ts";

@@ -1,5 +1,5 @@
-import { compare, type LastGood, type TargetOutcome } from "../../components/registry-scan/compare.ts";
-import type { Finding, Problem, RunReport, RunStart, ScanResult } from "../../components/registry-scan/model.ts";
+import type { Finding, Problem, RunReport, RunStart, ScanResult } from "../../registry-scan/protocol/model.ts";
+import { compare, type LastGood, type TargetOutcome } from "../../registry-scan/server/compare.ts";
 
 /** A finding of a package's vulnerability, changed at will. */
 export const finding = (given: Partial<Finding> = {}): Finding => ({

@@ -15,7 +15,7 @@ import type {
   ScanResult,
   SentResult,
   Target,
-} from "../../components/registry-scan/model.ts";
+} from "../../registry-scan/protocol/model.ts";
 
 export const token = "the-token-of-the-pods";
 
@@ -102,7 +102,7 @@ export class ReportsServer {
 
   /** @returns the exit code, if it ends instead of serving */
   async up(): Promise<number | null | undefined> {
-    const child = spawn(process.execPath, [join(import.meta.dirname, "../../components/registry-scan/reports.ts")], {
+    const child = spawn(process.execPath, [join(import.meta.dirname, "../../registry-scan/server/main.ts")], {
       env: this.#environment,
     });
     this.#process = child;

@@ -11,7 +11,7 @@ import {
   type ScanResult,
   type SentResult,
   type Target,
-} from "../../components/registry-scan/model.ts";
+} from "../../registry-scan/protocol/model.ts";
 
 interface Entry {
   readonly target: Target;

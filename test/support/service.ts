@@ -1,5 +1,5 @@
-import { kubernetesObject, plain, type RecordedResource, type Recording, record } from "../../commands/recorder.ts";
 import { ScanService, type ScanServiceArgs } from "../../components/scan-service.ts";
+import { kubernetesObject, plain, type RecordedResource, type Recording, record } from "../../recorder/record.ts";
 import { checkSettings, serviceArgs } from "../../stacks/settings.ts";
 
 /** A manifest as the cluster gets it. */

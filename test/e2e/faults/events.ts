@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { trivyVersion } from "../../../components/images.ts";
+import { trivyVersion } from "../../../components/shared/images.ts";
 import { apply, eventually, type KubernetesObject, kubectl } from "../support/cluster.ts";
 import { must } from "../support/command.ts";
 import type { LoadResult } from "../support/load.ts";

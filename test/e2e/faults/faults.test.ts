@@ -6,7 +6,7 @@
  * | FAULTS | names of events, separated by commas | all |
  * | FAULTS_DESIGN | `gateway` or `servers` | both |
  * | FAULTS_SHORT | any value: a few events, each once and with 100 scans | none |
- * | FAULTS_SCANS | scans that an event gets at least; with fewer than the default nothing is written into docs/faults.md | 300 |
+ * | FAULTS_SCANS | scans that an event gets at least; with fewer than the default nothing is written into docs/reference/faults.md | 300 |
  * | E2E_NODE, E2E_NODE_CUT, E2E_NODE_MEND | a node that may be lost, and the commands that do it; they get its name | such events are skipped |
  * | E2E_SCRATCH_DATABASE | a repository that the tests may push databases to | such events are skipped |
  * | E2E_PUSH_DATABASE, E2E_PUSH_BROKEN_DATABASE | commands that push a good database and what is none; they get the repository | such events are skipped |
@@ -17,7 +17,7 @@
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect } from "chai";
-import { imageReference } from "../../../components/images.ts";
+import { imageReference } from "../../../components/shared/images.ts";
 import { checkEnvironment, environment, environmentSettings } from "../support/environment.ts";
 import { type LoadResult, load, standaloneFindings } from "../support/load.ts";
 import { type Allowed, type Design, designs, events, type FaultEvent } from "./events.ts";
@@ -29,7 +29,7 @@ const wanted = FAULTS?.split(",").filter(Boolean);
 const fullScans = 300;
 const scans = Number(FAULTS_SCANS || (FAULTS_SHORT ? 100 : fullScans));
 const clients = 8;
-const page = join(import.meta.dirname, "../../../docs/faults.md");
+const page = join(import.meta.dirname, "../../../docs/reference/faults.md");
 
 const unknown = wanted?.filter((name) => !events.some((event) => event.name === name)) ?? [];
 if (unknown.length > 0)

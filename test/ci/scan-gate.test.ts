@@ -1,0 +1,503 @@
+import { spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createServer, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { delimiter, join } from "node:path";
+import { expect } from "chai";
+import { images, trivyVersion } from "../../components/shared/images.ts";
+import { run } from "../e2e/support/command.ts";
+import { buildkiteStep, ci, exampleInputs, githubAction, gitlabJob, jenkinsStage, type Step } from "../support/ci-runners.ts";
+
+const script = join(ci, "scan-gate.sh");
+const token = "s3cret-t0ken";
+const image = "registry.example.com/team/app:1";
+
+/** Ends as the lines of `outcomes` say, scan by scan, and writes down how it was called. */
+const client = `#!/bin/sh
+printf '%s\\n' "$*" >>"$STUB/calls"
+next() { scans=$(($(cat "$STUB/scans" 2>/dev/null || echo 0) + 1)); echo $scans >"$STUB/scans"; sed -n "$scans{p;q;}" "$STUB/outcomes"; }
+fatal() { echo "2026-11-22T17:14:33Z	FATAL	Fatal error	run error: $1"; exit 1; }
+case $1 in
+  --version) echo "Version: $STUB_VERSION" ;;
+  image)
+    env >"$STUB/env"
+    while [ "$1" != --output ]; do shift; done
+    outcome=$(next)
+    case $outcome in
+      clean) echo '{}' >"$2" ;;
+      findings) echo '{}' >"$2"; exit 10 ;;
+      nothing-written) ;;
+      killed) kill -9 $$ ;;
+      *) fatal "$outcome" ;;
+    esac ;;
+  convert)
+    case "$*" in
+      *summary.tpl*) printf '1 CRITICAL, 2 HIGH\\n| row |\\n' ;;
+      *junit.tpl*) echo "<testsuite name=\\"$SCAN_GATE_IMAGE\\"/>" ;;
+      *gitlab.tpl* | *codequality.tpl*) case $SCAN_GATE_IMAGE in clean*) echo ;; *) printf '{"image":"%s"}' "$SCAN_GATE_IMAGE" ;; esac ;;
+      *sarif*) [ -z "\${STUB_NO_SARIF:-}" ] || exit 1; while [ "$1" != --output ]; do shift; done; echo '{}' >"$2" ;;
+      *table*) echo "the table" ;;
+    esac ;;
+esac
+`;
+const refused = `(last error: twirp error internal: failed to do request: Post "http://trivy/twirp/x": dial tcp 10.0.0.1:80: connect: connection refused)`;
+const unavailable = "(last error: twirp error unavailable: Error from intermediary with HTTP status code 503)";
+const wrongToken = "(last error: twirp error unauthenticated: invalid token)";
+const untrusted = `(last error: twirp error internal: failed to do request: Post "https://trivy/twirp/x": tls: failed to verify certificate: x509: certificate signed by unknown authority)`;
+const slow = `(last error: twirp error internal: failed to do request: Post "http://trivy/twirp/x": context deadline exceeded)`;
+const noImage = "unable to find the specified image: remote error: MANIFEST_UNKNOWN";
+
+describe("the scan gate", () => {
+  let folder: string;
+  let server: Server;
+  let address: string;
+  /** What the server has, by path. */
+  let files: Map<string, string | Buffer>;
+
+  const at = (...path: string[]) => join(folder, ...path);
+  const text = (...path: string[]) => readFileSync(at(...path), "utf8");
+  const lines = (...path: string[]) =>
+    existsSync(at(...path))
+      ? text(...path)
+          .trimEnd()
+          .split("\n")
+      : [];
+  const program = (path: string, content: string) => {
+    writeFileSync(path, content);
+    chmodSync(path, 0o755);
+  };
+  const scans = () => lines("calls").filter((call) => call.startsWith("image "));
+  const clientsEnvironment = () => Object.fromEntries(lines("env").map((line) => line.split(/=(.*)/s).slice(0, 2)));
+  /** A release's archive on the server; gives its checksum. */
+  const release = (version: string) => {
+    program(at("trivy"), client);
+    spawnSync("tar", ["-czf", at("archive"), "-C", folder, "trivy"]);
+    const archive = readFileSync(at("archive"));
+    for (const platform of ["Linux-64bit", "Linux-ARM64", "macOS-64bit", "macOS-ARM64"])
+      files.set(`/v${version}/trivy_${version}_${platform}.tar.gz`, archive);
+    return createHash("sha256").update(archive).digest("hex");
+  };
+
+  before((done) => {
+    server = createServer(({ url = "" }, response) => {
+      const file = files.get(url);
+      response.writeHead(file === undefined ? 404 : 200).end(file);
+    }).listen(0, "127.0.0.1", done);
+  });
+  after(() => server.close());
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), "scan-gate-"));
+    address = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    files = new Map([["/version", `{"Version":"${trivyVersion}","VulnerabilityDB":{"Version":2}}`]]);
+    mkdirSync(at("bin"));
+    mkdirSync(at("workspace"));
+    program(at("bin/trivy"), client);
+    program(at("bin/sleep"), `#!/bin/sh\necho "$1" >>"$STUB/sleeps"\n`);
+  });
+  afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+  interface Options {
+    outcomes?: string[];
+    env?: Record<string, string>;
+    args?: string[];
+    command?: readonly string[];
+    path?: string;
+  }
+  async function gate({ outcomes = ["clean"], env = {}, args = [image], command = ["/bin/sh", script], path }: Options = {}) {
+    writeFileSync(at("outcomes"), outcomes.map((outcome) => `${outcome}\n`).join(""));
+    const [program = "", ...first] = command;
+    const { status, stdout, stderr } = await run(program, [...first, ...args], {
+      cwd: at("workspace"),
+      env: {
+        PATH: [at("bin"), path ?? "/usr/bin:/bin"].join(delimiter),
+        HOME: folder,
+        TMPDIR: folder,
+        STUB: folder,
+        STUB_VERSION: trivyVersion,
+        TRIVY_SERVER: address,
+        TRIVY_TOKEN: token,
+        ...env,
+      },
+      timeout: 20_000,
+    });
+    const output = stdout + stderr;
+    expect(output, "the token in the output").not.to.include(token);
+    expect(lines("calls").join("\n"), "the token in the arguments").not.to.include(token);
+    expect(
+      readdirSync(folder).filter((name) => name.startsWith("tmp.")),
+      "temporary files that were left",
+    ).to.deep.equal([]);
+    return { status, output };
+  }
+
+  const verdicts: [string, string[], number, number, RegExp][] = [
+    ["clean", ["clean"], 0, 1, /app:1: nothing found/],
+    ["findings", ["findings"], 1, 1, /app:1: 1 CRITICAL, 2 HIGH/],
+    ["clean at the second try", [refused, "clean"], 0, 2, /trying once more/],
+    ["findings at the second try", ["killed", "findings"], 1, 2, /without a verdict; trying once more/],
+    ["the service is out of reach", [unavailable, refused, "clean"], 2, 2, /is out of reach/],
+    ["there is no such image", [noImage, noImage, "clean"], 2, 2, /MANIFEST_UNKNOWN[\s\S]*cannot tell: Trivy ended with 1/],
+    ["no report was written", ["nothing-written", "nothing-written", "clean"], 2, 2, /cannot tell: Trivy ended with 0/],
+    ["the token is refused", [wrongToken, "clean"], 2, 1, /the service refused the token: TRIVY_TOKEN is wrong/],
+    ["the certificate is not trusted", [untrusted, "clean"], 2, 1, /certificate cannot be verified: TRIVY_CACERT/],
+  ];
+  for (const [what, outcomes, status, tries, message] of verdicts)
+    it(`ends with ${status} after ${tries}: ${what}`, async () => {
+      const result = await gate({ outcomes });
+      expect(result.output).to.match(message);
+      expect(result.status, result.output).to.equal(status);
+      expect(scans()).to.have.length(tries);
+      expect(lines("sleeps")).to.have.length(tries - 1);
+    });
+
+  for (const [name, ...command] of [["sh"], ["bash"], ["busybox", "sh"]] as const)
+    it(`runs in ${[name, ...command].join(" ")}, with a client that it downloads`, async function () {
+      if (spawnSync("which", [name]).status !== 0) this.skip();
+      const found = spawnSync("which", [name], { encoding: "utf8" }).stdout.trim();
+      // BusyBox' own tools and nothing else, as in Alpine.
+      const path = name === "busybox" ? { path: at("tools") } : {};
+      mkdirSync(at("tools"));
+      if (name === "busybox") spawnSync(found, ["--install", "-s", at("tools")]);
+      const env = {
+        SCAN_GATE_TRIVY_URL: address,
+        SCAN_GATE_TRIVY_VERSION: "0.75.1",
+        SCAN_GATE_TRIVY_SHA256: release("0.75.1"),
+        SCAN_GATE_REPORTS: "sarif,junit,gitlab,codequality",
+      };
+      const { status, output } = await gate({ outcomes: ["findings"], command: [found, ...command, script], env, ...path });
+      expect(status, output).to.equal(1);
+      expect(output).to.include(`downloading ${address}/v0.75.1/trivy_0.75.1_`).and.include("1 CRITICAL, 2 HIGH");
+    });
+
+  describe("with a service out of reach", () => {
+    it("warns, if it shall, and never lets findings pass with it", async () => {
+      const warned = await gate({ outcomes: [refused, refused], env: { SCAN_GATE_ON_UNREACHABLE: "warn" } });
+      expect(warned.status, warned.output).to.equal(0);
+      expect(warned.output).to.match(/warning: registry.example.com\/team\/app:1: not scanned: the service http:\S+ is out of reach/);
+      expect(warned.output).to.include("passed, with a warning: 0 clean");
+      rmSync(at("scans"));
+      const found = await gate({
+        outcomes: ["findings", refused, refused],
+        args: ["a:1", "b:1"],
+        env: { SCAN_GATE_ON_UNREACHABLE: "warn" },
+      });
+      expect(found.status, found.output).to.equal(1);
+    });
+
+    it("warns of nothing else: a wrong token, an untrusted certificate and a missing image stay 2", async () => {
+      for (const outcome of [wrongToken, untrusted, noImage]) {
+        rmSync(at("scans"), { force: true });
+        const { status, output } = await gate({ outcomes: [outcome, outcome], env: { SCAN_GATE_ON_UNREACHABLE: "warn" } });
+        expect(status, output).to.equal(2);
+      }
+    });
+
+    it("takes a scan that is too slow for one only if the service does not answer at all", async () => {
+      const there = await gate({ outcomes: [slow, slow], env: { SCAN_GATE_ON_UNREACHABLE: "warn" } });
+      expect(there.status, there.output).to.equal(2);
+      rmSync(at("scans"));
+      files.clear();
+      const away = await gate({ outcomes: [slow, slow], env: { SCAN_GATE_ON_UNREACHABLE: "warn" } });
+      expect(away.status, away.output).to.equal(0);
+    });
+
+    it("scans standalone, without the server's address and token, and says so", async () => {
+      const { status, output } = await gate({ outcomes: [refused, refused, "findings"], env: { SCAN_GATE_ON_UNREACHABLE: "standalone" } });
+      expect(status, output).to.equal(1);
+      expect(output).to.match(/warning: .*scanning without it/);
+      expect(clientsEnvironment()).not.to.have.any.keys("TRIVY_SERVER", "TRIVY_TOKEN");
+    });
+
+    it("cannot tell when the standalone scan fails as well", async () => {
+      const outcomes = [refused, refused, "failed to download vulnerability DB"];
+      const { status, output } = await gate({ outcomes, env: { SCAN_GATE_ON_UNREACHABLE: "standalone" } });
+      expect(status, output).to.equal(2);
+    });
+
+    it("does not let further images wait for it", async () => {
+      const { status, output } = await gate({ outcomes: [refused, refused, "clean"], args: ["a:1", "b:1", "c:1"] });
+      expect(status).to.equal(2);
+      expect(scans()).to.have.length(2);
+      for (const name of ["a:1", "b:1", "c:1"]) expect(output).to.include(`${name}: cannot tell: the service`);
+    });
+  });
+
+  describe("with several images", () => {
+    it("scans each once, and findings outweigh what it cannot tell", async () => {
+      const { status, output } = await gate({
+        outcomes: [noImage, noImage, "findings", "findings", "clean"],
+        args: [],
+        env: { SCAN_GATE_IMAGES: "a:1 b:1\nc:1  b:1 clean:1", SCAN_GATE_REPORTS: "sarif, junit\ngitlab codequality" },
+      });
+      expect(status, output).to.equal(1);
+      expect(output).to.include("stopped: 1 clean, 2 with findings, 1 without a verdict");
+      expect(scans().map((call) => call.split(" ").at(-1))).to.deep.equal(["a:1", "a:1", "b:1", "c:1", "clean:1"]);
+      const reports = at("workspace/scan-gate");
+      expect(readdirSync(reports).sort()).to.deep.equal([
+        ...["b-1.json", "b-1.sarif", "c-1.json", "c-1.sarif", "clean-1.json", "clean-1.sarif"],
+        ...["gl-code-quality-report.json", "gl-container-scanning-report.json", "junit.xml", "summary.md"],
+      ]);
+      const gitlab = JSON.parse(text("workspace/scan-gate/gl-container-scanning-report.json"));
+      expect(gitlab.vulnerabilities).to.deep.equal([{ image: "b:1" }, { image: "c:1" }]);
+      expect(gitlab.scan).to.include({ status: "failure", type: "container_scanning" });
+      expect(JSON.parse(text("workspace/scan-gate/gl-code-quality-report.json"))).to.have.length(2);
+      const junit = text("workspace/scan-gate/junit.xml");
+      expect(junit.match(/<testsuite name="[abc]\w*:1"/g)).to.have.length(4);
+      expect(junit).to.include('errors="1"');
+    });
+
+    it("keeps the reports of images apart whose names differ in a mark only", async () => {
+      await gate({ outcomes: ["clean", "clean"], args: ["a/b:1", "a-b:1"] });
+      expect(readdirSync(at("workspace/scan-gate")).filter((name) => name.endsWith(".sarif"))).to.have.length(2);
+    });
+  });
+
+  describe("what it passes on", () => {
+    it("gives the client its defaults, and its own format, status and scanners whatever the environment says", async () => {
+      await gate({
+        env: { TRIVY_IGNOREFILE: "", TRIVY_CACERT: "", TRIVY_EXIT_CODE: "0", TRIVY_FORMAT: "table", TRIVY_SCANNERS: "secret" },
+      });
+      const [call] = scans();
+      expect(call).to.match(
+        /^image --scanners vuln --format json --output \S+ --exit-code 10 .* --trace-http=false -- registry\.example\.com\/team\/app:1$/,
+      );
+      const env = clientsEnvironment();
+      expect(env).to.include({ TRIVY_SERVER: address, TRIVY_TOKEN: token, TRIVY_SEVERITY: "HIGH,CRITICAL", TRIVY_IGNORE_UNFIXED: "true" });
+      expect(env).not.to.have.any.keys("TRIVY_IGNOREFILE", "TRIVY_CACERT", "TRIVY_EXIT_CODE", "TRIVY_FORMAT", "TRIVY_SCANNERS");
+    });
+
+    it("writes the summary to GitHub's page after what is there, and tells of findings beside the job", async () => {
+      writeFileSync(at("page.md"), "before\n");
+      const { output } = await gate({ outcomes: ["findings"], env: { GITHUB_ACTIONS: "true", GITHUB_STEP_SUMMARY: at("page.md") } });
+      expect(output).to.include("::error title=scan-gate::registry.example.com/team/app:1: 1 CRITICAL, 2 HIGH");
+      expect(text("page.md")).to.equal(`before\n## Scan gate: stopped\n\n**${image}**: 1 CRITICAL, 2 HIGH\n\n| row |\n`);
+      expect(output).to.include("the table");
+    });
+
+    it("annotates a Buildkite build", async () => {
+      program(at("bin/buildkite-agent"), `#!/bin/sh\necho "$*" >"$STUB/annotation"\ncat >>"$STUB/annotation"\n`);
+      await gate({ env: { BUILDKITE_JOB_ID: "job" } });
+      expect(text("annotation")).to.match(/^annotate --style success --context scan-gate-job\n## Scan gate: passed\n/);
+    });
+
+    it("does not pass an image whose report could not be written", async () => {
+      const { status, output } = await gate({ env: { STUB_NO_SARIF: "yes" } });
+      expect(status, output).to.equal(2);
+      rmSync(at("scans"));
+      expect((await gate({ outcomes: ["findings"], env: { STUB_NO_SARIF: "yes" } })).status).to.equal(1);
+    });
+
+    it("does not leave an old report for a new one", async () => {
+      mkdirSync(at("workspace/scan-gate"));
+      for (const ending of ["json", "sarif"]) writeFileSync(at(`workspace/scan-gate/registry.example.com-team-app-1.${ending}`), "{}");
+      const { status } = await gate({ outcomes: ["nothing-written", "nothing-written"] });
+      expect(status).to.equal(2);
+      expect(readdirSync(at("workspace/scan-gate")).sort()).to.deep.equal(["junit.xml", "summary.md"]);
+    });
+  });
+
+  describe("the client", () => {
+    it("is an installed one of the service's version, or any if the service does not tell", async () => {
+      files.set("/version", '{"Version":"0.75.1"}');
+      const { status, output } = await gate({ env: { STUB_VERSION: "0.75.1", SCAN_GATE_TRIVY_URL: "http://127.0.0.1:1" } });
+      expect(status, output).to.equal(0);
+      expect(output).to.include("Trivy 0.75.1").and.not.include("warning");
+      files.clear();
+      const unknown = await gate({ outcomes: ["", "clean"], env: { STUB_VERSION: "0.75.2" } });
+      expect(unknown.status, unknown.output).to.equal(0);
+    });
+
+    it("is refused when it is not what was released, and is not run", async () => {
+      release(trivyVersion);
+      const { status, output } = await gate({ env: { STUB_VERSION: "0.1.0", SCAN_GATE_TRIVY_URL: address } });
+      expect(status, output).to.equal(2);
+      expect(output).to.match(/is not what was released: its SHA-256 is [0-9a-f]{64} and must be [0-9a-f]{64}/);
+      expect(scans()).to.deep.equal([]);
+    });
+
+    it("is an installed one, with a warning, or the known version when nobody vouches for the service's", async () => {
+      files.set("/version", '{"Version":"0.75.1"}');
+      const installed = await gate({ env: { STUB_VERSION: "0.74.9", SCAN_GATE_TRIVY_URL: address } });
+      expect(installed.status, installed.output).to.equal(0);
+      expect(installed.output).to.match(/warning: the client is Trivy 0\.74\.9 and the service 0\.75\.1/);
+      program(at("bin/trivy"), "#!/bin/sh\nexit 127\n");
+      const { status, output } = await gate({ env: { SCAN_GATE_TRIVY_URL: address } });
+      expect(status).to.equal(2);
+      expect(output).to.include(`downloading ${address}/v${trivyVersion}/`).and.include("cannot be downloaded");
+    });
+
+    it("needs a checksum when a version is asked for that the gate does not know", async () => {
+      const { status, output } = await gate({ env: { SCAN_GATE_TRIVY_VERSION: "0.75.1", SCAN_GATE_TRIVY_URL: address } });
+      expect(status).to.equal(2);
+      expect(output).to.include("SCAN_GATE_TRIVY_SHA256");
+    });
+
+    it("is none of the releases with malware in them", async () => {
+      for (const version of ["0.69.4", "0.69.6"]) {
+        const { status, output } = await gate({ env: { STUB_VERSION: version, SCAN_GATE_TRIVY: at("bin/trivy") } });
+        expect(status, output).to.equal(2);
+        expect(output).to.include("GHSA-69fq-xp46-6x23");
+      }
+      expect(scans()).to.deep.equal([]);
+    });
+
+    it("is downloaded in the servers' version, which has its checksums in the gate", () => {
+      const content = readFileSync(script, "utf8");
+      expect(content).to.include(`default_version=${trivyVersion}\n`);
+      for (const platform of ["Linux-64bit", "Linux-ARM64", "macOS-64bit", "macOS-ARM64"])
+        expect(content).to.match(new RegExp(`\\n {4}${trivyVersion}_${platform}\\) echo [0-9a-f]{64} ;;`));
+    });
+  });
+
+  describe("bad input", () => {
+    it("is all said at once, by the names of the variables, and nothing is scanned", async () => {
+      const { status, output } = await gate({
+        args: ["--server=evil", "a b", "fine:1"],
+        env: {
+          TRIVY_SERVER: "trivy.example.com",
+          TRIVY_SEVERITY: "high",
+          TRIVY_IGNORE_UNFIXED: "yes",
+          TRIVY_IGNOREFILE: "missing",
+          TRIVY_VEX: "repo,missing.json",
+          TRIVY_CACERT: "missing.crt",
+          TRIVY_TIMEOUT: "soon",
+          SCAN_GATE_ON_UNREACHABLE: "ignore",
+          SCAN_GATE_REPORTS: "sarif pdf",
+          SCAN_GATE_TRIVY: "/nowhere/trivy",
+          SCAN_GATE_TRIVY_URL: `https://user:${token}@mirror.example.com`,
+          SCAN_GATE_TRIVY_VERSION: "latest",
+          SCAN_GATE_TRIVY_SHA256: "123",
+        },
+      });
+      expect(status).to.equal(2);
+      const named = output.split("\n").flatMap((line) => /^ {2}(\w+): /.exec(line)?.[1] ?? []);
+      expect(named).to.deep.equal([
+        ...["TRIVY_SERVER", "TRIVY_SEVERITY", "TRIVY_IGNORE_UNFIXED", "TRIVY_IGNOREFILE", "TRIVY_CACERT", "TRIVY_VEX", "TRIVY_TIMEOUT"],
+        ...["SCAN_GATE_ON_UNREACHABLE", "SCAN_GATE_REPORTS", "SCAN_GATE_TRIVY_URL", "SCAN_GATE_TRIVY"],
+        ...["SCAN_GATE_TRIVY_VERSION", "SCAN_GATE_TRIVY_SHA256", "SCAN_GATE_IMAGES", "SCAN_GATE_IMAGES"],
+      ]);
+      expect(lines("calls")).to.deep.equal([]);
+    });
+
+    it("is a missing address or image as well", async () => {
+      const { status, output } = await gate({ args: [], env: { TRIVY_SERVER: "" } });
+      expect(status).to.equal(2);
+      expect(output)
+        .to.match(/TRIVY_SERVER: is not set/)
+        .and.match(/SCAN_GATE_IMAGES: names no image/);
+    });
+
+    it("is a value with more than one line", async () => {
+      const { status, output } = await gate({ env: { TRIVY_SEVERITY: "HIGH\nLOW; rm -rf /" } });
+      expect(status).to.equal(2);
+      expect(output).to.include("TRIVY_SEVERITY: must be");
+    });
+  });
+
+  it("is documented by the variables that it reads, and by the inputs of the action", () => {
+    const page = readFileSync(join(ci, "../docs/guides/ci.md"), "utf8");
+    const rows = page.split("\n").filter((line) => /^\| `(SCAN_GATE|TRIVY)_/.test(line));
+    const documented = rows.map((row) => row.split("`")[1]).sort();
+    const content = readFileSync(script, "utf8").replace(/^unset .*$/m, "");
+    const read = new Set(content.match(/\b(SCAN_GATE|TRIVY)_[A-Z0-9_]+\b/g));
+    for (const internal of ["SCAN_GATE_IMAGE", "TRIVY_DISABLE_VEX_NOTICE", "TRIVY_INSECURE"]) read.delete(internal);
+    expect(documented).to.deep.equal([...read].sort());
+    const names = rows.flatMap((row) =>
+      [...(/\(([^)]*)\)/.exec(row.split("|")[1] ?? "")?.[1]?.matchAll(/`([^`]+)`/g) ?? [])].map(([, name]) => name),
+    );
+    const inputs = /^inputs:\n((?: .*\n)+)/m.exec(readFileSync(join(ci, "github/action.yml"), "utf8"))?.[1] ?? "";
+    for (const [, name] of inputs.matchAll(/^ {2}([\w-]+):$/gm)) expect(names).to.include(name);
+  });
+
+  describe("in the CI systems", () => {
+    const execute = ({ shell, script, env }: Step, outcomes: string[], more: Record<string, string> = {}) =>
+      gate({ command: [...shell, "-c", script], args: [], env: { ...env, ...more }, outcomes });
+    /** The gate as others get it, by git; what is not committed yet is in it. */
+    const repository = (path: string) => {
+      mkdirSync(path, { recursive: true });
+      const git = (...args: string[]) =>
+        expect(spawnSync("git", ["-c", "user.name=t", "-c", "user.email=t@example.com", ...args], { cwd: path }).status, args[0]).to.equal(
+          0,
+        );
+      git("init", "-q", "-b", "main");
+      spawnSync("cp", ["-R", ci, path]);
+      git("add", "ci");
+      git("commit", "-q", "-m", "gate");
+      return `file://${path}`;
+    };
+
+    it("is GitHub's composite action", async () => {
+      const step = githubAction({ ...exampleInputs(), "image-ref": `${image}\n$(touch pwned)`, server: address, token });
+      const bad = await execute(step, ["clean"]);
+      expect(bad.output).to.include("SCAN_GATE_IMAGES: '$(touch' is no image's name");
+      expect(bad.status).to.equal(2);
+      expect(existsSync(at("workspace/pwned"))).to.equal(false);
+      const inputs = { ...exampleInputs(), "image-ref": image, server: address, token };
+      writeFileSync(at("ignore"), "");
+      const all = {
+        severity: "CRITICAL",
+        "ignore-unfixed": "false",
+        ignorefile: at("ignore"),
+        vex: "repo",
+        cacert: at("ignore"),
+        timeout: "3m",
+      };
+      const good = await execute(githubAction({ ...inputs, ...all, reports: "junit", output: "elsewhere" }), ["findings"]);
+      expect(good.status, good.output).to.equal(1);
+      expect(clientsEnvironment()).to.include({
+        ...{ TRIVY_SERVER: address, TRIVY_TOKEN: token, TRIVY_SEVERITY: "CRITICAL", TRIVY_IGNORE_UNFIXED: "false", TRIVY_TIMEOUT: "3m" },
+        ...{ TRIVY_IGNOREFILE: at("ignore"), TRIVY_VEX: "repo", TRIVY_CACERT: at("ignore") },
+      });
+      expect(readdirSync(at("workspace/elsewhere"))).to.include("junit.xml");
+      const warned = await execute(githubAction({ ...inputs, "on-unreachable": "warn" }), ["", "", unavailable, unavailable]);
+      expect(warned.status, warned.output).to.equal(0);
+      const version = { "trivy-version": "0.75.1", "trivy-sha256": release("0.75.1"), "trivy-url": address };
+      expect((await execute(githubAction({ ...inputs, ...version }), ["", "", "", "", "clean"])).output).to.include("Trivy");
+      expect(() => githubAction({ ...inputs, sevrity: "LOW" })).to.throw("no such input: sevrity");
+    });
+
+    it("is GitLab's template, which gets the gate with the job's token and writes what its artifacts name", async () => {
+      repository(at("gitlab/platform/trivy-server.git"));
+      const predefined = {
+        CI_SERVER_URL: `file://${at("gitlab")}`,
+        CI_JOB_TOKEN: "job-token",
+        CI_REGISTRY_IMAGE: "registry.example.com/team/app",
+        CI_COMMIT_SHA: "c0ffee",
+      };
+      const job = gitlabJob({ server: address, "ignore-unfixed": "false" }, predefined);
+      const { status, output } = await execute(job, ["findings"]);
+      expect(status, output).to.equal(1);
+      expect(scans()[0]).to.match(/ -- registry\.example\.com\/team\/app:c0ffee$/);
+      expect(clientsEnvironment()).to.include({ TRIVY_IGNORE_UNFIXED: "false", TRIVY_TIMEOUT: "10m" });
+      for (const path of Object.values(job.artifacts.reports)) expect(existsSync(at("workspace", path)), path).to.equal(true);
+      expect(job.image.name).to.equal(images.trivy);
+      expect(() => gitlabJob({ server: address, "on-unreachable": "ignore" }, predefined)).to.throw("must be one of fail,warn,standalone");
+    });
+
+    it("asks GitLab's git server with the job's token", () => {
+      const { script } = gitlabJob({ server: address }, { CI_REGISTRY_IMAGE: "i", CI_COMMIT_SHA: "c" });
+      const [, helper = ""] = /credential\.helper='!([^']*)'/.exec(script) ?? [];
+      const { stdout } = spawnSync("sh", ["-c", `${helper} get`], { env: { ...process.env, CI_JOB_TOKEN: "job-token" }, encoding: "utf8" });
+      expect(stdout).to.equal("username=gitlab-ci-token\npassword=job-token\n");
+    });
+
+    it("is a step of Buildkite", async () => {
+      const SCAN_GATE_REPOSITORY = repository(at("gate"));
+      const step = buildkiteStep({ BUILDKITE_COMMIT: "c0ffee" });
+      const { status, output } = await execute(step, ["findings"], { SCAN_GATE_REPOSITORY, TRIVY_SERVER: address });
+      expect(status, output).to.equal(1);
+      expect(scans()[0]).to.match(/ -- registry\.example\.com\/team\/app:c0ffee$/);
+    });
+
+    it("is a stage of Jenkins", async () => {
+      const SCAN_GATE_REPOSITORY = repository(at("gate"));
+      const step = jenkinsStage({ GIT_COMMIT: "c0ffee" });
+      const { status, output } = await execute(step, ["clean"], { SCAN_GATE_REPOSITORY, TRIVY_SERVER: address });
+      expect(status, output).to.equal(0);
+      expect(scans()[0]).to.match(/ -- registry\.example\.com\/team\/app:c0ffee$/);
+      expect(existsSync(at("workspace/scan-gate/junit.xml"))).to.equal(true);
+    });
+  });
+});

@@ -1,0 +1,512 @@
+import { spawnSync } from "node:child_process";
+import { createHash, createPrivateKey, X509Certificate } from "node:crypto";
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join, relative } from "node:path";
+import { pathToFileURL } from "node:url";
+import { expect } from "chai";
+import { parseAllDocuments, stringify } from "yaml";
+import { parseArguments, type RenderOptions, render } from "../../../commands/render/render.ts";
+import { Problem } from "../../../commands/user-error.ts";
+import { serverCertificate } from "../../support/certificate.ts";
+
+const root = join(import.meta.dirname, "../../..");
+
+/** A program with one of each: what has a name and what has none, a generated password and encrypted ones, text that YAML 1.1 takes for something else. */
+const program = `
+import * as k8s from "@pulumi/kubernetes";
+import * as pulumi from "@pulumi/pulumi";
+import * as random from "@pulumi/random";
+
+const config = new pulumi.Config();
+const { size, colour, pin, open } = config.requireObject("shop");
+if (size < 0) throw new pulumi.RunError(\`size is \${size}; write 0 or more\`);
+
+class Shop extends pulumi.ComponentResource {
+  constructor(name, args) {
+    super("small:index:Shop", name, { ...args, pin: args.pin && pulumi.secret(args.pin) });
+    const parent = { parent: this };
+    const metadata = { namespace: new k8s.core.v1.Namespace(name + "-namespace", { metadata: { name: "mall" } }, parent).metadata.name };
+    const goods = new k8s.core.v1.ConfigMap(name + "-goods", { metadata, data: { colour, answer: "yes", octal: "0777", time: "1:30" } }, parent);
+    const password = new random.RandomPassword(name + "-password", { length: size, special: false }, parent).result;
+    const till = new k8s.core.v1.Secret(name + "-till", { metadata, stringData: { password, url: pulumi.interpolate\`http://a:\${password}@b\` } }, parent);
+    const safe = args.pin && new k8s.core.v1.Secret(name + "-safe", { metadata, stringData: { pin: args.pin, uri: encodeURIComponent(args.pin) } }, parent);
+    new k8s.core.v1.Service(name + "-service", {
+      metadata: { ...metadata, name: "shop", annotations: { "pulumi.com/skipAwait": "true", ...(open && { sign: open }) } },
+      spec: { ports: [{ port: 80, name: "http" }], selector: { goods: goods.metadata.name, till: till.metadata.name, safe: safe?.metadata.name } },
+    }, parent);
+    this.password = password;
+    this.registerOutputs();
+  }
+}
+
+const shop = new Shop("shop", { size, colour, pin });
+export const greeting = "hello", password = shop.password, nothing = undefined;
+`;
+
+/** One that needs certificates, and that knows clients by hashes of their tokens. */
+const gate = `
+import { createHash } from "node:crypto";
+import * as k8s from "@pulumi/kubernetes";
+import * as pulumi from "@pulumi/pulumi";
+import { PrivateAuthority } from "${pathToFileURL(join(root, "components/shared/private-authority.ts")).href}";
+
+const { size, pin, tokens = [] } = new pulumi.Config().requireObject("shop");
+const authority = new PrivateAuthority("authority", { commonName: "mall" });
+const { certificate, key } = authority.issue("gate", { commonName: "gate", dnsNames: ["gate-" + size], ipAddresses: ["10.0.0.1"], use: "server" });
+const metadata = { namespace: "mall" };
+new k8s.core.v1.Secret("gate-tls", { metadata, stringData: { "ca.crt": authority.certificate, "tls.crt": certificate, "tls.key": key } });
+const hash = (text) => createHash("sha256").update(text).digest("hex");
+if (pin) new k8s.core.v1.Secret("gate-clients", { metadata, stringData: { "clients.map": [pin, ...tokens].map((token, index) => hash(token) + " team-" + index + "\\n").join("") } });
+new k8s.core.v1.ConfigMap("map", { metadata: { ...metadata, name: "map" }, data: { a: "b" } });
+export const caCertificate = authority.certificate;
+`;
+
+describe("npm start", () => {
+  let project: string;
+  const write = (text: string) => writeFileSync(join(project, "program.ts"), text);
+  const stackFile = (shop: string) => writeFileSync(join(project, "Pulumi.dev.yaml"), `config:\n  shop: ${shop}\n`);
+  const out = (...path: string[]) => join(project, "out", ...path);
+  const files = (stack = "dev"): Record<string, string> =>
+    Object.fromEntries(
+      readdirSync(out(stack))
+        .sort()
+        .map((file) => [file, readFileSync(out(stack, file), "utf8")]),
+    );
+  const objects = (stack = "dev") =>
+    Object.values(files(stack)).flatMap((text) => parseAllDocuments(text, { version: "1.1" }).map((document) => document.toJS()));
+  const object = (kind: string, name = "") => objects().find((found) => found.kind === kind && found.metadata.name.startsWith(name));
+  const show = (options: Partial<RenderOptions> = {}) => render({ project, stack: "dev", ...options });
+
+  before(() => {
+    project = mkdtempSync(join(tmpdir(), "render-"));
+    symlinkSync(join(root, "node_modules"), join(project, "node_modules"));
+    writeFileSync(join(project, "package.json"), '{ "type": "module" }');
+    writeFileSync(
+      join(project, "Pulumi.yaml"),
+      "name: small\nruntime: nodejs\nmain: program.ts\nconfig:\n  shop: { type: object, default: { size: 20, colour: red } }\n",
+    );
+    write(program);
+  });
+  after(() => rmSync(project, { recursive: true }));
+  beforeEach(() => {
+    rmSync(out(), { recursive: true, force: true });
+    stackFile("{ size: 32, colour: green }");
+  });
+
+  it("shows the tree of components and resources, what shaped them and the outputs, and no secret", async () => {
+    stackFile("{ size: 32, colour: green, pin: { secure: v1:AAAA } }");
+    const shown = await show();
+    const map = object("ConfigMap").metadata.name;
+    const till = object("Secret").metadata.name;
+    expect(shown.replaceAll(/ {2,}/g, "  ")).to.contain(`small, stack dev
+└─ Shop shop
+  │  colour=green  pin=[secret]  size=32
+  ├─ RandomPassword  shop-password
+  ├─ Namespace  mall  00-namespace-mall.yaml
+  ├─ Secret  ${till}  10-secrets.yaml
+  ├─ ConfigMap  ${map}  20-configmap-shop-goods.yaml
+  ├─ Service  shop  50-service-shop.yaml
+  └─ Secret  shop-safe  not written
+`);
+    expect(new Set([...shown.matchAll(/^ .*(?= \d\d-| not written)/gm)].map(([line]) => line.length)), "aligned").to.have.property(
+      "size",
+      1,
+    );
+    expect(shown).to.match(/Outputs\n {2}greeting {2}hello\n {2}password {2}\[secret\]\n\n/);
+    expect(shown)
+      .to.match(/kubectl apply --server-side -f \S*out\/dev\/\n/)
+      .and.contain("npm run up -- dev");
+    expect(shown).not.to.contain(object("Secret").stringData.password);
+  });
+
+  it("keeps the lines within the terminal, but for single words", async () => {
+    stackFile("{ size: 32, colour: [one, two, three], pin: 1 }");
+    const lines = (await show({ width: 30 })).split("\n");
+    expect(lines.find((line) => line.includes("colour="))).to.match(/^.{3}│ {2}colour=one,two,three$/);
+    expect(lines.find((line) => line.includes("size="))).to.contain("pin=[secret]  size=32");
+  });
+
+  it("writes one manifest per object, ready for kubectl and named by kind and name in the order of creation", async () => {
+    await show();
+    expect(Object.keys(files())).to.deep.equal([
+      "00-namespace-mall.yaml",
+      "10-secrets.yaml",
+      "20-configmap-shop-goods.yaml",
+      "50-service-shop.yaml",
+    ]);
+    const till = object("Secret", "shop-till-").metadata.name;
+    const goods = object("ConfigMap", "shop-goods-").metadata.name;
+    expect(till).to.match(/^shop-till-[0-9a-f]{8}$/);
+    expect(files()["50-service-shop.yaml"]).to.equal(`# Written by npm start -- dev; the next run overwrites it.
+apiVersion: v1
+kind: Service
+metadata:
+  name: shop
+  namespace: mall
+spec:
+  ports:
+    - name: http
+      port: 80
+  selector:
+    goods: ${goods}
+    till: ${till}
+`);
+  });
+
+  it("quotes what YAML 1.1, which Kubernetes reads, takes for something else", async () => {
+    await show();
+    expect(object("ConfigMap").data).to.deep.equal({ answer: "yes", colour: "green", octal: "0777", time: "1:30" });
+  });
+
+  it("leaves out the annotations that are meant for Pulumi, and only those", async () => {
+    stackFile("{ size: 32, colour: green, open: daily }");
+    await show();
+    expect(object("Service").metadata.annotations).to.deep.equal({ sign: "daily" });
+  });
+
+  it("takes the project's defaults for what the stack does not set", async () => {
+    writeFileSync(join(project, "Pulumi.dev.yaml"), "");
+    await show();
+    expect(object("ConfigMap").data.colour).to.equal("red");
+    expect(object("Secret").stringData.password).to.have.length(20);
+  });
+
+  it("gives the same bytes again, generated passwords and names included", async () => {
+    const shown = await show();
+    const before = files();
+    expect(await show()).to.equal(shown);
+    expect(files()).to.deep.equal(before);
+  });
+
+  it("renames a ConfigMap and a Secret when their content changes, with all that refers to them", async () => {
+    await show();
+    const [map, secret] = [object("ConfigMap").metadata.name, object("Secret").metadata.name];
+    stackFile("{ size: 32, colour: blue }");
+    await show();
+    expect(object("ConfigMap").metadata.name).not.to.equal(map);
+    expect(object("Secret").metadata.name).to.equal(secret);
+    stackFile("{ size: 33, colour: blue }");
+    await show();
+    expect(object("Secret").metadata.name).not.to.equal(secret);
+    expect(object("Secret").stringData.password).to.have.length(33);
+    expect(object("Service").spec.selector).to.deep.equal({
+      goods: object("ConfigMap").metadata.name,
+      till: object("Secret").metadata.name,
+    });
+  });
+
+  it("writes secrets to one file that says so, which only its owner can read", async () => {
+    await show();
+    writeFileSync(out("dev", "10-secrets.yaml"), files()["10-secrets.yaml"] ?? "", { mode: 0o644 });
+    await show();
+    expect(statSync(out("dev", "10-secrets.yaml")).mode & 0o777).to.equal(0o600);
+    const { "10-secrets.yaml": secrets = "", ...others } = files();
+    expect(secrets).to.match(/^(#.*\n)*# SECRETS IN PLAIN TEXT\. Do not commit/);
+    expect(JSON.stringify(others)).not.to.contain(object("Secret").stringData.password);
+  });
+
+  it("says which file is broken when the secrets of an earlier run cannot be read back", async () => {
+    await show();
+    writeFileSync(out("dev", "10-secrets.yaml"), `${files()["10-secrets.yaml"]}\n  broken: [`);
+    const before = files();
+    expect(await failure(show())).to.match(/10-secrets\.yaml cannot be read: /);
+    expect(files()).to.deep.equal(before);
+  });
+
+  describe("with --secrets=omit", () => {
+    it("writes no secret and tells what to create instead", async () => {
+      const shown = await show({ omitSecrets: true });
+      expect(Object.keys(files())).not.to.contain("10-secrets.yaml");
+      expect(object("Service").spec.selector.till).to.equal("shop-till");
+      expect(shown).to.contain(`
+  kubectl create secret generic shop-till -n mall --from-file=password=FILE --from-file=url=FILE
+    password: <shop-password>
+    url: http://a:<shop-password>@b
+  where <shop-password> is 32 random letters and digits
+`);
+    });
+
+    it("removes the secrets of an earlier run, and says so", async () => {
+      await show();
+      const shown = await show({ omitSecrets: true });
+      expect(Object.keys(files())).not.to.contain("10-secrets.yaml");
+      expect(shown).to.match(/10-secrets\.yaml of an earlier run is removed/);
+      expect(await show({ omitSecrets: true })).not.to.match(/is removed/);
+    });
+  });
+
+  describe("with encrypted settings", () => {
+    it("leaves out the Secrets that need them, tells what to create instead, and writes the others", async () => {
+      stackFile("{ size: 32, colour: green, pin: { secure: v1:AAAA } }");
+      const shown = await show();
+      expect(object("Secret", "shop-safe")).to.equal(undefined);
+      expect(object("Secret", "shop-till-")).to.have.nested.property("stringData.password");
+      expect(object("Service").spec.selector.safe).to.equal("shop-safe");
+      expect(shown).to.contain(`
+  kubectl create secret generic shop-safe -n mall --from-file=pin=FILE --from-file=uri=FILE
+    pin: <small:shop.pin>
+    uri: <small:shop.pin, percent-encoded>
+  where <small:shop.pin> is the encrypted setting
+`);
+      expect(`${shown}${JSON.stringify(files())}`).not.to.match(/encrypted[0-9a-f]|v1:AAAA/);
+    });
+
+    it("refuses a program that needs them in plain text", async () => {
+      stackFile("{ size: 32, colour: { secure: v1:AAAA } }");
+      const message = await failure(show());
+      expect(message).to.contain("small:shop.colour stands in ConfigMap shop-goods-").and.contain("npm run preview");
+      expect(existsSync(out("dev"))).to.equal(false);
+    });
+
+    it("says of refused settings that they may be no mistake", async () => {
+      stackFile("{ size: -1, colour: green, pin: { secure: v1:AAAA } }");
+      expect(await failure(show())).to.match(/^size is -1; write 0 or more\nEncrypted settings cannot be read here.*: small:shop\.pin$/);
+    });
+  });
+
+  describe("with generated certificates", () => {
+    beforeEach(() => write(gate));
+    after(() => write(program));
+    const secretsOf = () => files()["10-secrets.yaml"] ?? "";
+    const material = () => object("Secret", "gate-tls").stringData as Record<"ca.crt" | "tls.crt" | "tls.key", string>;
+
+    it("writes real ones, and what generates them again, to the file for secrets alone", async () => {
+      const shown = await show();
+      const { "ca.crt": ca, "tls.crt": certificate, "tls.key": key } = material();
+      const leaf = new X509Certificate(certificate);
+      expect(leaf.verify(new X509Certificate(ca).publicKey) && leaf.checkPrivateKey(createPrivateKey(key))).to.equal(true);
+      expect(leaf.subjectAltName).to.equal("DNS:gate-32, IP Address:10.0.0.1");
+      const generated = [...secretsOf().matchAll(/^# generated (\S+) [0-9a-f]{8}: -----BEGIN/gm)].map(([, name]) => name);
+      expect(generated).to.have.members(["authority-key", "authority-certificate", "gate-key", "gate-certificate"]);
+      const { "10-secrets.yaml": _, ...others } = files();
+      for (const [, line = ""] of secretsOf().matchAll(/PRIVATE KEY-----(?:\\n|\n *)(\S{40})/g))
+        expect(`${shown}${JSON.stringify(others)}`).not.to.contain(line);
+      expect(shown).to.match(/caCertificate {2}-----BEGIN CERTIFICATE----- … \(\d+ lines\)\n/);
+    });
+
+    it("gives the same bytes again", async () => {
+      const shown = await show();
+      const before = files();
+      expect(await show()).to.equal(shown);
+      expect(files()).to.deep.equal(before);
+    });
+
+    it("makes another certificate, of the same authority and key, when its names change", async () => {
+      await show();
+      const before = material();
+      stackFile("{ size: 33, colour: green }");
+      await show();
+      const renamed = material();
+      expect(new X509Certificate(renamed["tls.crt"]).subjectAltName).to.contain("DNS:gate-33");
+      expect([renamed["ca.crt"], renamed["tls.key"]]).to.deep.equal([before["ca.crt"], before["tls.key"]]);
+    });
+
+    it("renews a certificate when its time has come, as its provider does, and keeps the rest", async () => {
+      write(`
+        import * as k8s from "@pulumi/kubernetes";
+        import * as tls from "@pulumi/tls";
+        const key = new tls.PrivateKey("key", { algorithm: "ECDSA", ecdsaCurve: "P256" }).privateKeyPem;
+        const certificate = (name, earlyRenewalHours) =>
+          new tls.SelfSignedCert(name, { privateKeyPem: key, validityPeriodHours: 2, earlyRenewalHours, allowedUses: [] }).certPem;
+        new k8s.core.v1.Secret("gate-tls", { metadata: { namespace: "mall" }, stringData: { key, fresh: certificate("fresh", 1), due: certificate("due", 2) } });
+      `);
+      await show();
+      const before = object("Secret", "gate-tls").stringData;
+      await show();
+      const { due: renewed, ...kept } = object("Secret", "gate-tls").stringData;
+      expect(renewed).not.to.equal(before.due);
+      expect({ ...kept, due: before.due }).to.deep.equal(before);
+    });
+
+    it("tells who creates the Secrets by hand what to make", async () => {
+      const shown = await show({ omitSecrets: true });
+      expect(shown).to.contain(`
+  kubectl create secret generic gate-tls -n mall --from-file=ca.crt=FILE --from-file=tls.crt=FILE --from-file=tls.key=FILE
+    ca.crt: <authority-certificate>
+    tls.crt: <gate-certificate>
+    tls.key: <gate-key>
+  where <authority-certificate> is the certificate of an authority of yours, PEM: CN=mall
+  where <gate-certificate> is a server's certificate for the key beside it, signed by the authority of <authority-certificate>, PEM: CN=gate, DNS:gate-32, IP:10.0.0.1
+  where <gate-key> is a private key, ECDSA P256, PEM
+`);
+    });
+
+    it("recognises encrypted settings by their hashes, and says which to put where", async () => {
+      stackFile("{ size: 32, pin: { secure: v1:AAAA }, tokens: [a, { secure: v1:BBBB }, c, d, e, f, g, h] }");
+      const shown = await show();
+      expect(object("Secret", "gate-clients")).to.equal(undefined);
+      expect(object("Secret", "gate-tls")).to.have.nested.property("stringData");
+      expect(shown).to.contain(`
+  kubectl create secret generic gate-clients -n mall --from-file=clients.map=FILE
+    clients.map: |
+      <SHA-256 of small:shop.pin, hexadecimal> team-0
+      ${createHash("sha256").update("a").digest("hex")} team-1
+      <SHA-256 of small:shop.tokens[1], hexadecimal> team-2
+`);
+      expect(shown).to.contain(" team-8\n  where <small:shop.");
+    });
+  });
+
+  it("removes what an earlier run wrote and this one does not, and leaves other files alone", async () => {
+    await show();
+    writeFileSync(out("dev", "mine.yaml"), "mine: true\n");
+    writeFileSync(out("dev", "50-service-gone.yaml"), files()["50-service-shop.yaml"] ?? "");
+    mkdirSync(out("dev", "folder"));
+    await show();
+    expect(readdirSync(out("dev")).sort()).to.deep.equal([
+      "00-namespace-mall.yaml",
+      "10-secrets.yaml",
+      "20-configmap-shop-goods.yaml",
+      "50-service-shop.yaml",
+      "folder",
+      "mine.yaml",
+    ]);
+  });
+
+  it("does not overwrite a file of somebody else's", async () => {
+    mkdirSync(out("dev"), { recursive: true });
+    writeFileSync(out("dev", "50-service-shop.yaml"), "mine: true\n");
+    expect(await failure(show())).to.match(/out\/dev\/50-service-shop\.yaml is not from npm start/);
+    expect(files()).to.deep.equal({ "50-service-shop.yaml": "mine: true\n" });
+  });
+
+  it("leaves everything as it was when the settings cannot be used", async () => {
+    await show();
+    const before = files();
+    stackFile("{ size: -1, colour: green }");
+    expect(await failure(show())).to.equal("size is -1; write 0 or more");
+    expect(files()).to.deep.equal(before);
+  });
+
+  it("names the stacks there are when there is no such stack", async () => {
+    expect(await failure(show({ stack: "nowhere" }))).to.match(/no stack nowhere(.|\n)*dev/);
+  });
+
+  async function failure(rendering: Promise<string>): Promise<string> {
+    try {
+      await rendering;
+    } catch (error) {
+      if (error instanceof Problem) return error.message;
+      throw error;
+    }
+    throw new Error("it succeeded");
+  }
+
+  describe("with this project's stacks", () => {
+    let project: string;
+    const stacks = ["dev", "staging", "prod"];
+    before(() => {
+      project = mkdtempSync(join(tmpdir(), "stacks-"));
+      symlinkSync(join(root, "node_modules"), join(project, "node_modules"));
+      for (const part of [
+        "package.json",
+        "index.ts",
+        "components",
+        "registry-scan",
+        "stacks",
+        "Pulumi.yaml",
+        ...stacks.map((stack) => `Pulumi.${stack}.yaml`),
+      ])
+        cpSync(join(root, part), join(project, part), { recursive: true });
+    });
+    after(() => rmSync(project, { recursive: true }));
+
+    for (const stack of stacks) {
+      it(`renders ${stack} to the same bytes twice, with no secret but in the file for them`, async () => {
+        const folder = join(project, "out", stack);
+        const read = () => Object.fromEntries(readdirSync(folder).map((file) => [file, readFileSync(join(folder, file), "utf8")]));
+        const shown = await render({ project, stack });
+        const first = read();
+        expect(await render({ project, stack })).to.equal(shown);
+        expect(read()).to.deep.equal(first);
+
+        const { "10-secrets.yaml": secrets = "", ...others } = first;
+        const generated = [...secrets.matchAll(/^# generated .*: (.*)$/gm)].map(([, value = ""]) => value);
+        expect(generated.length).to.be.above(stack === "dev" ? 0 : 3);
+        // Of a key or a certificate, its second line: the first is like every other's.
+        for (const secret of generated.map((value) => value.split("\\n")[1] ?? value))
+          expect(`${shown}${JSON.stringify(others)}`).not.to.contain(secret);
+        expect(Object.keys(others).some((file) => file.startsWith("60-deployment"))).to.equal(true);
+        expect(shown).to.contain("ScanService trivy").and.contain(`out/${stack}/`);
+      });
+    }
+
+    it("renders one whose every secret is encrypted, and says which Secrets to make of them", async () => {
+      const secure = (text: string) => ({ secure: `v1:${text}` });
+      const settings = {
+        gateway: {
+          enabled: true,
+          clients: [{ name: "ci", token: secure("AAAA") }],
+          tls: { enabled: true, certificate: serverCertificate.leaf, key: secure("BBBB") },
+        },
+        registryScan: {
+          enabled: true,
+          targets: [{ image: "registry.example.com/team/app:1.0" }],
+          credentials: [{ registry: "registry.example.com", username: "robot", password: secure("CCCC") }],
+          alerts: [
+            { name: "chat", type: "slack", url: secure("DDDD") },
+            { name: "on-call", type: "alertmanager", url: "http://alertmanager.monitoring.svc:9093", authorization: secure("EEEE") },
+            { name: "archive", type: "json", existingSecret: { name: "archive-hook" } },
+          ],
+        },
+      };
+      const prefixed = Object.fromEntries(Object.entries(settings).map(([key, value]) => [`trivy-server:${key}`, value]));
+      writeFileSync(join(project, "Pulumi.secret.yaml"), stringify({ config: prefixed }));
+      const shown = await render({ project, stack: "secret" });
+      const folder = join(project, "out", "secret");
+      const written = readdirSync(folder).map((file) => readFileSync(join(folder, file), "utf8"));
+      expect(`${shown}${written.join("")}`).not.to.match(/encrypted[0-9a-f]|v1:[A-E]{4}/);
+      const scan = "trivy-server:registryScan";
+      for (const secret of [
+        `trivy-registry-scan-receivers -n trivy --from-file=chat.url=FILE --from-file=on-call.authorization=FILE --from-file=on-call.url=FILE
+    chat.url: <${scan}.alerts[0].url>
+    on-call.authorization: <${scan}.alerts[1].authorization>
+    on-call.url: http://alertmanager.monitoring.svc:9093
+`,
+        `trivy-registry-scan-registry-login -n trivy --type=kubernetes.io/dockerconfigjson --from-file=.dockerconfigjson=FILE
+    .dockerconfigjson: <made with ${scan}.credentials[0].password, in base64>
+`,
+        "    tls.key: <trivy-server:gateway.tls.key>\n",
+        // The scan's own Secret, which is written, has this very token.
+        `where <trivy-gateway-token-registry-scan-1> is the generated one in ${relative(process.cwd(), folder)}/10-secrets.yaml\n`,
+      ])
+        expect(shown.slice(shown.indexOf("Secrets to create"))).to.contain(secret);
+      // What a pod waits for has the name that is told.
+      const reports = written.find((text) => text.includes("kind: StatefulSet") && text.includes("name: trivy-reports"));
+      expect(reports).to.match(/name: trivy-registry-scan-receivers\n/);
+    });
+  });
+
+  describe("on the command line", () => {
+    it("takes a stack and what to do with secrets, and answers all else with its usage and status 2", () => {
+      expect(parseArguments([])).to.deep.equal({ stack: "dev", omitSecrets: false, help: false });
+      expect(parseArguments(["prod", "--secrets=omit"])).to.deep.equal({ stack: "prod", omitSecrets: true, help: false });
+      for (const args of [["--nonsense"], ["dev", "prod"], ["--secrets=show"], ["--secrets"]])
+        expect(() => parseArguments(args))
+          .to.throw(Problem, "Usage: npm start")
+          .with.property("status", 2);
+    });
+
+    it("tells a problem in a message, without a stack trace", () => {
+      const { status, stdout, stderr } = spawnSync(process.execPath, [join(root, "commands/render/render.ts"), "nowhere"], {
+        encoding: "utf8",
+      });
+      expect({ status, stdout }).to.deep.equal({ status: 1, stdout: "" });
+      expect(stderr)
+        .to.contain("no stack nowhere")
+        .and.not.match(/^ +at /m);
+    }).timeout(20_000);
+  });
+});

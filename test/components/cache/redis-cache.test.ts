@@ -1,0 +1,391 @@
+import { createHash, X509Certificate } from "node:crypto";
+import { expect } from "chai";
+import { containerMemory, RedisCache, type RedisCacheArgs } from "../../../components/cache/redis-cache.ts";
+import { plain, plainSecrets, record, settled } from "../../../recorder/record.ts";
+import { certificate, serverCertificate } from "../../support/certificate.ts";
+import { type Deployed, deploy, type Manifest } from "../../support/service.ts";
+
+const patience =
+  "max_retries=20&min_retry_backoff=250ms&max_retry_backoff=1s&dial_timeout=2s&read_timeout=3s&write_timeout=3s&pool_timeout=30s";
+
+const sha256 = (text: string) => createHash("sha256").update(text).digest("hex");
+
+/** The users that Redis will know, a line each. */
+const users = (deployed: Deployed): string[] => deployed.one("Secret", "trivy-redis-users").stringData["users.acl"].split("\n");
+
+/** The cache by itself. */
+async function cache(args: Partial<RedisCacheArgs>) {
+  const recording = await record(
+    () =>
+      new RedisCache("cache", { namespace: "scanning", instance: "dev", clients: [{ app: "a" }], redis: { mode: "embedded" }, ...args }),
+  );
+  return { ...recording, connection: recording.result.connection };
+}
+
+describe("the Redis cache behind the servers", () => {
+  it("is wired to the letter: address, user, and the password whose hash Redis knows", async () => {
+    const deployed = await deploy();
+    const secret = deployed.one("Secret", "trivy-redis-credentials");
+    const { password } = secret.stringData;
+
+    expect(deployed.variable("TRIVY_CACHE_BACKEND")).to.equal(`redis://trivy:$(REDIS_PASSWORD)@redis.trivy.svc:6379?${patience}`);
+    expect(deployed.variable("REDIS_PASSWORD")).to.deep.equal({ secretKeyRef: { name: secret.metadata.name, key: "password" } });
+    expect(deployed.variable("TRIVY_CACHE_TTL")).to.equal("168h");
+    expect(password).to.match(/^[A-Za-z0-9]{32}$/);
+
+    const redis = deployed.one("StatefulSet");
+    const known = deployed.one("Secret", "trivy-redis-users");
+    expect(redis.spec.template.spec.volumes).to.deep.include({
+      name: "acl",
+      secret: { secretName: known.metadata.name, defaultMode: 0o440 },
+    });
+    expect(deployed.container("StatefulSet").volumeMounts).to.deep.include({ name: "acl", mountPath: "/etc/redis/acl", readOnly: true });
+    expect(known.stringData).to.have.all.keys("users.acl");
+    expect(users(deployed)).to.deep.equal([
+      "user default off",
+      `user trivy on #${sha256(password)} resetchannels ~fanal::* -@all +hello +auth +client|setinfo +ping +get +set +del`,
+      `user monitor on #${sha256(password)} resetkeys resetchannels -@all +ping +info +slowlog|len +slowlog|get`,
+      "user probe on nopass resetkeys resetchannels -@all +ping",
+      "",
+    ]);
+    expect(deployed.container("StatefulSet").env).to.deep.equal([
+      { name: "REDISCLI_AUTH", valueFrom: { secretKeyRef: { name: secret.metadata.name, key: "password" } } },
+    ]);
+
+    const service = deployed.one("Service", "redis");
+    expect(service.metadata.namespace).to.equal("trivy");
+    expect(service.spec.ports).to.deep.equal([{ name: "redis", port: 6379, targetPort: "redis" }]);
+    expect(redis.spec.template.metadata.labels).to.include(service.spec.selector);
+  });
+
+  it("names the password before the address that refers to it, because Kubernetes resolves references only backwards", async () => {
+    const names = (await deploy()).container("Deployment").env.map(({ name }: { name: string }) => name);
+    expect(names.indexOf("REDIS_PASSWORD")).to.be.lessThan(names.indexOf("TRIVY_CACHE_BACKEND"));
+  });
+
+  it("generates the password with letters and digits only, which a URL takes as they are", async () => {
+    const { type, inputs, parent } = (await deploy()).resource("trivy-redis-password");
+    expect(type).to.equal("random:index/randomPassword:RandomPassword");
+    expect(plain(inputs)).to.deep.equal({ length: 32, special: false });
+    expect(parent).to.match(/RedisCache::trivy-redis$/);
+  });
+
+  it("opens exactly the path from the servers to the cache", async () => {
+    const deployed = await deploy();
+    const servers = { "app.kubernetes.io/part-of": "trivy-server", "app.kubernetes.io/component": "server" };
+    const cache = { "app.kubernetes.io/part-of": "trivy-server", "app.kubernetes.io/component": "cache" };
+    expect(deployed.one("NetworkPolicy", "redis").spec).to.deep.equal({
+      podSelector: { matchLabels: cache },
+      policyTypes: ["Ingress"],
+      ingress: [{ from: [{ podSelector: { matchLabels: servers } }], ports: [{ port: 6379, protocol: "TCP" }] }],
+    });
+    const server = deployed.one("NetworkPolicy", "trivy-server").spec;
+    expect(server.podSelector).to.deep.equal({ matchLabels: servers });
+    expect(server.egress[0]).to.deep.equal({ to: [{ podSelector: { matchLabels: cache } }], ports: [{ port: 6379, protocol: "TCP" }] });
+    expect(deployed.one("Deployment").spec.template.metadata.labels).to.include(servers);
+    expect(deployed.one("StatefulSet").spec.template.metadata.labels).to.include(cache);
+  });
+
+  it("keeps the cache over a restart: append-only file on a claim that is the stack's own", async () => {
+    const deployed = await deploy();
+    const configuration = deployed.one("ConfigMap").data["redis.conf"].split("\n");
+    expect(configuration).to.include.members([
+      "appendonly yes",
+      'save ""',
+      "dir /data",
+      "maxmemory 536870912",
+      "maxmemory-policy allkeys-lru",
+      "maxmemory-samples 10",
+    ]);
+    const claim = deployed.one("PersistentVolumeClaim");
+    expect(claim.spec).to.deep.equal({ accessModes: ["ReadWriteOnce"], resources: { requests: { storage: "2Gi" } } });
+    expect(deployed.one("StatefulSet").spec).not.to.have.property("volumeClaimTemplates");
+    expect(deployed.one("StatefulSet").spec.template.spec.volumes).to.deep.include({
+      name: "data",
+      persistentVolumeClaim: { claimName: "redis" },
+    });
+  });
+
+  it("has no claim without persistence, and writes nothing", async () => {
+    const deployed = await deploy({ redis: { persistence: false } });
+    expect(deployed.all("PersistentVolumeClaim")).to.deep.equal([]);
+    expect(deployed.one("ConfigMap").data["redis.conf"]).to.contain("appendonly no\n");
+    expect(deployed.one("StatefulSet").spec.template.spec.volumes).to.deep.include({ name: "data", emptyDir: { sizeLimit: "16Mi" } });
+  });
+
+  it("gives the container the memory that maxMemory needs: twice where the file is rewritten, a third more where not", async () => {
+    expect(containerMemory(2 ** 30, true)).to.equal("2Gi");
+    expect(containerMemory(3 * 2 ** 28, false)).to.equal("1Gi");
+    const { resources } = (await deploy({ redis: { maxMemory: "1Gi", persistence: { size: "5Gi", storageClass: "fast" } } })).container(
+      "StatefulSet",
+    );
+    expect(resources.requests.memory).to.equal("2Gi");
+    expect(resources.limits.memory).to.equal("2Gi");
+  });
+
+  it("takes the claim's size and class from the settings", async () => {
+    const deployed = await deploy({ redis: { maxMemory: "1Gi", persistence: { size: "5120Mi", storageClass: "fast" } } });
+    expect(deployed.one("PersistentVolumeClaim").spec).to.deep.include({
+      storageClassName: "fast",
+      resources: { requests: { storage: "5Gi" } },
+    });
+  });
+
+  it("asks for an answer in its probes, because redis-cli ends well whatever it is told", async () => {
+    const { startupProbe, readinessProbe, livenessProbe } = (await deploy()).container("StatefulSet");
+    for (const probe of [startupProbe, readinessProbe])
+      expect(probe.exec.command[2]).to.match(/^case "\$\(.* ping 2>&1\)" in PONG\) ;; \*\) exit 1/);
+    // A Redis that loads its file is alive.
+    expect(livenessProbe.exec.command[2]).to.contain("in PONG|LOADING*");
+    expect(startupProbe.periodSeconds * startupProbe.failureThreshold).to.equal(600);
+  });
+
+  it("rolls Redis and the servers when the password changes", async () => {
+    const [one, other] = [await deploy(), await deploy()];
+    const reference = (deployed: typeof one) => deployed.variable("REDIS_PASSWORD").secretKeyRef.name;
+    expect(reference(one)).not.to.equal(reference(other));
+    expect(one.resource("trivy-redis-credentials").inputs["metadata"]).not.to.have.property("name");
+  });
+
+  describe("whose password is rotated", () => {
+    const passwords = async (redis: Record<string, unknown>) => {
+      const deployed = await deploy({}, { redis: { mode: "embedded", ...redis } });
+      const generated = deployed.resources.filter(({ type, name }) => type.endsWith(":RandomPassword") && name.startsWith("trivy-redis"));
+      const values = Object.fromEntries(generated.map(({ name, state }) => [name, plain(state["result"]) as string]));
+      const known = ["trivy", "monitor"].map((user) =>
+        users(deployed)
+          .find((line) => line.startsWith(`user ${user} on `))
+          ?.match(/#\S+/g),
+      );
+      expect(known[0]).to.deep.equal(known[1]);
+      return { deployed, values, hashes: known[0] };
+    };
+
+    it("keeps the first one's name, which existing stacks know", async () => {
+      const { values } = await passwords({ generation: 1 });
+      expect(values).to.have.all.keys("trivy-redis-password");
+    });
+
+    it("knows the new one and the one before, and gives the servers the new one", async () => {
+      const { deployed, values, hashes } = await passwords({ generation: 2 });
+      const { "trivy-redis-password": first = "", "trivy-redis-password-2": second = "", ...others } = values;
+      expect(others).to.deep.equal({});
+      expect(first).not.to.equal(second);
+      expect(hashes).to.deep.equal([`#${sha256(second)}`, `#${sha256(first)}`]);
+      const secret = deployed.one("Secret", "trivy-redis-credentials");
+      expect(secret.stringData).to.deep.equal({ password: second });
+      expect(deployed.variable("REDIS_PASSWORD")).to.deep.equal({ secretKeyRef: { name: secret.metadata.name, key: "password" } });
+    });
+
+    it("forgets the ones before that", async () => {
+      const { values, hashes } = await passwords({ generation: 4 });
+      const { "trivy-redis-password-3": third = "", "trivy-redis-password-4": fourth = "", ...others } = values;
+      expect(others).to.deep.equal({});
+      expect(hashes).to.deep.equal([`#${sha256(fourth)}`, `#${sha256(third)}`]);
+    });
+
+    it("knows the new one alone when the one before is retired", async () => {
+      const { values, hashes } = await passwords({ generation: 2, retire: 1 });
+      expect(values).to.have.all.keys("trivy-redis-password-2");
+      expect(hashes).to.deep.equal([`#${sha256(values["trivy-redis-password-2"] ?? "")}`]);
+      expect((await passwords({ generation: 3, retire: 1 })).hashes).to.have.length(2);
+    });
+
+    it("replaces no server to retire one: their Secret is the password's alone", async () => {
+      const { deployed } = await passwords({ generation: 2 });
+      expect(deployed.resource("trivy-redis-users").propertyDependencies["stringData"]).to.have.length(2);
+      expect(deployed.resource("trivy-redis-credentials").propertyDependencies["stringData"]).to.have.length(1);
+      expect(JSON.stringify(deployed.one("Deployment"))).not.to.contain(deployed.one("Secret", "trivy-redis-users").metadata.name);
+    });
+
+    it("tells Redis before it tells the servers, and only then: a new stack starts both at once", async () => {
+      for (const [generation, waits] of [
+        [1, false],
+        [2, true],
+      ] as const) {
+        const { deployed } = await passwords({ generation });
+        const { dependsOn } = deployed.resource("trivy-server-deployment");
+        expect(dependsOn.includes(deployed.resource("trivy-redis-stateful-set").urn), `generation ${generation}`).to.equal(waits);
+      }
+    });
+
+    it("shows neither", async () => {
+      const { deployed, values } = await passwords({ generation: 2 });
+      const inputs = deployed.resources.map((resource) => ({ ...resource, state: {} }));
+      expect(plainSecrets(inputs, Object.values(values))).to.deep.equal([]);
+    });
+  });
+
+  describe("with TLS", () => {
+    const encrypted = () => deploy({}, { redis: { mode: "embedded", tls: {} } });
+
+    it("listens for TLS alone, and lets nobody in without a certificate", async () => {
+      const configuration = (await encrypted()).one("ConfigMap").data["redis.conf"].split("\n");
+      expect(configuration).to.include.members([
+        "port 0",
+        "tls-port 6379",
+        "tls-auth-clients yes",
+        "tls-ca-cert-file /etc/redis/tls-server/ca.crt",
+        "tls-cert-file /etc/redis/tls-server/tls.crt",
+        "tls-key-file /etc/redis/tls-server/tls.key",
+      ]);
+      expect(configuration).not.to.include("port 6379");
+      const plainly = (await deploy()).one("ConfigMap").data["redis.conf"];
+      expect(plainly).to.contain("\nport 6379\n").and.not.contain("tls");
+    });
+
+    it("shows a certificate for its Service's names, and the servers one of the same authority", async () => {
+      const deployed = await encrypted();
+      const [server, client] = ["server", "client"].map((side) => deployed.one("Secret", `trivy-redis-${side}-certificate`));
+      for (const { stringData } of [server, client]) expect(stringData).to.have.all.keys("ca.crt", "tls.crt", "tls.key");
+      expect(server.stringData["ca.crt"]).to.equal(client.stringData["ca.crt"]);
+      const authority = new X509Certificate(server.stringData["ca.crt"]);
+      const shown = [server, client].map(({ stringData }) => new X509Certificate(stringData["tls.crt"]));
+      for (const certificate of shown) expect(certificate.verify(authority.publicKey) && certificate.checkIssued(authority)).to.equal(true);
+      expect(shown.map(({ subjectAltName }) => subjectAltName)).to.deep.equal([
+        "DNS:redis, DNS:redis.trivy.svc, DNS:redis.trivy.svc.cluster.local",
+        undefined,
+      ]);
+      expect(deployed.resource("trivy-redis-server-key").parent).to.match(/PrivateAuthority::trivy-redis-authority$/);
+    });
+
+    it("hands both to the pods that need them: Redis' probes come as clients", async () => {
+      const deployed = await encrypted();
+      const [server, client] = ["server", "client"].map((side) => deployed.one("Secret", `trivy-redis-${side}-certificate`).metadata.name);
+      const { volumes } = deployed.one("StatefulSet").spec.template.spec;
+      const { volumeMounts, ...container } = deployed.container("StatefulSet");
+      for (const [side, secretName] of [
+        ["server", server],
+        ["client", client],
+      ]) {
+        expect(volumes).to.deep.include({ name: `tls-${side}`, secret: { secretName, defaultMode: 0o440 } });
+        expect(volumeMounts).to.deep.include({ name: `tls-${side}`, mountPath: `/etc/redis/tls-${side}`, readOnly: true });
+      }
+      const flags = "--tls --cacert /etc/redis/tls-client/ca.crt --cert /etc/redis/tls-client/tls.crt --key /etc/redis/tls-client/tls.key";
+      for (const probe of ["startupProbe", "readinessProbe", "livenessProbe"])
+        expect(container[probe].exec.command[2]).to.contain(` ${flags} --user trivy `);
+
+      expect(deployed.one("Deployment").spec.template.spec.volumes).to.deep.include({
+        name: "redis-client",
+        secret: { secretName: client, defaultMode: 0o440 },
+      });
+      const files = ["CA", "CERT", "KEY"].map((name) => deployed.variable(`TRIVY_REDIS_${name}`));
+      expect(files).to.deep.equal(["ca.crt", "tls.crt", "tls.key"].map((file) => `/etc/trivy-server/redis-client/${file}`));
+      expect(JSON.stringify(deployed.one("Deployment"))).not.to.contain(server);
+    });
+
+    it("keeps the keys out of plain text, the authority's out of the cluster, and waits for nothing more", async () => {
+      const deployed = await encrypted();
+      const keys = deployed.resources
+        .filter(({ type }) => type.endsWith(":PrivateKey"))
+        .map(({ name, state }) => [name, plain(state["privateKeyPem"]) as string] as const);
+      expect(keys.map(([name]) => name)).to.have.members(["trivy-redis-authority-key", "trivy-redis-server-key", "trivy-redis-client-key"]);
+      const lines = keys.map(([, key]) => key.split("\n")[1] ?? "");
+      expect(plainSecrets(deployed.resources, lines)).to.deep.equal([]);
+      const authority = Object.fromEntries(keys)["trivy-redis-authority-key"] ?? "";
+      expect(JSON.stringify(deployed.all("Secret"))).not.to.contain(JSON.stringify(authority).slice(1, -1));
+      expect(deployed.resource("trivy-server-deployment").dependsOn).not.to.include(deployed.resource("trivy-redis-stateful-set").urn);
+    });
+  });
+
+  describe("for others than the servers", () => {
+    it("lets in all whom it is told of", async () => {
+      const { resources } = await cache({ clients: [{ app: "a" }, { app: "b" }] });
+      const policy = plain(resources.find(({ name }) => name === "cache-policy")?.inputs["spec"]) as Manifest;
+      expect(policy.ingress[0].from).to.deep.equal([
+        { podSelector: { matchLabels: { app: "a" } } },
+        { podSelector: { matchLabels: { app: "b" } } },
+      ]);
+    });
+
+    it("lets nobody in when it is told of nobody, where a rule without names would let everybody in", async () => {
+      const { resources } = await cache({ clients: [] });
+      expect(resources.find(({ name }) => name === "cache-policy")?.inputs["spec"]).to.deep.include({
+        ingress: [],
+        policyTypes: ["Ingress"],
+      });
+    });
+
+    it("says where to ask whether it answers, and as whom", async () => {
+      const embedded = (await cache({})).connection.health;
+      expect(await settled(embedded)).to.deep.equal({ host: "redis.scanning.svc", port: 6379, user: "probe" });
+      const external = (await cache({ redis: { mode: "external", host: "r.example.com", port: 6380, user: "me" } })).connection.health;
+      expect(await settled(external)).to.deep.equal({ host: "r.example.com", port: 6380 });
+    });
+
+    it("keeps a server from waiting long where something in front of it repeats", async () => {
+      for (const redis of [{ mode: "embedded" }, { mode: "external", host: "r.example.com" }] as const) {
+        const { connection } = await cache({ repeated: true, redis });
+        expect(await settled(connection.backend)).to.match(
+          /\?max_retries=6&min_retry_backoff=200ms&max_retry_backoff=1s&dial_timeout=2s&read_timeout=3s&write_timeout=3s&pool_timeout=10s$/,
+        );
+      }
+    });
+  });
+
+  describe("in external mode", () => {
+    const tls = { caCertificates: certificate, clientCertificate: serverCertificate.leaf, clientKey: serverCertificate.key };
+
+    it("creates nothing but the Secret of a given password, encoded for the URL", async () => {
+      const deployed = await deploy({ redis: { mode: "external", host: "redis.example.com", user: "me@x", password: "a/b:c@d" } });
+      expect(deployed.all("StatefulSet")).to.deep.equal([]);
+      expect(deployed.all("PersistentVolumeClaim")).to.deep.equal([]);
+      expect(deployed.all("Service").map(({ metadata }) => metadata.name)).to.deep.equal(["trivy"]);
+      const secret = deployed.one("Secret", "trivy-redis-credentials");
+      expect(secret.stringData).to.deep.equal({ password: "a%2Fb%3Ac%40d" });
+      expect(deployed.variable("REDIS_PASSWORD")).to.deep.equal({ secretKeyRef: { name: secret.metadata.name, key: "password" } });
+      expect(deployed.variable("TRIVY_CACHE_BACKEND")).to.equal(`redis://me%40x:$(REDIS_PASSWORD)@redis.example.com:6379/0?${patience}`);
+      expect(deployed.variable("TRIVY_REDIS_TLS")).to.equal(undefined);
+    });
+
+    it("takes the password from a Secret that exists", async () => {
+      const deployed = await deploy({
+        redis: { mode: "external", host: "10.1.2.3", port: 6380, database: 2, existingSecret: { name: "cache", key: "auth" } },
+      });
+      expect(deployed.all("Secret").map(({ metadata }) => metadata.name)).to.not.include("cache");
+      expect(deployed.variable("REDIS_PASSWORD")).to.deep.equal({ secretKeyRef: { name: "cache", key: "auth" } });
+      expect(deployed.variable("TRIVY_CACHE_BACKEND")).to.equal(`redis://:$(REDIS_PASSWORD)@10.1.2.3:6380/2?${patience}`);
+      expect(deployed.one("NetworkPolicy", "trivy-server").spec.egress[0]).to.deep.equal({
+        to: [{ ipBlock: { cidr: "10.1.2.3/32" } }],
+        ports: [{ port: 6380, protocol: "TCP" }],
+      });
+    });
+
+    it("needs no login, and writes an IPv6 address in brackets", async () => {
+      const deployed = await deploy({ redis: { mode: "external", host: "fd00::1" } });
+      expect(deployed.variable("TRIVY_CACHE_BACKEND")).to.equal(`redis://[fd00::1]:6379/0?${patience}`);
+      expect(deployed.variable("REDIS_PASSWORD")).to.equal(undefined);
+    });
+
+    it("speaks TLS with the system's authorities, or a private CA's beside them", async () => {
+      const system = await deploy({ redis: { mode: "external", host: "r.example.com", tls: true } });
+      expect(system.variable("TRIVY_REDIS_TLS")).to.equal("true");
+      expect(system.variable("SSL_CERT_DIR")).to.equal(undefined);
+      const own = await deploy({
+        redis: { mode: "external", host: "r.example.com", tls: { enabled: true, caCertificates: tls.caCertificates } },
+      });
+      expect(own.variable("TRIVY_REDIS_TLS")).to.equal("true");
+      expect(own.variable("TRIVY_REDIS_CA")).to.equal(undefined);
+      expect(own.variable("SSL_CERT_DIR")).to.equal("/etc/ssl/certs:/etc/trivy-server/certificate-authorities");
+      expect(own.one("ConfigMap", "trivy-server-certificate-authorities").data).to.deep.equal({ "redis.pem": tls.caCertificates });
+    });
+
+    it("speaks mutual TLS with all three files, which Trivy takes together or not at all", async () => {
+      const deployed = await deploy({ redis: { mode: "external", host: "r.example.com", tls: { enabled: true, ...tls } } });
+      const secret = deployed.one("Secret", "trivy-redis-client-certificate");
+      expect(secret.stringData).to.deep.equal({ "ca.crt": tls.caCertificates, "tls.crt": tls.clientCertificate, "tls.key": tls.clientKey });
+      const files = ["CA", "CERT", "KEY"].map((name) => deployed.variable(`TRIVY_REDIS_${name}`));
+      expect(files).to.deep.equal(["ca.crt", "tls.crt", "tls.key"].map((file) => `/etc/trivy-server/redis-client/${file}`));
+      expect(deployed.variable("TRIVY_REDIS_TLS")).to.equal(undefined);
+      expect(deployed.one("Deployment").spec.template.spec.volumes).to.deep.include({
+        name: "redis-client",
+        secret: { secretName: secret.metadata.name, defaultMode: 0o440 },
+      });
+    });
+
+    it("narrows the way to it to the addresses that the settings name", async () => {
+      const deployed = await deploy({ redis: { mode: "external", host: "r.example.com", cidrs: ["10.9.0.0/16"] } });
+      expect(deployed.one("NetworkPolicy", "trivy-server").spec.egress[0].to).to.deep.equal([{ ipBlock: { cidr: "10.9.0.0/16" } }]);
+    });
+  });
+});

@@ -1,0 +1,156 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect } from "chai";
+import { parseAllDocuments } from "yaml";
+import { plain, plainSecrets } from "../../../recorder/record.ts";
+import { type Deployed, deploy, type Manifest } from "../../support/service.ts";
+
+const watched = (redis: Record<string, unknown> = {}, more: Record<string, unknown> = {}) =>
+  deploy({ ...more, redis: { monitors: ["monitoring"], ...redis } });
+
+const own = { "app.kubernetes.io/part-of": "trivy-server", "app.kubernetes.io/component": "redis-exporter" };
+const pod = (deployed: Deployed): Manifest => deployed.one("Deployment", "redis-exporter").spec.template;
+const container = (deployed: Deployed): Manifest => pod(deployed).spec.containers[0];
+const policy = (deployed: Deployed, name: string): Manifest =>
+  deployed.all("NetworkPolicy").find(({ metadata }) => metadata.name === name).spec;
+const environment = (deployed: Deployed): Manifest =>
+  Object.fromEntries(container(deployed).env.map(({ name, value, valueFrom }: Manifest) => [name, value ?? valueFrom]));
+
+describe("Redis' exporter", () => {
+  it("is not there unless somebody may read it, and then is all that comes", async () => {
+    const names = async (settings: Record<string, unknown>) =>
+      (await deploy(settings)).resources.map(({ name, parent }) => `${parent?.split("::").at(-1)} > ${name}`);
+    const before = await names({});
+    expect(before.join()).not.to.contain("exporter");
+    expect(await names({ redis: { monitors: ["monitoring"] } })).to.have.members([
+      ...before,
+      "trivy-redis > trivy-redis-exporter",
+      "trivy-redis-exporter > trivy-redis-exporter-policy",
+      "trivy-redis-exporter > trivy-redis-exporter-deployment",
+    ]);
+  });
+
+  it("changes nothing about Redis' pod, which must not depend on it", async () => {
+    const [without, withIt] = [await deploy({ redis: { persistence: false } }), await watched({ persistence: false })];
+    const normal = (deployed: Deployed) =>
+      JSON.stringify(deployed.one("StatefulSet").spec).replaceAll(/(trivy-redis-[a-z]+)-[a-z0-9]+(?=")/g, "$1");
+    expect(normal(withIt)).to.equal(normal(without));
+    expect(plain(withIt.resource("trivy-redis-service").inputs["spec"])).to.deep.equal(
+      plain(without.resource("trivy-redis-service").inputs["spec"]),
+    );
+    expect(withIt.resource("trivy-redis-stateful-set").dependsOn.join()).not.to.contain("exporter");
+    expect(withIt.resource("trivy-server-deployment").dependsOn.join()).not.to.contain("exporter");
+  });
+
+  it("reads Redis as the user who may read figures, with the password of Redis' Secret by reference alone", async () => {
+    const deployed = await watched();
+    const credentials = deployed.one("Secret", "trivy-redis-credentials");
+    expect(environment(deployed)).to.deep.equal({
+      REDIS_PASSWORD: { secretKeyRef: { name: credentials.metadata.name, key: "password" } },
+      REDIS_ADDR: "redis://redis.trivy.svc:6379",
+      REDIS_USER: "monitor",
+      REDIS_EXPORTER_CONNECTION_TIMEOUT: "3s",
+      REDIS_EXPORTER_CONFIG_COMMAND: "-",
+      REDIS_EXPORTER_SET_CLIENT_NAME: "false",
+      REDIS_EXPORTER_EXCLUDE_LATENCY_HISTOGRAM_METRICS: "true",
+      REDIS_EXPORTER_DISABLE_SCRAPE_ENDPOINT: "true",
+    });
+    const inputs = deployed.resources.map((resource) => ({ ...resource, state: {} }));
+    expect(plainSecrets(inputs, [credentials.stringData.password])).to.deep.equal([]);
+    expect(deployed.one("Secret", "trivy-redis-users").stringData["users.acl"]).to.match(/^user monitor on #\S+ .* -@all \+ping \+info /m);
+    expect(container(deployed)).not.to.have.any.keys("args", "command", "volumeMounts");
+  });
+
+  it("speaks TLS where Redis does, to a name that is in Redis' certificate, with the clients' certificate", async () => {
+    const deployed = await watched({ tls: true });
+    const client = deployed.one("Secret", "trivy-redis-client-certificate");
+    const path = "/etc/redis-exporter/certificate";
+    expect(environment(deployed)).to.deep.include({
+      REDIS_ADDR: "rediss://redis.trivy.svc:6379",
+      REDIS_EXPORTER_TLS_CA_CERT_FILE: `${path}/ca.crt`,
+      REDIS_EXPORTER_TLS_CLIENT_CERT_FILE: `${path}/tls.crt`,
+      REDIS_EXPORTER_TLS_CLIENT_KEY_FILE: `${path}/tls.key`,
+    });
+    expect(container(deployed).volumeMounts).to.deep.equal([{ name: "certificate", mountPath: path, readOnly: true }]);
+    expect(pod(deployed).spec.volumes).to.deep.equal([
+      { name: "certificate", secret: { secretName: client.metadata.name, defaultMode: 0o440 } },
+    ]);
+  });
+
+  it("is read by those alone who are named, and itself reaches Redis alone", async () => {
+    const deployed = await watched({ monitors: ["monitoring", "*"] });
+    const cache = { "app.kubernetes.io/part-of": "trivy-server", "app.kubernetes.io/component": "cache" };
+    expect(policy(deployed, "redis-exporter")).to.deep.equal({
+      podSelector: { matchLabels: own },
+      policyTypes: ["Ingress", "Egress"],
+      ingress: [
+        {
+          from: [{ namespaceSelector: { matchLabels: { "kubernetes.io/metadata.name": "monitoring" } } }, { namespaceSelector: {} }],
+          ports: [{ port: 9121, protocol: "TCP" }],
+        },
+      ],
+      egress: [{ to: [{ podSelector: { matchLabels: cache } }], ports: [{ port: 6379, protocol: "TCP" }] }],
+    });
+    expect(pod(deployed).metadata.labels).to.include(own);
+    const clients = (redis: Manifest) => redis.ingress.map(({ from, ports }: Manifest) => [from.length, from.at(-1), ports[0].port]);
+    expect(clients(policy(deployed, "redis"))).to.deep.equal([[2, { podSelector: { matchLabels: own } }, 6379]]);
+    expect(policy(await deploy(), "redis").ingress[0].from).to.have.length(1);
+    expect(deployed.resource("trivy-redis-exporter-deployment").dependsOn).to.include(deployed.resource("trivy-redis-exporter-policy").urn);
+  });
+
+  it("waits for a Redis that knows its password", async () => {
+    for (const generation of [1, 2]) {
+      const deployed = await watched({ generation });
+      const { dependsOn } = deployed.resource("trivy-redis-exporter-deployment");
+      expect(dependsOn.includes(deployed.resource("trivy-redis-stateful-set").urn), `generation ${generation}`).to.equal(generation > 1);
+    }
+  });
+
+  it("is hardened like every pod, small, and of the image that the settings say", async () => {
+    const deployed = await watched({}, { images: { registry: "mirror.example.com" } });
+    const { spec } = pod(deployed);
+    expect(spec.automountServiceAccountToken).to.equal(false);
+    expect(spec.securityContext).to.deep.include({
+      runAsNonRoot: true,
+      runAsUser: 10006,
+      fsGroup: 10006,
+      seccompProfile: { type: "RuntimeDefault" },
+    });
+    const { image, securityContext, resources, ports, readinessProbe, livenessProbe } = container(deployed);
+    expect(securityContext).to.deep.equal({
+      allowPrivilegeEscalation: false,
+      readOnlyRootFilesystem: true,
+      capabilities: { drop: ["ALL"] },
+    });
+    expect(image).to.match(/^mirror\.example\.com\/oliver006\/redis_exporter:v\d+\.\d+\.\d+$/);
+    expect(resources).to.deep.equal({
+      requests: { cpu: "10m", memory: "32Mi", "ephemeral-storage": "16Mi" },
+      limits: { memory: "64Mi", "ephemeral-storage": "64Mi" },
+    });
+    expect(ports).to.deep.equal([{ name: "metrics", containerPort: 9121 }]);
+    // Its own answer: with Redis away it is there to say so.
+    for (const probe of [readinessProbe, livenessProbe]) expect(probe.httpGet).to.deep.equal({ path: "/health", port: "metrics" });
+    const whole = await watched({}, { images: { registry: "mirror.example.com", redisExporter: "example.com/exporter:1.0" } });
+    expect(container(whole).image).to.equal("example.com/exporter:1.0");
+  });
+
+  it("is found by the PodMonitor that the documentation shows", async () => {
+    const deployed = await watched();
+    const text = readFileSync(join(import.meta.dirname, "../../../docs/guides/redis.md"), "utf8");
+    const [monitor] = [...text.matchAll(/```yaml\n(.*?)```/gs)]
+      .flatMap(([, block = ""]) => parseAllDocuments(block).map((document) => document.toJS() as Manifest))
+      .filter(({ kind }) => kind === "PodMonitor");
+    expect(monitor.spec.namespaceSelector.matchNames).to.deep.equal([deployed.one("Deployment", "redis-exporter").metadata.namespace]);
+    expect(pod(deployed).metadata.labels).to.include(monitor.spec.selector.matchLabels);
+    expect(monitor.spec.podMetricsEndpoints[0].port).to.equal(container(deployed).ports[0].name);
+    expect(monitor.spec.podMetricsEndpoints[0].relabelings).to.deep.equal([{ targetLabel: "job", replacement: "trivy-redis" }]);
+  });
+
+  it("can be changed by a program where no argument reaches", async () => {
+    const annotate = (args: Manifest) => ({ ...args, metadata: { ...args.metadata, annotations: { changed: "yes" } } });
+    const transform = { redis: { exporter: { deployment: annotate, networkPolicy: annotate } } };
+    const { resources } = await deploy({ redis: { monitors: ["monitoring"] } }, { transform });
+    const changed = resources.filter(({ inputs }) => (plain(inputs["metadata"]) as Manifest)?.annotations?.changed === "yes");
+    expect(changed.map(({ name }) => name)).to.have.members(["trivy-redis-exporter-deployment", "trivy-redis-exporter-policy"]);
+  });
+});

@@ -1,0 +1,69 @@
+import { expect } from "chai";
+import { settled } from "../../../recorder/record.ts";
+import { deploy } from "../../support/service.ts";
+
+const clients = { namespaces: ["ingress"], cidrs: ["203.0.113.0/24"] };
+
+describe("the Service and the way in", () => {
+  it("is called trivy and listens on port 80 in front of the servers' pods", async () => {
+    const deployed = await deploy();
+    const { metadata, spec } = deployed.one("Service", "trivy");
+    expect(metadata.name).to.equal("trivy");
+    expect(spec).to.deep.equal({
+      type: "ClusterIP",
+      selector: { "app.kubernetes.io/part-of": "trivy-server", "app.kubernetes.io/component": "server" },
+      ports: [{ name: "http", port: 80, targetPort: "http", appProtocol: "http" }],
+    });
+    expect(deployed.container("Deployment").ports).to.deep.equal([{ name: "http", containerPort: 4954 }]);
+    expect(await settled(deployed.service.address)).to.equal("http://trivy.trivy.svc");
+    expect(deployed.service.externalAddress).to.equal(undefined);
+  });
+
+  it("is open to the outside only when asked", async () => {
+    const deployed = await deploy();
+    for (const kind of ["Ingress", "HTTPRoute"]) expect(deployed.all(kind)).to.deep.equal([]);
+    expect(deployed.all("Service").map(({ spec }) => spec.type ?? "ClusterIP")).to.deep.equal(["ClusterIP", "ClusterIP"]);
+  });
+
+  it("may be a load balancer, which keeps the clients' addresses", async () => {
+    const annotations = { "service.example.com/ssl-cert": "arn" };
+    const deployed = await deploy({ clients, exposure: { type: "loadBalancer", class: "example.com/nlb", annotations } });
+    const { metadata, spec } = deployed.one("Service", "trivy-load-balancer");
+    expect(metadata.annotations).to.deep.equal(annotations);
+    expect(spec).to.deep.include({ type: "LoadBalancer", externalTrafficPolicy: "Local", loadBalancerClass: "example.com/nlb" });
+    const service = deployed.all("Service").find(({ metadata: { name } }) => name === "trivy");
+    expect(spec.selector).to.deep.equal(service.spec.selector);
+    expect(spec.ports).to.deep.equal(service.spec.ports);
+  });
+
+  it("may be an Ingress with a certificate", async () => {
+    const exposure = { type: "ingress", host: "trivy.example.com", class: "traefik", tlsSecret: "cert", annotations: { a: "b" } };
+    const deployed = await deploy({ clients, exposure });
+    const { metadata, spec } = deployed.one("Ingress");
+    expect(metadata.annotations).to.deep.equal({ a: "b" });
+    expect(spec).to.deep.equal({
+      ingressClassName: "traefik",
+      tls: [{ hosts: ["trivy.example.com"], secretName: "cert" }],
+      rules: [
+        {
+          host: "trivy.example.com",
+          http: { paths: [{ path: "/", pathType: "Prefix", backend: { service: { name: "trivy", port: { name: "http" } } } }] },
+        },
+      ],
+    });
+    expect(await settled(deployed.service.externalAddress)).to.equal("https://trivy.example.com");
+  });
+
+  it("may be a route of the Gateway API, with time for a long scan", async () => {
+    const gateway = { name: "public", namespace: "gateways", section: "https" };
+    const deployed = await deploy({ clients, exposure: { type: "gateway", host: "trivy.example.com", gateway } });
+    const { apiVersion, spec } = deployed.one("HTTPRoute");
+    expect(apiVersion).to.equal("gateway.networking.k8s.io/v1");
+    expect(spec).to.deep.equal({
+      parentRefs: [{ name: "public", namespace: "gateways", sectionName: "https" }],
+      hostnames: ["trivy.example.com"],
+      rules: [{ timeouts: { request: "300s" }, backendRefs: [{ name: "trivy", port: 80 }] }],
+    });
+    expect(await settled(deployed.service.externalAddress)).to.equal("https://trivy.example.com");
+  });
+});

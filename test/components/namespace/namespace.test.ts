@@ -1,0 +1,49 @@
+import { expect } from "chai";
+import { deploy } from "../../support/service.ts";
+
+const deny = { podSelector: {}, policyTypes: ["Ingress", "Egress"] };
+
+describe("the namespace", () => {
+  it("admits only what Pod Security calls restricted, of one version", async () => {
+    const { metadata } = (await deploy({ namespace: { name: "scanning" } })).one("Namespace");
+    expect(metadata.name).to.equal("scanning");
+    for (const mode of ["enforce", "audit", "warn"]) {
+      expect(metadata.labels).to.have.property(`pod-security.kubernetes.io/${mode}`, "restricted");
+      expect(metadata.labels[`pod-security.kubernetes.io/${mode}-version`]).to.match(/^v1\.\d+$/);
+    }
+  });
+
+  it("lets no packet in or out but to the cluster's DNS", async () => {
+    const deployed = await deploy();
+    expect(deployed.one("NetworkPolicy", "default-deny").spec).to.deep.equal(deny);
+    expect(deployed.one("NetworkPolicy", "allow-dns").spec).to.deep.equal({
+      podSelector: {},
+      policyTypes: ["Egress"],
+      egress: [
+        {
+          to: [
+            { namespaceSelector: { matchLabels: { "kubernetes.io/metadata.name": "kube-system" } } },
+            { ipBlock: { cidr: "169.254.20.10/32" } },
+          ],
+          ports: [
+            { port: 53, protocol: "UDP" },
+            { port: 53, protocol: "TCP" },
+          ],
+        },
+      ],
+    });
+  });
+
+  it("that exists is left alone, and other pods in it as well", async () => {
+    const deployed = await deploy({ namespace: { name: "shared", create: false } });
+    expect(deployed.all("Namespace")).to.deep.equal([]);
+    for (const name of ["default-deny", "allow-dns"])
+      expect(deployed.one("NetworkPolicy", name).spec.podSelector).to.deep.equal({
+        matchLabels: { "app.kubernetes.io/part-of": "trivy-server" },
+      });
+    const namespaces = new Set(
+      deployed.resources.flatMap(({ state }) => (state["metadata"] as { namespace?: string } | undefined)?.namespace ?? []),
+    );
+    expect([...namespaces]).to.deep.equal(["shared"]);
+  });
+});

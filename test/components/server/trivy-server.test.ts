@@ -1,0 +1,239 @@
+import { expect } from "chai";
+import { databaseEgress } from "../../../components/server/trivy-server.ts";
+import { registryEndpoints } from "../../../components/shared/registry-login.ts";
+import { certificate } from "../../support/certificate.ts";
+import { deploy } from "../../support/service.ts";
+
+describe("the Trivy servers", () => {
+  it("are as many as the settings say, and never fewer in a rollout", async () => {
+    const { spec } = (await deploy({ server: { replicas: 5 } })).one("Deployment");
+    expect(spec.replicas).to.equal(5);
+    expect(spec.strategy).to.deep.equal({ type: "RollingUpdate", rollingUpdate: { maxUnavailable: 0, maxSurge: 1 } });
+  });
+
+  it("follow the load when they are autoscaled: no number of replicas that would be fought over", async () => {
+    const deployed = await deploy({ server: { autoscaling: { minReplicas: 3, maxReplicas: 9, targetCpuUtilization: 50 } } });
+    expect(deployed.one("Deployment").spec).not.to.have.property("replicas");
+    const { spec } = deployed.one("HorizontalPodAutoscaler");
+    expect(spec).to.deep.include({
+      minReplicas: 3,
+      maxReplicas: 9,
+      scaleTargetRef: { apiVersion: "apps/v1", kind: "Deployment", name: "trivy-server" },
+    });
+    expect(spec.metrics).to.deep.equal([
+      { type: "Resource", resource: { name: "cpu", target: { type: "Utilization", averageUtilization: 50 } } },
+    ]);
+  });
+
+  it("have no autoscaler unless asked for", async () => {
+    expect((await deploy()).all("HorizontalPodAutoscaler")).to.deep.equal([]);
+  });
+
+  it("take ten minutes to download the database if they must, and drain before they end", async () => {
+    const deployed = await deploy({ server: { drainSeconds: 20 } });
+    const { startupProbe, readinessProbe, livenessProbe, lifecycle } = deployed.container("Deployment");
+    expect(startupProbe.periodSeconds * startupProbe.failureThreshold).to.equal(600);
+    for (const probe of [startupProbe, readinessProbe, livenessProbe])
+      expect(probe.httpGet).to.deep.equal({ path: "/healthz", port: "http" });
+    expect(lifecycle.preStop).to.deep.equal({ sleep: { seconds: 20 } });
+    expect(deployed.one("Deployment").spec.template.spec.terminationGracePeriodSeconds).to.equal(65);
+    expect(deployed.one("Deployment").spec.progressDeadlineSeconds).to.be.above(600);
+  });
+
+  it("are spread over zones and nodes, and drained one at a time", async () => {
+    const deployed = await deploy();
+    const { template, selector } = deployed.one("Deployment").spec;
+    expect(template.spec.topologySpreadConstraints.map(({ topologyKey }: { topologyKey: string }) => topologyKey)).to.deep.equal([
+      "topology.kubernetes.io/zone",
+      "kubernetes.io/hostname",
+    ]);
+    expect(deployed.one("PodDisruptionBudget").spec).to.deep.equal({
+      maxUnavailable: 1,
+      selector,
+      unhealthyPodEvictionPolicy: "AlwaysAllow",
+    });
+  });
+
+  it("run as nobody, on a read-only root, without an API token or the Service's variables", async () => {
+    for (const [kind, uid] of [
+      ["Deployment", 10001],
+      ["StatefulSet", 10002],
+    ] as const) {
+      const deployed = await deploy();
+      const { spec } = deployed.one(kind).spec.template;
+      expect(spec).to.deep.include({
+        automountServiceAccountToken: false,
+        enableServiceLinks: false,
+        securityContext: {
+          runAsNonRoot: true,
+          runAsUser: uid,
+          runAsGroup: uid,
+          fsGroup: uid,
+          fsGroupChangePolicy: "OnRootMismatch",
+          seccompProfile: { type: "RuntimeDefault" },
+        },
+      });
+      expect(deployed.container(kind).securityContext).to.deep.equal({
+        allowPrivilegeEscalation: false,
+        readOnlyRootFilesystem: true,
+        capabilities: { drop: ["ALL"] },
+      });
+    }
+  });
+
+  it("have room for the database and for an update of it, and the node knows", async () => {
+    const deployed = await deploy({ server: { databaseVolume: "3Gi" } });
+    const { volumes } = deployed.one("Deployment").spec.template.spec;
+    expect(volumes).to.deep.equal([
+      { name: "database", emptyDir: { sizeLimit: "3Gi" } },
+      { name: "temporary", emptyDir: { sizeLimit: "3Gi" } },
+    ]);
+    const { requests, limits } = deployed.container("Deployment").resources;
+    expect(requests).to.deep.equal({ cpu: "200m", memory: "512Mi", "ephemeral-storage": "3Gi" });
+    expect(limits).to.deep.equal({ memory: "2Gi", "ephemeral-storage": "6400Mi" });
+    expect(deployed.variable("TRIVY_CACHE_DIR")).to.equal("/var/lib/trivy");
+    expect(deployed.variable("TMPDIR")).to.equal("/tmp");
+  });
+
+  it("say nothing in their arguments, which everybody on the node can read", async () => {
+    const container = (await deploy()).container("Deployment");
+    expect(container.args).to.deep.equal(["server"]);
+    expect(container).not.to.have.property("command");
+  });
+
+  describe("the token", () => {
+    it("is generated, and goes in by reference", async () => {
+      const deployed = await deploy();
+      const secret = deployed.one("Secret", "trivy-server-credentials");
+      expect(secret.stringData.token).to.match(/^[A-Za-z0-9]{32}$/);
+      expect(deployed.variable("TRIVY_TOKEN")).to.deep.equal({ secretKeyRef: { name: secret.metadata.name, key: "token" } });
+      expect(deployed.resource("trivy-server-token").parent).to.match(/TrivyServer::trivy-server$/);
+    });
+
+    it("is the given one, or that of a Secret that exists", async () => {
+      const given = await deploy({ server: { token: { value: "a-token-of-our-own" } } });
+      expect(given.one("Secret", "trivy-server-credentials").stringData).to.deep.equal({ token: "a-token-of-our-own" });
+      const existing = await deploy({ server: { token: { existingSecret: { name: "ours" } } } });
+      expect(existing.variable("TRIVY_TOKEN")).to.deep.equal({ secretKeyRef: { name: "ours", key: "token" } });
+      for (const deployed of [given, existing]) expect(deployed.resources.map(({ name }) => name)).not.to.include("trivy-server-token");
+      expect(existing.service.token).to.equal(undefined);
+    });
+
+    it("is nowhere when it is switched off", async () => {
+      const deployed = await deploy({ server: { token: false } });
+      expect(deployed.variable("TRIVY_TOKEN")).to.equal(undefined);
+      expect(deployed.all("Secret").map(({ metadata }) => metadata.name)).to.satisfy((names: string[]) =>
+        names.every((name) => name.startsWith("trivy-redis-")),
+      );
+    });
+  });
+
+  describe("the database", () => {
+    it("comes from the public registries in turn, over HTTPS to public addresses", async () => {
+      const deployed = await deploy();
+      expect(deployed.variable("TRIVY_DB_REPOSITORY")).to.equal(
+        "mirror.gcr.io/aquasec/trivy-db:2,ghcr.io/aquasecurity/trivy-db:2,public.ecr.aws/aquasecurity/trivy-db:2",
+      );
+      expect(deployed.variable("TRIVY_INSECURE")).to.equal(undefined);
+      const [, ...egress] = deployed.one("NetworkPolicy", "trivy-server").spec.egress;
+      expect(egress).to.have.length(1);
+      expect(egress[0].ports).to.deep.equal([{ port: 443, protocol: "TCP" }]);
+      expect(egress[0].to[0].ipBlock.cidr).to.equal("0.0.0.0/0");
+      expect(egress[0].to[0].ipBlock.except).to.include.members(["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16"]);
+    });
+
+    it("may come from a private registry, which alone is then open", () => {
+      const egress = (repository: string, plainHttp = false) => databaseEgress({ repositories: [repository], plainHttp }, {});
+      const tcp = (port: number) => [{ port, protocol: "TCP" }];
+      const anywhere = [{ ipBlock: { cidr: "0.0.0.0/0" } }, { ipBlock: { cidr: "::/0" } }];
+      expect(egress("10.20.0.1:5000/trivy-db:2")).to.deep.equal([{ to: [{ ipBlock: { cidr: "10.20.0.1/32" } }], ports: tcp(5000) }]);
+      expect(egress("registry.example.com:5000/trivy-db:2")).to.deep.equal([{ to: anywhere, ports: tcp(5000) }]);
+      expect(egress("harbor.corp/trivy-db:2")).to.deep.equal([{ to: anywhere, ports: tcp(443) }]);
+      expect(egress("mirror.infra.svc:5000/trivy-db:2")).to.deep.equal([
+        { to: [{ namespaceSelector: { matchLabels: { "kubernetes.io/metadata.name": "infra" } } }] },
+      ]);
+      expect(egress("harbor.corp/trivy-db:2", true).map(({ ports }) => ports)).to.deep.equal([tcp(443), tcp(80)]);
+      expect(registryEndpoints("[fd00::1]:5000/trivy-db:2", false)).to.deep.equal([{ host: "fd00::1", port: 5000 }]);
+    });
+
+    it("is fetched through the proxy alone, but for what the proxy does not serve", () => {
+      const egress = databaseEgress(
+        { repositories: ["ghcr.io/aquasecurity/trivy-db:2", "registry.example.com:5000/trivy-db:2"], cidrs: ["10.3.0.0/16"] },
+        { https: "http://10.0.0.9:3128", noProxy: [".example.com"] },
+      );
+      expect(egress.map(({ ports }) => ports)).to.deep.equal([
+        [{ port: 3128, protocol: "TCP" }],
+        [{ port: 5000, protocol: "TCP" }],
+        undefined,
+      ]);
+      expect(egress[2]).to.deep.equal({ to: [{ ipBlock: { cidr: "10.3.0.0/16" } }] });
+    });
+
+    it("may ask for a login, which only its registry gets", async () => {
+      const credentials = [{ registry: "ghcr.io", username: "me", password: "p:w" }];
+      const deployed = await deploy({ database: { credentials } });
+      const secret = deployed.one("Secret", "trivy-server-registry-login");
+      expect(secret.type).to.equal("kubernetes.io/dockerconfigjson");
+      expect(JSON.parse(secret.stringData[".dockerconfigjson"])).to.deep.equal({
+        auths: { "ghcr.io": { auth: Buffer.from("me:p:w").toString("base64") } },
+      });
+      expect(deployed.variable("DOCKER_CONFIG")).to.equal("/etc/trivy-server/registry-login");
+      expect(deployed.one("Deployment").spec.template.spec.volumes).to.deep.include({
+        name: "registry-login",
+        secret: { secretName: secret.metadata.name, items: [{ key: ".dockerconfigjson", path: "config.json" }], defaultMode: 0o440 },
+      });
+      const existing = await deploy({ database: { existingSecret: "logins" } });
+      expect(JSON.stringify(existing.one("Deployment").spec.template.spec.volumes)).to.contain('"secretName":"logins"');
+    });
+  });
+
+  it("trust the authorities of the organisation besides the system's", async () => {
+    const deployed = await deploy({ server: { caCertificates: certificate } });
+    const config = deployed.one("ConfigMap", "trivy-server-certificate-authorities");
+    expect(config.data).to.deep.equal({ "server.pem": certificate });
+    expect(deployed.variable("SSL_CERT_DIR")).to.equal("/etc/ssl/certs:/etc/trivy-server/certificate-authorities");
+    expect(deployed.one("Deployment").spec.template.spec.volumes).to.deep.include({
+      name: "certificate-authorities",
+      configMap: { name: config.metadata.name },
+    });
+  });
+
+  it("use a proxy, but never for the cluster's own", async () => {
+    const deployed = await deploy({
+      proxy: { http: "http://p.example.com:3128", https: "http://p.example.com:3128", noProxy: ["10.0.0.0/8"] },
+    });
+    expect(deployed.variable("HTTP_PROXY")).to.equal("http://p.example.com:3128");
+    expect(deployed.variable("HTTPS_PROXY")).to.equal("http://p.example.com:3128");
+    expect(deployed.variable("NO_PROXY")).to.equal("localhost,127.0.0.1,::1,.svc,.cluster.local,10.0.0.0/8");
+    expect((await deploy()).variable("NO_PROXY")).to.equal(undefined);
+  });
+
+  it("get the environment that the settings add", async () => {
+    const deployed = await deploy({ server: { env: { GODEBUG: "http2client=0" }, envFromSecrets: ["more"], debug: true } });
+    expect(deployed.variable("GODEBUG")).to.equal("http2client=0");
+    expect(deployed.variable("TRIVY_DEBUG")).to.equal("true");
+    expect(deployed.container("Deployment").envFrom).to.deep.equal([{ secretRef: { name: "more" } }]);
+  });
+
+  it("are reached by whom the settings name, and by nobody without", async () => {
+    const ingress = async (clients: object) => (await deploy({ clients })).one("NetworkPolicy", "trivy-server").spec.ingress;
+    expect(await ingress({})).to.deep.equal([]);
+    expect(await ingress({ namespaces: ["ci"], cidrs: ["10.1.0.0/16"] })).to.deep.equal([
+      {
+        from: [{ namespaceSelector: { matchLabels: { "kubernetes.io/metadata.name": "ci" } } }, { ipBlock: { cidr: "10.1.0.0/16" } }],
+        ports: [{ port: 4954, protocol: "TCP" }],
+      },
+    ]);
+    expect((await ingress({ namespaces: ["*"] }))[0].from).to.deep.equal([{ namespaceSelector: {} }]);
+  });
+
+  it("start only when their way to the network is open", async () => {
+    const deployed = await deploy();
+    const { dependsOn } = deployed.resource("trivy-server-deployment");
+    for (const name of ["trivy-server-policy", "trivy-allow-dns"]) expect(dependsOn).to.include(deployed.resource(name).urn);
+  });
+
+  it("are given the time that ten-minute starts, one after the other, take", async () => {
+    expect((await deploy()).resource("trivy-server-deployment").customTimeouts).to.deep.equal({ create: "30m", update: "60m" });
+  });
+});

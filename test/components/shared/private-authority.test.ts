@@ -1,0 +1,93 @@
+import { X509Certificate } from "node:crypto";
+import { expect } from "chai";
+import { PrivateAuthority } from "../../../components/shared/private-authority.ts";
+import { isSecret, plain, plainSecrets, type RecordedResource, record, settled } from "../../../recorder/record.ts";
+
+const server = { commonName: "shop", dnsNames: ["shop", "shop.mall.svc"], ipAddresses: ["127.0.0.1", "fd00::1"], use: "server" } as const;
+
+async function issued() {
+  const { resources, result } = await record(() => {
+    const authority = new PrivateAuthority("ca", { commonName: "an authority" });
+    return {
+      authority: authority.certificate,
+      server: authority.issue("shop", server),
+      client: authority.issue("buyer", { commonName: "buyer", use: "client" }),
+    };
+  });
+  const outputs = (await settled(result)) as { authority: string; server: Issued; client: Issued };
+  return { resources, ...outputs };
+}
+
+interface Issued {
+  readonly certificate: string;
+  readonly key: unknown;
+}
+
+const inputs = (resources: readonly RecordedResource[], name: string) =>
+  plain(resources.find((resource) => resource.name === name)?.inputs) as Record<string, unknown>;
+
+describe("the private authority", () => {
+  it("signs certificates for servers and clients, each for that use alone and with a key of its own", async () => {
+    const { authority, ...parties } = await issued();
+    const root = new X509Certificate(authority);
+    expect(root.ca).to.equal(true);
+    expect(root.subject).to.equal("CN=an authority");
+    const [shop, buyer] = [parties.server, parties.client].map(({ certificate }) => new X509Certificate(certificate));
+    for (const certificate of [shop, buyer]) {
+      expect(certificate?.checkIssued(root) && certificate.verify(root.publicKey)).to.equal(true);
+      expect(certificate?.ca).to.equal(false);
+    }
+    expect([shop?.keyUsage, buyer?.keyUsage]).to.deep.equal([["1.3.6.1.5.5.7.3.1"], ["1.3.6.1.5.5.7.3.2"]]);
+    expect(shop?.subjectAltName).to.equal("DNS:shop, DNS:shop.mall.svc, IP Address:127.0.0.1, IP Address:FD00:0:0:0:0:0:0:1");
+    expect([shop?.subject, buyer?.subject, buyer?.subjectAltName]).to.deep.equal(["CN=shop", "CN=buyer", undefined]);
+    const keys = [parties.server, parties.client].map(({ key }) => plain(key) as string);
+    expect(new Set(keys)).to.have.property("size", 2);
+  });
+
+  it("consists of these resources, under names that existing stacks know", async () => {
+    const { resources } = await issued();
+    expect(
+      resources.map(({ type, name, parent }) => `${parent?.split("::").at(-1) ?? ""} > ${type.split(":").at(-1)} ${name}`),
+    ).to.have.members([
+      " > PrivateAuthority ca",
+      "ca > PrivateKey ca-key",
+      "ca > SelfSignedCert ca-certificate",
+      "ca > PrivateKey shop-key",
+      "ca > CertRequest shop-request",
+      "ca > LocallySignedCert shop-certificate",
+      "ca > PrivateKey buyer-key",
+      "ca > CertRequest buyer-request",
+      "ca > LocallySignedCert buyer-certificate",
+    ]);
+  });
+
+  it("asks the provider for what is safe: short-lived leaves, renewed in the last quarter of their lives, and elliptic keys", async () => {
+    const { resources } = await issued();
+    expect(inputs(resources, "ca-key")).to.deep.equal({ algorithm: "ECDSA", ecdsaCurve: "P256" });
+    expect(inputs(resources, "ca-certificate")).to.deep.include({
+      isCaCertificate: true,
+      setSubjectKeyId: true,
+      validityPeriodHours: 87_600,
+      earlyRenewalHours: 21_900,
+      allowedUses: ["cert_signing", "crl_signing"],
+    });
+    expect(inputs(resources, "shop-certificate")).to.deep.include({
+      validityPeriodHours: 8_760,
+      earlyRenewalHours: 2_190,
+      allowedUses: ["digital_signature", "server_auth"],
+    });
+    expect(inputs(resources, "buyer-certificate")["allowedUses"]).to.deep.equal(["digital_signature", "client_auth"]);
+    expect(inputs(resources, "buyer-request")).to.have.all.keys("privateKeyPem", "subject");
+  });
+
+  it("keeps every key secret, and certificates readable", async () => {
+    const { resources, authority, server, client } = await issued();
+    const keys = resources.filter(({ type }) => type.endsWith(":PrivateKey")).map(({ state }) => plain(state["privateKeyPem"]) as string);
+    expect(keys).to.have.length(3);
+    // The lines after it hold the public key as well, which requests and certificates do too.
+    const lines = keys.map((key) => key.split("\n")[1] ?? "");
+    expect(plainSecrets(resources, lines)).to.deep.equal([]);
+    expect([server, client].map(({ key }) => isSecret(key))).to.deep.equal([true, true]);
+    expect([authority, server.certificate, client.certificate].some(isSecret)).to.equal(false);
+  });
+});

@@ -1,0 +1,418 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { chmod, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { createServer, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { expect } from "chai";
+import type { ScanConfiguration, ScanResult } from "../../../registry-scan/protocol/model.ts";
+import { message } from "../../support/protobuf.ts";
+import { ReportsStub } from "../../support/reports-stub.ts";
+
+const scanPath = "/twirp/trivy.scanner.v1.Scanner/Scan";
+
+/** Does by an image's name what is wanted of it; its first argument and what it must not know go into a file. */
+const trivy = `#!/bin/sh
+[ "$1" != --version ] || { echo "Version: \${STUB_VERSION:-0.74.0}"; exit; }
+echo "$* GOGC=$GOGC token=$TRIVY_TOKEN reports=$REPORTS_TOKEN pwd=$(pwd)" >> "$STUBS/calls"
+if [ "$1" = convert ]; then
+  while [ $# -gt 1 ]; do [ "$1" = --output ] && echo '{"bomFormat":"CycloneDX"}' > "$2"; shift; done; exit 0
+fi
+output=; for last; do [ "$before" = --output ] && output=$last; before=$last; done
+case $last in
+  */bad*) printf '2026-01-01T00:00:00Z\\tFATAL\\tFatal error\\trun error: image scan error: MANIFEST_UNKNOWN: manifest unknown; %s\\n' "$TRIVY_TOKEN" >&2; exit 1 ;;
+  */flaky*) [ -e "$STUBS/flaky" ] || { touch "$STUBS/flaky"; echo 'x	FATAL	Fatal error	run error: once' >&2; exit 1; } ;;
+  */slow*) if [ ! -e "$STUBS/slow" ]; then touch "$STUBS/slow"; trap 'touch $STUBS/ended; kill $!; exit 1' TERM; sleep 60 & wait; exit 1; fi ;;
+  */late*) sleep 0.3; printf 'x\\tFATAL\\tFatal error\\trun error: twirp error internal: aborted: context deadline exceeded\\n' >&2; exit 1 ;;
+  */paused*) touch "$STUBS/paused"; until [ -e "$STUBS/go" ]; do sleep 0.05; done ;;
+  */asking*) node -e 'fetch(process.argv[1] + "${scanPath}", { method: "POST", body: process.argv[2] }).then(({ status }) => process.exit(status === 200 ? 0 : 9))' "$3" "$last" || exit ;;
+  */hanging*) trap 'touch $STUBS/ended; kill $!; exit 1' TERM; sleep 60 & wait; exit 1 ;;
+esac
+case $last in
+  */vulnerable*) findings='"Vulnerabilities":[{"VulnerabilityID":"CVE-1","PkgName":"p","Severity":"HIGH"}]' ;;
+  *) findings='"Vulnerabilities":[]' ;;
+esac
+echo "{\\"SchemaVersion\\":2,\\"Results\\":[{\\"Target\\":\\"t\\",\\"Class\\":\\"os-pkgs\\",$findings}]}" > "$output"
+`;
+const crane = `#!/bin/sh
+[ -z "$TRIVY_TOKEN$REPORTS_TOKEN" ] || exit 9
+for last; do :; done
+case "$1 $last" in
+  "ls "*denied*) echo "Error: reading tags for $last: GET https://r.example/v2/denied/tags/list: UNAUTHORIZED: authentication required" >&2; exit 1 ;;
+  "ls "*) printf '1.0\\n1.1\\nlatest\\n' ;;
+  digest*/bad*) echo "Error: MANIFEST_UNKNOWN: manifest unknown" >&2; exit 1 ;;
+  digest*:latest) printf 'sha256:%064d\\n' 11 ;;
+  digest*:1.1) printf 'sha256:%064d\\n' 11 ;;
+  digest*) printf 'sha256:%064d\\n' $(printf %s "$last" | cksum | cut -d' ' -f1) ;;
+esac
+`;
+
+interface Pod {
+  readonly process: ChildProcess;
+  readonly output: () => string;
+  /** Its exit code. */
+  readonly ended: Promise<number | null>;
+}
+
+describe("a pod of a registry scan", () => {
+  let folder: string;
+  let reports: ReportsStub;
+  const pods: Pod[] = [];
+
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), "scan-test-"));
+    for (const [name, text] of Object.entries({ trivy, crane })) {
+      await writeFile(join(folder, name), text);
+      await chmod(join(folder, name), 0o755);
+    }
+    reports = new ReportsStub();
+    await reports.listen();
+  });
+  afterEach(async () => {
+    for (const { process } of pods.splice(0)) process.kill("SIGKILL");
+    await reports.close();
+    await rm(folder, { recursive: true, force: true });
+  });
+
+  async function configure(settings: Partial<ScanConfiguration> = {}): Promise<void> {
+    const configuration: ScanConfiguration = {
+      ...{
+        targets: [{ image: "r.example/good:1" }],
+        strict: false,
+        severities: ["HIGH", "CRITICAL"],
+        ignoreUnfixed: true,
+        scanners: ["vuln"],
+      },
+      ...{ plainHttp: false, timeout: 60, deadline: 120, cycloneDx: false, vex: [], service: "http://trivy", reports: reports.url },
+      ...settings,
+    };
+    await writeFile(join(folder, "scan.json"), JSON.stringify(configuration));
+  }
+
+  function pod(index: number, environment: Record<string, string> = {}): Pod {
+    const child = spawn(process.execPath, [resolve("registry-scan/worker/main.ts"), join(folder, "scan.json")], {
+      env: {
+        ...{
+          PATH: `${folder}:${process.env["PATH"]}`,
+          TMPDIR: folder,
+          HOME: folder,
+          STUBS: folder,
+          TERMINATION_LOG: join(folder, "last-words"),
+        },
+        ...{
+          JOB: "run",
+          JOB_UID: "1",
+          JOB_COMPLETION_INDEX: `${index}`,
+          TRIVY_TOKEN: "trivy-token-of-the-test",
+          REPORTS_TOKEN: reports.token,
+        },
+        ...environment,
+      },
+    });
+    let output = "";
+    for (const stream of [child.stdout, child.stderr]) stream.setEncoding("utf8").on("data", (text: string) => (output += text));
+    const made = { process: child, output: () => output, ended: new Promise<number | null>((done) => child.once("close", done)) };
+    pods.push(made);
+    return made;
+  }
+
+  async function until(what: string, condition: () => unknown): Promise<void> {
+    for (let tries = 0; !(await condition()); tries++) {
+      if (tries > 400) throw new Error(`not within 20 s: ${what}\n${pods.map((each) => each.output()).join("\n---\n")}`);
+      await delay(50);
+    }
+  }
+  const calls = async () => (await readFile(join(folder, "calls"), "utf8").catch(() => "")).split("\n").filter((line) => line !== "");
+  const exists = async (name: string) => (await readdir(folder)).includes(name);
+
+  it("scans everything with its fellows: retries what fails, names what failed, and ends with the run's verdict", async () => {
+    await configure({
+      targets: [
+        { repository: "r.example/team/app" },
+        { image: "r.example/bad:1" },
+        { image: "r.example/flaky:1" },
+        { image: "r.example/vulnerable:1" },
+        { repository: "r.example/denied" },
+        { repository: "r.example/team/app", tags: ["x-*"] },
+      ],
+    });
+    const [first, second] = [pod(0), pod(1)];
+    expect(await second.ended, second.output()).to.equal(0);
+    expect(await first.ended, first.output()).to.equal(2);
+
+    expect(reports.entries.map(({ target, tries, result }) => [target.names.join(" "), tries, result?.outcome])).to.deep.equal([
+      ["r.example/team/app:1.0", 1, "scanned"],
+      ["r.example/team/app:1.1 r.example/team/app:latest", 1, "scanned"],
+      ["r.example/bad:1", 3, "failed"],
+      ["r.example/flaky:1", 2, "scanned"],
+      ["r.example/vulnerable:1", 1, "scanned"],
+    ]);
+    const bad = reports.entries[2]?.result;
+    expect(bad?.outcome === "failed" && bad.reason).to.equal("MANIFEST_UNKNOWN: manifest unknown; ***");
+    expect(reports.problems).to.deep.equal([
+      { kind: "error", about: "r.example/denied", message: "its tags cannot be listed: UNAUTHORIZED: authentication required" },
+      { kind: "warning", about: "r.example/team/app", message: "no tag matches `x-*`" },
+    ]);
+    expect(reports.start?.partial).to.equal(false);
+    expect(first.output())
+      .to.include("5 images to scan")
+      .and.include("4 of 5 scanned, 1 failed")
+      .and.include("summary: 4 scanned, 1 failed");
+    expect(await readFile(join(folder, "last-words"), "utf8")).to.equal("summary: 4 scanned, 1 failed");
+    expect(first.output() + second.output()).to.match(/could not scan r.example\/bad:1 \(try \d of 3\): MANIFEST_UNKNOWN/);
+    expect(first.output() + second.output()).not.to.include("-token-of-the-test");
+
+    const [call] = await calls();
+    expect(call).to.match(/^image --server http:\/\/127\.0\.0\.1:\d+ --image-src remote /);
+    expect(call).to.include("--severity HIGH,CRITICAL").and.include("--ignore-unfixed").and.include("--list-all-pkgs=false");
+    expect(call).to.include("token=trivy-token-of-the-test reports= ").and.not.include("--insecure");
+    expect(
+      (await readdir(folder)).filter((name) => name.startsWith("scan-")),
+      "nothing is left behind",
+    ).to.deep.equal([]);
+  });
+
+  describe("of images that were scanned before", () => {
+    let service: Server;
+    /** What the service answers, by image. */
+    let answers: Map<string, Buffer | number>;
+    let asked: { readonly image: string; readonly token: string | undefined }[];
+    const [one, other] = ["r.example/asking:1", "r.example/asking-vulnerable:1"];
+
+    beforeEach(async () => {
+      answers = new Map();
+      asked = [];
+      service = createServer(async (request, response) => {
+        let image = "";
+        for await (const chunk of request.setEncoding("utf8")) image += chunk;
+        image = image.replace(/@.*/, ":1");
+        asked.push({ image, token: request.headers["trivy-token"]?.toString() });
+        const answer = answers.get(image) ?? resultFor("1.0");
+        response.writeHead(typeof answer === "number" ? answer : 200).end(typeof answer === "number" ? "" : answer);
+      });
+      await new Promise<void>((listening) => service.listen(0, "127.0.0.1", listening));
+    });
+    afterEach(() => {
+      service.close();
+      service.closeAllConnections();
+    });
+
+    const resultFor = (version: string) => message([3, message([1, "t"], [2, message([1, "CVE-1"], [3, version])])]);
+
+    /** @returns the images for which a client was started, and what the pod said */
+    async function run(settings: Partial<ScanConfiguration> = {}, environment: Record<string, string> = {}) {
+      const { known } = reports;
+      await reports.close();
+      reports = new ReportsStub(known);
+      await reports.listen();
+      await rm(join(folder, "calls"), { force: true });
+      asked = [];
+      const url = `http://127.0.0.1:${(service.address() as AddressInfo).port}`;
+      await configure({ targets: [{ image: one }, { image: other }], service: url, ...settings });
+      const lead = pod(0, environment);
+      const code = await lead.ended;
+      const clients = (await calls()).map((call) => /(\S+)@sha256:\S+ GOGC/.exec(call)?.[1]).sort();
+      return { code, clients: clients.map((name) => `${name}:1`), results: reports.entries.map(({ result }) => withoutTime(result)) };
+    }
+    const withoutTime = (result: ScanResult | undefined) => result && { ...result, seconds: 0 };
+
+    it("asks the service what the clients asked, and starts one only where it answers something else", async () => {
+      const first = await run();
+      expect(first.clients).to.have.members([one, other]);
+      const again = await run();
+      expect(again.clients).to.deep.equal([]);
+      expect(again.results).to.deep.equal(first.results);
+      expect(asked.map(({ token }) => token)).to.deep.equal(["trivy-token-of-the-test", "trivy-token-of-the-test"]);
+
+      answers.set(other, resultFor("1.1"));
+      expect((await run()).clients).to.deep.equal([other]);
+      expect((await run()).clients, "the new answer is the known one").to.deep.equal([]);
+    });
+
+    it("starts a client when the service has no answer", async () => {
+      await run();
+      answers.set(one, 503);
+      answers.set(other, Buffer.from("no answer of a scan"));
+      const { clients, code } = await run();
+      // The clients have none either: all their tries fail.
+      expect([code, clients.length]).to.deep.equal([2, 4]);
+    });
+
+    it("starts clients when anything else is not as it was: the client, its options, or a file of theirs", async () => {
+      const ignoreFile = join(folder, "ignore");
+      await writeFile(ignoreFile, "CVE-2\n");
+      const both = [other, one];
+      expect((await run({ ignoreFile })).clients).to.have.members(both);
+      expect((await run({ ignoreFile })).clients).to.deep.equal([]);
+      await writeFile(ignoreFile, "CVE-3\n");
+      expect((await run({ ignoreFile })).clients).to.have.members(both);
+      expect((await run({ ignoreFile, ignoreUnfixed: false })).clients).to.have.members(both);
+      expect((await run({ ignoreFile, ignoreUnfixed: false }, { STUB_VERSION: "0.75.0" })).clients).to.have.members(both);
+      expect((await run({ ignoreFile, ignoreUnfixed: false }, { STUB_VERSION: "0.75.0" })).clients).to.deep.equal([]);
+    });
+
+    it("starts clients always when the time counts, too, or whole documents are wanted", async () => {
+      const ignoreFile = join(folder, "ignore");
+      const both = [other, one];
+      for (const text of ["CVE-2 exp:2099-01-01\n", "vulnerabilities:\n  - id: CVE-2\n    expired_at: 2099-01-01\n"]) {
+        await writeFile(ignoreFile, text);
+        expect((await run({ ignoreFile })).clients).to.have.members(both);
+        expect((await run({ ignoreFile })).clients).to.have.members(both);
+      }
+      await run();
+      await run({ cycloneDx: true });
+      expect(reports.documents.size).to.equal(2);
+    });
+  });
+
+  it("ends with 0 when nothing was found, and 1 when something was", async () => {
+    await configure();
+    expect(await pod(0).ended).to.equal(0);
+    await reports.close();
+    reports = new ReportsStub();
+    await reports.listen();
+    await configure({ targets: [{ image: "r.example/vulnerable:1" }] });
+    expect(await pod(0).ended).to.equal(1);
+  });
+
+  it("scans only the images that IMAGES names, and refuses what is none", async () => {
+    await configure();
+    expect(await pod(0, { IMAGES: " r.example/vulnerable:1\n alpine:3 " }).ended).to.equal(1);
+    expect(reports.entries.map(({ target }) => target.names[0])).to.deep.equal(["r.example/vulnerable:1", "docker.io/library/alpine:3"]);
+    expect(reports.start?.partial).to.equal(true);
+
+    const wrong = pod(0, { IMAGES: "r.example/App:1 alpine" });
+    expect(await wrong.ended).to.equal(2);
+    expect(wrong.output()).to.match(
+      /^IMAGES: `r.example\/App:1` has the repository .*\nIMAGES: `alpine` has neither a tag nor a digest.*\n$/,
+    );
+  });
+
+  it("sends a CycloneDX document besides, made from the same scan, and hands files and registries to the client", async () => {
+    const settings = { ignoreFile: "/etc/ignore.yaml", vex: ["/a.json", "/b.json"], javaRepositories: ["r.example/java:1"] };
+    await configure({ cycloneDx: true, plainHttp: true, ...settings });
+    expect(await pod(0).ended).to.equal(0);
+    expect([...reports.documents]).to.deep.equal([["0", '{"bomFormat":"CycloneDX"}\n']]);
+    const [image, convert] = await calls();
+    expect(image).to.include("--ignorefile /etc/ignore.yaml --vex /a.json --vex /b.json --java-db-repository r.example/java:1");
+    expect(image).to.include("--insecure").and.not.include("--list-all-pkgs");
+    expect(convert).to.match(/^convert --quiet --format cyclonedx /);
+  });
+
+  it("loses nothing when a pod is killed in the middle", async () => {
+    await configure({ targets: [{ image: "r.example/slow:1" }, { image: "r.example/good:1" }], plainHttp: true });
+    const first = pod(0);
+    await until("the slow one is scanned", () => exists("slow"));
+    first.process.kill("SIGKILL");
+    await first.ended;
+    const again = pod(0);
+    expect(await again.ended, again.output()).to.equal(0);
+    expect(again.output()).to.include("going on with a run that has been planned: 0 of 2 scanned");
+    expect(reports.requests.filter((request) => request === "PUT /plan").length).to.equal(1);
+    expect(reports.entries.map(({ tries, result }) => [tries, result?.outcome])).to.deep.equal([
+      [2, "scanned"],
+      [1, "scanned"],
+    ]);
+  });
+
+  it("ends its client and itself when it is asked to, without a verdict", async () => {
+    await configure({ targets: [{ image: "r.example/slow:1" }] });
+    const first = pod(0);
+    await until("the slow one is scanned", () => exists("slow"));
+    first.process.kill("SIGTERM");
+    expect(await first.ended).to.equal(143);
+    expect(await exists("ended"), "the client had its signal").to.equal(true);
+    expect(reports.entries[0]?.result).to.equal(undefined);
+    expect(first.output()).to.include("stopping: the pod is asked to end");
+  });
+
+  it("ends its client at the run's deadline and says so", async () => {
+    await configure({ targets: [{ image: "r.example/hanging:1" }], deadline: 2 });
+    const first = pod(0);
+    expect(await first.ended, first.output()).to.equal(2);
+    expect(await exists("ended"), "the client had its signal").to.equal(true);
+    expect(first.output()).to.include("the run's deadline of 2 s was reached");
+  });
+
+  it("says that an image took too long", async () => {
+    await configure({ targets: [{ image: "r.example/late:1" }], timeout: 0.2 });
+    const first = pod(0);
+    expect(await first.ended).to.equal(2);
+    expect(first.output()).to.include(
+      "could not scan r.example/late:1 (try 3 of 3): the scan took longer than 0.2 s, which is the `timeout`",
+    );
+  });
+
+  it("waits while another run is under way", async () => {
+    await configure();
+    reports.running = "run-0";
+    const first = pod(0);
+    await until("it says so", () => first.output().includes("run run-0 is still under way"));
+    reports.running = undefined;
+    expect(await first.ended).to.equal(0);
+    expect(first.output().match(/still under way/g)?.length).to.equal(1);
+
+    reports.running = "run-0";
+    await configure({ deadline: 1 });
+    const second = pod(0);
+    expect(await second.ended).to.equal(2);
+    expect(second.output()).to.include("run run-0 was still under way after 1 s: this one is given up");
+  });
+
+  it("waits out a reports server that is away", async () => {
+    await configure({ targets: [{ image: "r.example/paused:1" }, { image: "r.example/good:1" }] });
+    const first = pod(0);
+    await until("a scan is under way", () => exists("paused"));
+    await reports.close();
+    await writeFile(join(folder, "go"), "");
+    await until("it is missed", () => first.output().includes(`the reports server at ${reports.url} is away (`));
+    await reports.listen();
+    expect(await first.ended, first.output()).to.equal(0);
+    expect(first.output()).to.include("the reports server is back after");
+    expect(reports.entries.map(({ tries, result }) => [tries, result?.outcome])).to.deep.equal([
+      [1, "scanned"],
+      [1, "scanned"],
+    ]);
+  });
+
+  it("never ends in a silent pass", async () => {
+    await configure();
+    const refused = pod(0, { REPORTS_TOKEN: "another" });
+    expect(await refused.ended).to.equal(2);
+    expect(refused.output())
+      .to.match(/refuses the token \(REPORTS_TOKEN\)/)
+      .and.not.include("another");
+
+    reports.broken = 404;
+    const broken = pod(0);
+    expect(await broken.ended).to.equal(2);
+    expect(broken.output()).to.include("HTTP 404");
+    reports.broken = undefined;
+
+    const nameless = pod(0, { JOB: "" });
+    expect(await nameless.ended).to.equal(2);
+    expect(nameless.output()).to.match(/^JOB, .* must be in the environment/);
+
+    await configure({ targets: [{ repository: "r.example/a:1" }, { repository: "a", versions: "new" }], timeout: 0, service: "trivy" });
+    const wrong = pod(0);
+    expect(await wrong.ended).to.equal(2);
+    expect(
+      wrong
+        .output()
+        .split("\n")
+        .map((line) => line.replace(/^\S+ /, "")),
+    ).to.deep.equal([
+      "`r.example/a:1` is an image, not a repository; leave its tag or digest out, or give it as `image`",
+      "`new` (`versions` of a) is no range of semantic versions; one is `>=1.4 <3`, `^2.1` or `1.x`",
+      "`service` is `trivy`, which is no URL",
+      "`timeout` is `0`, which is no number of seconds",
+      "",
+    ]);
+
+    await writeFile(join(folder, "scan.json"), "{");
+    const unreadable = pod(0);
+    expect(await unreadable.ended).to.equal(2);
+    expect(unreadable.output()).to.match(/scan.json cannot be read: /);
+  });
+});
