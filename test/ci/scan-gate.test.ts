@@ -7,8 +7,8 @@ import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { expect } from "chai";
 import { images, trivyVersion } from "../../components/shared/images.ts";
-import { run } from "../e2e/support/command.ts";
 import { buildkiteStep, ci, exampleInputs, githubAction, gitlabJob, jenkinsStage, type Step } from "../support/ci-runners.ts";
+import { run } from "../support/command.ts";
 
 const script = join(ci, "scan-gate.sh");
 const token = "s3cret-t0ken";
@@ -108,7 +108,7 @@ describe("the scan gate", () => {
   async function gate({ outcomes = ["clean"], env = {}, args = [image], command = ["/bin/sh", script], path }: Options = {}) {
     writeFileSync(at("outcomes"), outcomes.map((outcome) => `${outcome}\n`).join(""));
     const [program = "", ...first] = command;
-    const { status, stdout, stderr } = await run(program, [...first, ...args], {
+    const { exitCode, stdout, stderr } = await run(program, [...first, ...args], {
       cwd: at("workspace"),
       env: {
         PATH: [at("bin"), path ?? "/usr/bin:/bin"].join(delimiter),
@@ -120,6 +120,7 @@ describe("the scan gate", () => {
         TRIVY_TOKEN: token,
         ...env,
       },
+      extendEnv: false,
       timeout: 20_000,
     });
     const output = stdout + stderr;
@@ -129,7 +130,7 @@ describe("the scan gate", () => {
       readdirSync(folder).filter((name) => name.startsWith("tmp.")),
       "temporary files left behind",
     ).to.deep.equal([]);
-    return { status, output };
+    return { exitCode, output };
   }
 
   const verdicts: [string, string[], number, number, RegExp][] = [
@@ -147,7 +148,7 @@ describe("the scan gate", () => {
     it(`exits with ${status} after ${tries} ${tries === 1 ? "scan" : "scans"} when ${what}`, async () => {
       const result = await gate({ outcomes });
       expect(result.output).to.match(message);
-      expect(result.status, result.output).to.equal(status);
+      expect(result.exitCode, result.output).to.equal(status);
       expect(scans()).to.have.length(tries);
       expect(lines("sleeps")).to.have.length(tries - 1);
     });
@@ -166,15 +167,15 @@ describe("the scan gate", () => {
         SCAN_GATE_TRIVY_SHA256: release("0.75.1"),
         SCAN_GATE_REPORTS: "sarif,junit,gitlab,codequality",
       };
-      const { status, output } = await gate({ outcomes: ["findings"], command: [found, ...command, script], env, ...path });
-      expect(status, output).to.equal(1);
+      const { exitCode, output } = await gate({ outcomes: ["findings"], command: [found, ...command, script], env, ...path });
+      expect(exitCode, output).to.equal(1);
       expect(output).to.include(`downloading ${address}/v0.75.1/trivy_0.75.1_`).and.include("1 CRITICAL, 2 HIGH");
     });
 
   describe("an unreachable service", () => {
     it("an unreachable service is only a warning with `warn`, which never lets findings pass", async () => {
       const warned = await gate({ outcomes: [refused, refused], env: { SCAN_GATE_ON_UNREACHABLE: "warn" } });
-      expect(warned.status, warned.output).to.equal(0);
+      expect(warned.exitCode, warned.output).to.equal(0);
       expect(warned.output).to.match(/warning: registry.example.com\/team\/app:1: not scanned: the service http:\S+ is unreachable/);
       expect(warned.output).to.include("passed, with a warning: 0 clean");
       rmSync(at("scans"));
@@ -183,42 +184,45 @@ describe("the scan gate", () => {
         args: ["a:1", "b:1"],
         env: { SCAN_GATE_ON_UNREACHABLE: "warn" },
       });
-      expect(found.status, found.output).to.equal(1);
+      expect(found.exitCode, found.output).to.equal(1);
     });
 
     it("`warn` does not apply to a wrong token, an untrusted certificate or a missing image: they exit with 2", async () => {
       for (const outcome of [wrongToken, untrusted, noImage]) {
         rmSync(at("scans"), { force: true });
-        const { status, output } = await gate({ outcomes: [outcome, outcome], env: { SCAN_GATE_ON_UNREACHABLE: "warn" } });
-        expect(status, output).to.equal(2);
+        const { exitCode, output } = await gate({ outcomes: [outcome, outcome], env: { SCAN_GATE_ON_UNREACHABLE: "warn" } });
+        expect(exitCode, output).to.equal(2);
       }
     });
 
     it("a scan that times out counts as an unreachable service only if the service does not respond at all", async () => {
       const there = await gate({ outcomes: [slow, slow], env: { SCAN_GATE_ON_UNREACHABLE: "warn" } });
-      expect(there.status, there.output).to.equal(2);
+      expect(there.exitCode, there.output).to.equal(2);
       rmSync(at("scans"));
       files.clear();
       const away = await gate({ outcomes: [slow, slow], env: { SCAN_GATE_ON_UNREACHABLE: "warn" } });
-      expect(away.status, away.output).to.equal(0);
+      expect(away.exitCode, away.output).to.equal(0);
     });
 
     it("`standalone` scans without the server's URL and token, and warns", async () => {
-      const { status, output } = await gate({ outcomes: [refused, refused, "findings"], env: { SCAN_GATE_ON_UNREACHABLE: "standalone" } });
-      expect(status, output).to.equal(1);
+      const { exitCode, output } = await gate({
+        outcomes: [refused, refused, "findings"],
+        env: { SCAN_GATE_ON_UNREACHABLE: "standalone" },
+      });
+      expect(exitCode, output).to.equal(1);
       expect(output).to.match(/warning: .*scanning standalone/);
       expect(clientsEnvironment()).not.to.have.any.keys("TRIVY_SERVER", "TRIVY_TOKEN");
     });
 
     it("a standalone scan that fails as well gives no verdict", async () => {
       const outcomes = [refused, refused, "failed to download vulnerability DB"];
-      const { status, output } = await gate({ outcomes, env: { SCAN_GATE_ON_UNREACHABLE: "standalone" } });
-      expect(status, output).to.equal(2);
+      const { exitCode, output } = await gate({ outcomes, env: { SCAN_GATE_ON_UNREACHABLE: "standalone" } });
+      expect(exitCode, output).to.equal(2);
     });
 
     it("an unreachable service is not tried again for further images", async () => {
-      const { status, output } = await gate({ outcomes: [refused, refused, "clean"], args: ["a:1", "b:1", "c:1"] });
-      expect(status).to.equal(2);
+      const { exitCode, output } = await gate({ outcomes: [refused, refused, "clean"], args: ["a:1", "b:1", "c:1"] });
+      expect(exitCode).to.equal(2);
       expect(scans()).to.have.length(2);
       for (const name of ["a:1", "b:1", "c:1"]) expect(output).to.include(`${name}: no verdict: the service`);
     });
@@ -226,12 +230,12 @@ describe("the scan gate", () => {
 
   describe("several images", () => {
     it("each image is scanned once, and findings take precedence over missing verdicts", async () => {
-      const { status, output } = await gate({
+      const { exitCode, output } = await gate({
         outcomes: [noImage, noImage, "findings", "findings", "clean"],
         args: [],
         env: { SCAN_GATE_IMAGES: "a:1 b:1\nc:1  b:1 clean:1", SCAN_GATE_REPORTS: "sarif, junit\ngitlab codequality" },
       });
-      expect(status, output).to.equal(1);
+      expect(exitCode, output).to.equal(1);
       expect(output).to.include("stopped: 1 clean, 2 with findings, 1 without a verdict");
       expect(scans().map((call) => call.split(" ").at(-1))).to.deep.equal(["a:1", "a:1", "b:1", "c:1", "clean:1"]);
       const reports = at("workspace/scan-gate");
@@ -283,17 +287,17 @@ describe("the scan gate", () => {
     });
 
     it("an image whose report cannot be written does not pass", async () => {
-      const { status, output } = await gate({ env: { STUB_NO_SARIF: "yes" } });
-      expect(status, output).to.equal(2);
+      const { exitCode, output } = await gate({ env: { STUB_NO_SARIF: "yes" } });
+      expect(exitCode, output).to.equal(2);
       rmSync(at("scans"));
-      expect((await gate({ outcomes: ["findings"], env: { STUB_NO_SARIF: "yes" } })).status).to.equal(1);
+      expect((await gate({ outcomes: ["findings"], env: { STUB_NO_SARIF: "yes" } })).exitCode).to.equal(1);
     });
 
     it("reports of an earlier scan are removed when a scan writes none", async () => {
       mkdirSync(at("workspace/scan-gate"));
       for (const ending of ["json", "sarif"]) writeFileSync(at(`workspace/scan-gate/registry.example.com-team-app-1.${ending}`), "{}");
-      const { status } = await gate({ outcomes: ["nothing-written", "nothing-written"] });
-      expect(status).to.equal(2);
+      const { exitCode } = await gate({ outcomes: ["nothing-written", "nothing-written"] });
+      expect(exitCode).to.equal(2);
       expect(readdirSync(at("workspace/scan-gate")).sort()).to.deep.equal(["junit.xml", "summary.md"]);
     });
   });
@@ -301,18 +305,18 @@ describe("the scan gate", () => {
   describe("the Trivy client", () => {
     it("an installed client of the service's version is used, or any version if the service's is unknown", async () => {
       files.set("/version", '{"Version":"0.75.1"}');
-      const { status, output } = await gate({ env: { STUB_VERSION: "0.75.1", SCAN_GATE_TRIVY_URL: "http://127.0.0.1:1" } });
-      expect(status, output).to.equal(0);
+      const { exitCode, output } = await gate({ env: { STUB_VERSION: "0.75.1", SCAN_GATE_TRIVY_URL: "http://127.0.0.1:1" } });
+      expect(exitCode, output).to.equal(0);
       expect(output).to.include("Trivy 0.75.1").and.not.include("warning");
       files.clear();
       const unknown = await gate({ outcomes: ["", "clean"], env: { STUB_VERSION: "0.75.2" } });
-      expect(unknown.status, unknown.output).to.equal(0);
+      expect(unknown.exitCode, unknown.output).to.equal(0);
     });
 
     it("a downloaded client with a wrong checksum is rejected and not run", async () => {
       release(trivyVersion);
-      const { status, output } = await gate({ env: { STUB_VERSION: "0.1.0", SCAN_GATE_TRIVY_URL: address } });
-      expect(status, output).to.equal(2);
+      const { exitCode, output } = await gate({ env: { STUB_VERSION: "0.1.0", SCAN_GATE_TRIVY_URL: address } });
+      expect(exitCode, output).to.equal(2);
       expect(output).to.match(/does not match the release: its SHA-256 is [0-9a-f]{64}, expected [0-9a-f]{64}/);
       expect(scans()).to.deep.equal([]);
     });
@@ -320,24 +324,24 @@ describe("the scan gate", () => {
     it("without a checksum of the service's version an installed client is used with a warning, or else the default version is downloaded", async () => {
       files.set("/version", '{"Version":"0.75.1"}');
       const installed = await gate({ env: { STUB_VERSION: "0.74.9", SCAN_GATE_TRIVY_URL: address } });
-      expect(installed.status, installed.output).to.equal(0);
+      expect(installed.exitCode, installed.output).to.equal(0);
       expect(installed.output).to.match(/warning: the client is Trivy 0\.74\.9 but the service is 0\.75\.1/);
       program(at("bin/trivy"), "#!/bin/sh\nexit 127\n");
-      const { status, output } = await gate({ env: { SCAN_GATE_TRIVY_URL: address } });
-      expect(status).to.equal(2);
+      const { exitCode, output } = await gate({ env: { SCAN_GATE_TRIVY_URL: address } });
+      expect(exitCode).to.equal(2);
       expect(output).to.include(`downloading ${address}/v${trivyVersion}/`).and.include("cannot be downloaded");
     });
 
     it("an explicit client version without a known checksum requires SCAN_GATE_TRIVY_SHA256", async () => {
-      const { status, output } = await gate({ env: { SCAN_GATE_TRIVY_VERSION: "0.75.1", SCAN_GATE_TRIVY_URL: address } });
-      expect(status).to.equal(2);
+      const { exitCode, output } = await gate({ env: { SCAN_GATE_TRIVY_VERSION: "0.75.1", SCAN_GATE_TRIVY_URL: address } });
+      expect(exitCode).to.equal(2);
       expect(output).to.include("SCAN_GATE_TRIVY_SHA256");
     });
 
     it("the malicious Trivy releases are refused", async () => {
       for (const version of ["0.69.4", "0.69.6"]) {
-        const { status, output } = await gate({ env: { STUB_VERSION: version, SCAN_GATE_TRIVY: at("bin/trivy") } });
-        expect(status, output).to.equal(2);
+        const { exitCode, output } = await gate({ env: { STUB_VERSION: version, SCAN_GATE_TRIVY: at("bin/trivy") } });
+        expect(exitCode, output).to.equal(2);
         expect(output).to.include("GHSA-69fq-xp46-6x23");
       }
       expect(scans()).to.deep.equal([]);
@@ -353,7 +357,7 @@ describe("the scan gate", () => {
 
   describe("invalid settings", () => {
     it("all invalid settings are reported at once, by variable name, and nothing is scanned", async () => {
-      const { status, output } = await gate({
+      const { exitCode, output } = await gate({
         args: ["--server=evil", "a b", "fine:1"],
         env: {
           TRIVY_SERVER: "trivy.example.com",
@@ -371,7 +375,7 @@ describe("the scan gate", () => {
           SCAN_GATE_TRIVY_SHA256: "123",
         },
       });
-      expect(status).to.equal(2);
+      expect(exitCode).to.equal(2);
       const named = output.split("\n").flatMap((line) => /^ {2}(\w+): /.exec(line)?.[1] ?? []);
       expect(named).to.deep.equal([
         ...["TRIVY_SERVER", "TRIVY_SEVERITY", "TRIVY_IGNORE_UNFIXED", "TRIVY_IGNOREFILE", "TRIVY_CACERT", "TRIVY_VEX", "TRIVY_TIMEOUT"],
@@ -382,16 +386,16 @@ describe("the scan gate", () => {
     });
 
     it("a missing server URL and missing images are reported", async () => {
-      const { status, output } = await gate({ args: [], env: { TRIVY_SERVER: "" } });
-      expect(status).to.equal(2);
+      const { exitCode, output } = await gate({ args: [], env: { TRIVY_SERVER: "" } });
+      expect(exitCode).to.equal(2);
       expect(output)
         .to.match(/TRIVY_SERVER: is not set/)
         .and.match(/SCAN_GATE_IMAGES: is empty/);
     });
 
     it("a value with more than one line is invalid", async () => {
-      const { status, output } = await gate({ env: { TRIVY_SEVERITY: "HIGH\nLOW; rm -rf /" } });
-      expect(status).to.equal(2);
+      const { exitCode, output } = await gate({ env: { TRIVY_SEVERITY: "HIGH\nLOW; rm -rf /" } });
+      expect(exitCode).to.equal(2);
       expect(output).to.include("TRIVY_SEVERITY: must be");
     });
   });
@@ -432,7 +436,7 @@ describe("the scan gate", () => {
       const step = githubAction({ ...exampleInputs(), "image-ref": `${image}\n$(touch pwned)`, server: address, token });
       const bad = await execute(step, ["clean"]);
       expect(bad.output).to.include("SCAN_GATE_IMAGES: '$(touch' is not a valid image reference");
-      expect(bad.status).to.equal(2);
+      expect(bad.exitCode).to.equal(2);
       expect(existsSync(at("workspace/pwned"))).to.equal(false);
       const inputs = { ...exampleInputs(), "image-ref": image, server: address, token };
       writeFileSync(at("ignore"), "");
@@ -445,14 +449,14 @@ describe("the scan gate", () => {
         timeout: "3m",
       };
       const good = await execute(githubAction({ ...inputs, ...all, reports: "junit", output: "elsewhere" }), ["findings"]);
-      expect(good.status, good.output).to.equal(1);
+      expect(good.exitCode, good.output).to.equal(1);
       expect(clientsEnvironment()).to.include({
         ...{ TRIVY_SERVER: address, TRIVY_TOKEN: token, TRIVY_SEVERITY: "CRITICAL", TRIVY_IGNORE_UNFIXED: "false", TRIVY_TIMEOUT: "3m" },
         ...{ TRIVY_IGNOREFILE: at("ignore"), TRIVY_VEX: "repo", TRIVY_CACERT: at("ignore") },
       });
       expect(readdirSync(at("workspace/elsewhere"))).to.include("junit.xml");
       const warned = await execute(githubAction({ ...inputs, "on-unreachable": "warn" }), ["", "", unavailable, unavailable]);
-      expect(warned.status, warned.output).to.equal(0);
+      expect(warned.exitCode, warned.output).to.equal(0);
       const version = { "trivy-version": "0.75.1", "trivy-sha256": release("0.75.1"), "trivy-url": address };
       expect((await execute(githubAction({ ...inputs, ...version }), ["", "", "", "", "clean"])).output).to.include("Trivy");
       expect(() => githubAction({ ...inputs, sevrity: "LOW" })).to.throw("no such input: sevrity");
@@ -467,8 +471,8 @@ describe("the scan gate", () => {
         CI_COMMIT_SHA: "c0ffee",
       };
       const job = gitlabJob({ server: address, "ignore-unfixed": "false" }, predefined);
-      const { status, output } = await execute(job, ["findings"]);
-      expect(status, output).to.equal(1);
+      const { exitCode, output } = await execute(job, ["findings"]);
+      expect(exitCode, output).to.equal(1);
       expect(scans()[0]).to.match(/ -- registry\.example\.com\/team\/app:c0ffee$/);
       expect(clientsEnvironment()).to.include({ TRIVY_IGNORE_UNFIXED: "false", TRIVY_TIMEOUT: "10m" });
       for (const path of Object.values(job.artifacts.reports)) expect(existsSync(at("workspace", path)), path).to.equal(true);
@@ -486,16 +490,16 @@ describe("the scan gate", () => {
     it("the Buildkite step runs the gate on the build's image", async () => {
       const SCAN_GATE_REPOSITORY = repository(at("gate"));
       const step = buildkiteStep({ BUILDKITE_COMMIT: "c0ffee" });
-      const { status, output } = await execute(step, ["findings"], { SCAN_GATE_REPOSITORY, TRIVY_SERVER: address });
-      expect(status, output).to.equal(1);
+      const { exitCode, output } = await execute(step, ["findings"], { SCAN_GATE_REPOSITORY, TRIVY_SERVER: address });
+      expect(exitCode, output).to.equal(1);
       expect(scans()[0]).to.match(/ -- registry\.example\.com\/team\/app:c0ffee$/);
     });
 
     it("the Jenkins stage runs the gate and writes the JUnit report", async () => {
       const SCAN_GATE_REPOSITORY = repository(at("gate"));
       const step = jenkinsStage({ GIT_COMMIT: "c0ffee" });
-      const { status, output } = await execute(step, ["clean"], { SCAN_GATE_REPOSITORY, TRIVY_SERVER: address });
-      expect(status, output).to.equal(0);
+      const { exitCode, output } = await execute(step, ["clean"], { SCAN_GATE_REPOSITORY, TRIVY_SERVER: address });
+      expect(exitCode, output).to.equal(0);
       expect(scans()[0]).to.match(/ -- registry\.example\.com\/team\/app:c0ffee$/);
       expect(existsSync(at("workspace/scan-gate/junit.xml"))).to.equal(true);
     });
