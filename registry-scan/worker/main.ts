@@ -15,11 +15,12 @@ import {
   type SentResult,
   type Target,
 } from "../protocol/model.ts";
+import { scannedImageProblem, scannedRepositoryProblem, versionRangeProblem } from "../protocol/targets.ts";
+import { plan } from "./plan.ts";
 import { ScanService } from "./recording-proxy.ts";
 import { craneRegistry } from "./registry.ts";
 import { Reports, WrongSettings } from "./reports-client.ts";
 import { redact } from "./subprocess.ts";
-import { imageProblem, plan, repositoryProblem, versionsProblem } from "./targets.ts";
 import { scanImage, scanPolicy } from "./trivy.ts";
 
 /** Where Kubernetes reads a container's last words, and how many bytes of them. */
@@ -102,8 +103,10 @@ async function readConfiguration(file: string, images: string | undefined): Prom
   if (!Array.isArray(targets) || targets.length === 0) throw new WrongSettings(`${from}: \`targets\` is empty: there is nothing to scan`);
   const problems = targets.flatMap((target) => {
     const [named, problem] =
-      "image" in target ? [target.image, imageProblem(target.image)] : [target.repository, repositoryProblem(target.repository)];
-    const versions = "versions" in target && target.versions !== undefined ? versionsProblem(target.versions) : undefined;
+      "image" in target
+        ? [target.image, scannedImageProblem(target.image)]
+        : [target.repository, scannedRepositoryProblem(target.repository)];
+    const versions = "versions" in target && target.versions !== undefined ? versionRangeProblem(target.versions) : undefined;
     return [
       ...(problem ? [`\`${named}\` ${problem}`] : []),
       ...(versions ? [`\`${target.versions}\` (\`versions\` of ${named}) ${versions}`] : []),
@@ -124,12 +127,9 @@ async function begin(
   images: string | undefined,
   deadline: AbortSignal,
 ): Promise<void> {
-  const { severities, ignoreUnfixed, scanners, timeout, strict, plainHttp } = configuration;
-  const start = {
-    ...{ startedAt: at.toISOString(), deadline: configuration.deadline, timeout, severities, ignoreUnfixed, scanners },
-    partial: (images ?? "").trim() !== "",
-    cycloneDx: configuration.cycloneDx,
-  };
+  const { timeout, policy, cycloneDx, strict, plainHttp } = configuration;
+  const partial = (images ?? "").trim() !== "";
+  const start = { startedAt: at.toISOString(), deadline: configuration.deadline, timeout, policy, partial, cycloneDx };
   let other = "";
   let status = await reports.begin(start);
   while ("running" in status) {
@@ -225,9 +225,9 @@ async function asBefore(
   { configuration, service, policy }: Scanner,
   ending: AbortSignal,
 ): Promise<ScanResult | undefined> {
-  if (known === undefined || known.policy !== policy) return undefined;
+  if (known === undefined || known.client !== policy) return undefined;
   const begun = performance.now();
-  if ((await service.ask(known.question, configuration.timeout, ending)) !== known.answer) return undefined;
+  if ((await service.ask(known.request, configuration.timeout, ending)) !== known.response) return undefined;
   return { ...known.result, seconds: Math.round(performance.now() - begun) / 1000 };
 }
 
@@ -242,7 +242,7 @@ async function byClient(
   const { result, cycloneDx } = await scanImage(target, configuration, service.url, ending);
   if (cycloneDx !== undefined) await reports.cycloneDx(target, cycloneDx);
   const exchange = service.taken();
-  return exchange && policy !== undefined ? { ...result, exchange: { policy, ...exchange } } : result;
+  return exchange && policy !== undefined ? { ...result, exchange: { client: policy, ...exchange } } : result;
 }
 
 /** Every few seconds, when something has changed. That the server does not answer is said elsewhere. */
