@@ -255,9 +255,7 @@ function configuration(scan: Settings, service: pulumi.Input<string>, reports: p
     .apply((own) => ({
       targets: own.targets,
       strict: own.strict,
-      severities: own.severities,
-      ignoreUnfixed: own.ignoreUnfixed,
-      scanners: own.scanners,
+      policy: { severities: own.severities, ignoreUnfixed: own.ignoreUnfixed, scanners: own.scanners },
       plainHttp: own.plainHttp,
       timeout: seconds(own.timeout),
       deadline: seconds(own.deadline),

@@ -3,7 +3,8 @@ import { expect } from "chai";
 import type { EmbeddedRedisArgs } from "../../../components/args.ts";
 import { RedisCache, type RedisCacheArgs } from "../../../components/cache/redis-cache.ts";
 import { containerMemory } from "../../../components/cache/sizes.ts";
-import { plain, plainSecrets, record, settled } from "../../../recorder/record.ts";
+import { plain, record, settled } from "../../../recorder/record.ts";
+import { plainSecrets } from "../../../recorder/secret-leaks.ts";
 import { certificate, serverCertificate } from "../../support/certificate.ts";
 import { type Deployed, deploy, type Manifest } from "../../support/service.ts";
 

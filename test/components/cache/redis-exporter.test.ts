@@ -4,7 +4,8 @@ import { expect } from "chai";
 import { parseAllDocuments } from "yaml";
 import type { EmbeddedRedisArgs } from "../../../components/args.ts";
 import type { ScanServiceArgs } from "../../../components/scan-service.ts";
-import { plain, plainSecrets } from "../../../recorder/record.ts";
+import { plain } from "../../../recorder/record.ts";
+import { plainSecrets } from "../../../recorder/secret-leaks.ts";
 import { type Deployed, deploy, type Manifest } from "../../support/service.ts";
 
 const watched = (redis: EmbeddedRedisArgs = {}, more: Partial<ScanServiceArgs> = {}) =>

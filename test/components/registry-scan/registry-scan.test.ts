@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { expect } from "chai";
 import type { RegistryScanArgs } from "../../../components/args.ts";
 import type { ScanServiceArgs } from "../../../components/scan-service.ts";
-import { plainSecrets } from "../../../recorder/record.ts";
+import { plainSecrets } from "../../../recorder/secret-leaks.ts";
 import { type Deployed, deploy, type Manifest } from "../../support/service.ts";
 
 const scan = (args: RegistryScanArgs = {}, others: Partial<ScanServiceArgs> = {}) =>
@@ -91,9 +91,7 @@ describe("the registry scan", () => {
       expect(configuration(deployed)).to.deep.include({
         targets,
         strict: true,
-        severities: ["CRITICAL"],
-        ignoreUnfixed: true,
-        scanners: ["vuln", "secret"],
+        policy: { severities: ["CRITICAL"], ignoreUnfixed: true, scanners: ["vuln", "secret"] },
         timeout: 90,
         cycloneDx: true,
         ignoreFile: "/etc/scan/trivyignore.yaml",

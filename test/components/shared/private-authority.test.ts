@@ -1,7 +1,8 @@
 import { X509Certificate } from "node:crypto";
 import { expect } from "chai";
 import { type CertificateArgs, PrivateAuthority } from "../../../components/shared/private-authority.ts";
-import { isSecret, plain, plainSecrets, type RecordedResource, record, settled } from "../../../recorder/record.ts";
+import { isSecret, plain, type RecordedResource, record, settled } from "../../../recorder/record.ts";
+import { plainSecrets } from "../../../recorder/secret-leaks.ts";
 
 const server = {
   commonName: "shop",
