@@ -89,9 +89,7 @@ describe("the registry scan", () => {
       expect(configuration(deployed)).to.deep.include({
         targets,
         strict: true,
-        severities: ["CRITICAL"],
-        ignoreUnfixed: true,
-        scanners: ["vuln", "secret"],
+        policy: { severities: ["CRITICAL"], ignoreUnfixed: true, scanners: ["vuln", "secret"] },
         timeout: 90,
         cycloneDx: true,
         ignoreFile: "/etc/scan/trivyignore.yaml",
