@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { imageProblem } from "../../components/shared/images.ts";
-import { repositoryProblem, imageProblem as scannedImageProblem, versionsProblem } from "../../registry-scan/index.ts";
+import { parseImageReference, scannedImageProblem, scannedRepositoryProblem, versionRangeProblem } from "../../registry-scan/index.ts";
 import { wrong } from "./message.ts";
 import { checked, matching, text } from "./text.ts";
 
@@ -39,27 +39,27 @@ export const repository = () =>
     repositoryAdvice,
     (value) => {
       if (/^[a-z]+:\/\//i.test(value)) return `leave the scheme out; ${repositoryAdvice}`;
-      const { name = "" } = /^(?<name>.*?\/.*?)(?::[\w][\w.-]{0,127})?$/.exec(value)?.groups ?? {};
-      const host = name.split("/")[0] ?? "";
-      return isRegistry(name) && /[.:]|^localhost$/.test(host) ? undefined : repositoryAdvice;
+      const reference = parseImageReference(value);
+      const namesRegistry = /^[^/]*[.:][^/]*\/|^localhost\//.test(value);
+      return reference && reference.digest === undefined && namesRegistry ? undefined : repositoryAdvice;
     },
     { pattern: /^[a-zA-Z0-9][a-zA-Z0-9.-]*(:\d{1,5})?\/[^:]+(:[\w][\w.-]{0,127})?$/ },
-  );
+  ).meta({ example: "ghcr.io/aquasecurity/trivy-db:2" });
 
 /** An image to scan: any tag will do, also one that moves. */
 export const scannedImage = () =>
   checked("image", "use an image with its tag or digest, such as registry.example.com/team/app:1.0", scannedImageProblem, {
     joint: ", which ",
     pattern: /^[^\s@]+[:@][^\s/]+$/,
-  });
+  }).meta({ example: "registry.example.com/team/app:1.0" });
 
 export const scannedRepository = () =>
-  checked("repository", "use a repository without a tag, such as registry.example.com/team/app", repositoryProblem, {
+  checked("repository", "use a repository without a tag, such as registry.example.com/team/app", scannedRepositoryProblem, {
     joint: ", which ",
     pattern: /^[^\s@]+$/,
   });
 
 export const versionRange = () =>
-  checked("range of versions", "use a range of semantic versions such as >=1.4 <3", versionsProblem, { joint: ", which " });
+  checked("range of versions", "use a range of semantic versions such as >=1.4 <3", versionRangeProblem, { joint: ", which " });
 
 export const tagPattern = () => matching("tag or glob", "use a tag, or a glob such as release-*", /^[\w.\-*?[\]{},!]{1,128}$/);

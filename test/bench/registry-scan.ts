@@ -59,7 +59,7 @@ async function runs(project: Project, services: Services): Promise<Part> {
   const plainHttp = Boolean(env["TRIVY_INSECURE"]);
   const service = await services.stack("registry-scan", {
     server: { replicas: 2 },
-    gateway: true,
+    gateway: { enabled: true },
     registryScan: {
       enabled: true,
       // Not by itself while it is measured.

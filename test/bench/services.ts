@@ -46,7 +46,7 @@ export class Services {
 
   /** The same behind a gateway, with room in the cache for five minutes of large layers. */
   gateway(): Promise<Service> {
-    return this.stack("gateway", { server: { replicas: 2 }, gateway: true, redis: { maxMemory: "1Gi" } });
+    return this.stack("gateway", { server: { replicas: 2 }, gateway: { enabled: true }, redis: { maxMemory: "1Gi" } });
   }
 
   /** What the official Helm chart deploys. */

@@ -158,7 +158,7 @@ describe("the scan service", () => {
     );
     const settings = {
       server: { autoscaling: { maxReplicas: 3 }, caCertificates: certificate },
-      clients: { namespaces: ["ingress"] },
+      access: { namespaces: ["ingress"] },
       exposure: { type: "ingress", host: "trivy.example.com" },
     };
     const { resources } = await deploy(settings, { transform });
@@ -175,7 +175,7 @@ describe("the scan service", () => {
     expect(await settled(service.scan)).to.match(
       /^trivy image --server http:\/\/localhost:8080 --token "\$TRIVY_TOKEN" alpine:3\.10 {3}# client \d+\.\d+\.\d+$/,
     );
-    const open = await deploy({ server: { token: false } });
+    const open = await deploy({ server: { token: { enabled: false } } });
     expect(await settled(open.service.scan)).to.not.contain("--token");
     expect(open.service.token).to.equal(undefined);
   });

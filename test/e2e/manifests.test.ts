@@ -5,7 +5,7 @@ import fc from "fast-check";
 import { manifests } from "../../commands/render/manifests.ts";
 import { ScanService } from "../../components/scan-service.ts";
 import { record } from "../../recorder/record.ts";
-import { checkSettings, type Settings, serviceArgs } from "../../stacks/settings.ts";
+import { checkSettings, type Settings, serviceArgs } from "../../stacks/index.ts";
 import { arbitrarySettings } from "../support/arbitrary-settings.ts";
 import { certificate } from "../support/certificate.ts";
 import { apply, deleteNamespaces, kubectl, portForward } from "./support/cluster.ts";

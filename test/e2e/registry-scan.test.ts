@@ -61,7 +61,7 @@ describe("the registry scan", () => {
 
   const settings = (scan: Record<string, unknown> = {}) => ({
     server: { replicas: 2 },
-    gateway: { enabled: true, tls: true },
+    gateway: { enabled: true, tls: { enabled: true } },
     registryScan: {
       enabled: true,
       schedule: "0 3 1 1 *",

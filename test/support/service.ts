@@ -1,6 +1,6 @@
 import { ScanService, type ScanServiceArgs } from "../../components/scan-service.ts";
 import { kubernetesObject, plain, type RecordedResource, type Recording, record } from "../../recorder/record.ts";
-import { checkSettings, serviceArgs } from "../../stacks/settings.ts";
+import { checkSettings, serviceArgs } from "../../stacks/index.ts";
 
 /** A manifest as the cluster gets it. */
 // biome-ignore lint/suspicious/noExplicitAny: manifests are read by path in the tests, whose assertions fail on what is not there

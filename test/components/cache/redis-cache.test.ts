@@ -107,7 +107,7 @@ describe("the Redis cache behind the servers", () => {
   });
 
   it("has no claim without persistence, and writes nothing", async () => {
-    const deployed = await deploy({ redis: { persistence: false } });
+    const deployed = await deploy({ redis: { persistence: { enabled: false } } });
     expect(deployed.all("PersistentVolumeClaim")).to.deep.equal([]);
     expect(deployed.one("ConfigMap").data["redis.conf"]).to.contain("appendonly no\n");
     expect(deployed.one("StatefulSet").spec.template.spec.volumes).to.deep.include({ name: "data", emptyDir: { sizeLimit: "16Mi" } });
@@ -358,7 +358,7 @@ describe("the Redis cache behind the servers", () => {
     });
 
     it("speaks TLS with the system's authorities, or a private CA's beside them", async () => {
-      const system = await deploy({ redis: { mode: "external", host: "r.example.com", tls: true } });
+      const system = await deploy({ redis: { mode: "external", host: "r.example.com", tls: { enabled: true } } });
       expect(system.variable("TRIVY_REDIS_TLS")).to.equal("true");
       expect(system.variable("SSL_CERT_DIR")).to.equal(undefined);
       const own = await deploy({

@@ -31,7 +31,10 @@ describe("Redis' exporter", () => {
   });
 
   it("changes nothing about Redis' pod, which must not depend on it", async () => {
-    const [without, withIt] = [await deploy({ redis: { persistence: false } }), await watched({ persistence: false })];
+    const [without, withIt] = [
+      await deploy({ redis: { persistence: { enabled: false } } }),
+      await watched({ persistence: { enabled: false } }),
+    ];
     const normal = (deployed: Deployed) =>
       JSON.stringify(deployed.one("StatefulSet").spec).replaceAll(/(trivy-redis-[a-z]+)-[a-z0-9]+(?=")/g, "$1");
     expect(normal(withIt)).to.equal(normal(without));
@@ -62,7 +65,7 @@ describe("Redis' exporter", () => {
   });
 
   it("speaks TLS where Redis does, to a name that is in Redis' certificate, with the clients' certificate", async () => {
-    const deployed = await watched({ tls: true });
+    const deployed = await watched({ tls: { enabled: true } });
     const client = deployed.one("Secret", "trivy-redis-client-certificate");
     const path = "/etc/redis-exporter/certificate";
     expect(environment(deployed)).to.deep.include({

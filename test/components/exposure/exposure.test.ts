@@ -2,7 +2,7 @@ import { expect } from "chai";
 import { settled } from "../../../recorder/record.ts";
 import { deploy } from "../../support/service.ts";
 
-const clients = { namespaces: ["ingress"], cidrs: ["203.0.113.0/24"] };
+const access = { namespaces: ["ingress"], cidrs: ["203.0.113.0/24"] };
 
 describe("the Service and the way in", () => {
   it("is called trivy and listens on port 80 in front of the servers' pods", async () => {
@@ -27,7 +27,7 @@ describe("the Service and the way in", () => {
 
   it("may be a load balancer, which keeps the clients' addresses", async () => {
     const annotations = { "service.example.com/ssl-cert": "arn" };
-    const deployed = await deploy({ clients, exposure: { type: "loadBalancer", class: "example.com/nlb", annotations } });
+    const deployed = await deploy({ access, exposure: { type: "loadBalancer", class: "example.com/nlb", annotations } });
     const { metadata, spec } = deployed.one("Service", "trivy-load-balancer");
     expect(metadata.annotations).to.deep.equal(annotations);
     expect(spec).to.deep.include({ type: "LoadBalancer", externalTrafficPolicy: "Local", loadBalancerClass: "example.com/nlb" });
@@ -38,7 +38,7 @@ describe("the Service and the way in", () => {
 
   it("may be an Ingress with a certificate", async () => {
     const exposure = { type: "ingress", host: "trivy.example.com", class: "traefik", tlsSecret: "cert", annotations: { a: "b" } };
-    const deployed = await deploy({ clients, exposure });
+    const deployed = await deploy({ access, exposure });
     const { metadata, spec } = deployed.one("Ingress");
     expect(metadata.annotations).to.deep.equal({ a: "b" });
     expect(spec).to.deep.equal({
@@ -56,7 +56,7 @@ describe("the Service and the way in", () => {
 
   it("may be a route of the Gateway API, with time for a long scan", async () => {
     const gateway = { name: "public", namespace: "gateways", section: "https" };
-    const deployed = await deploy({ clients, exposure: { type: "gateway", host: "trivy.example.com", gateway } });
+    const deployed = await deploy({ access, exposure: { type: "gatewayApi", host: "trivy.example.com", gateway } });
     const { apiVersion, spec } = deployed.one("HTTPRoute");
     expect(apiVersion).to.equal("gateway.networking.k8s.io/v1");
     expect(spec).to.deep.equal({

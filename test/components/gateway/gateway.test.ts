@@ -39,7 +39,7 @@ describe("the gateway", () => {
     });
 
     it("alone may connect to the servers, and to the cache beside them", async () => {
-      const deployed = await gateway({}, { clients: { namespaces: ["ci"] } });
+      const deployed = await gateway({}, { access: { namespaces: ["ci"] } });
       const own = {
         podSelector: { matchLabels: { "app.kubernetes.io/part-of": "trivy-server", "app.kubernetes.io/component": "gateway" } },
       };
@@ -70,7 +70,7 @@ describe("the gateway", () => {
     });
 
     it("finds the servers that are ready, by a name without an address of its own", async () => {
-      const deployed = await gateway({ clusterDomain: "example.internal" }, { namespace: { name: "scans" } });
+      const deployed = await gateway({}, { clusterDomain: "example.internal", namespace: { name: "scans" } });
       const { spec } = deployed.all("Service").find(({ metadata }) => metadata.name === "trivy-servers");
       expect(spec).to.deep.include({ clusterIP: "None" }).and.not.have.property("publishNotReadyAddresses");
       expect(spec.selector).to.include({ "app.kubernetes.io/component": "server" });
@@ -126,7 +126,7 @@ describe("the gateway", () => {
     });
 
     it("run as nobody on a read-only root, without a writable volume", async () => {
-      const deployed = await gateway({ tls: true });
+      const deployed = await gateway({ tls: { enabled: true } });
       const { spec } = deployed.one("Deployment", "trivy-gateway").spec.template;
       expect(spec).to.deep.include({ automountServiceAccountToken: false, enableServiceLinks: false });
       expect(spec.securityContext).to.include({ runAsNonRoot: true, runAsUser: 10003 });
@@ -221,8 +221,8 @@ describe("the gateway", () => {
           .all("NetworkPolicy")
           .find(({ metadata }) => metadata.name === "trivy-gateway")
           .spec.ingress[0].ports.map(({ port }: Manifest) => port);
-      const clients = { clients: { namespaces: ["ci"] } };
-      const strict = await gateway({ tls: true }, clients);
+      const clients = { access: { namespaces: ["ci"] } };
+      const strict = await gateway({ tls: { enabled: true } }, clients);
       expect(configuration(strict)["haproxy.cfg"]).to.include("bind 127.0.0.1:8080").and.include("bind :::8443 v4v6 ssl");
       expect(policyPorts(strict)).to.deep.equal([8443]);
       const both = await gateway({ tls: { enabled: true, plainHttp: true } }, clients);

@@ -192,7 +192,7 @@ describe("the registry scan", () => {
 
   describe("before a gateway", () => {
     it("is a client of its own, whose token nobody else gets", async () => {
-      const deployed = await scan({}, { gateway: { enabled: true, tls: true } });
+      const deployed = await scan({}, { gateway: { enabled: true, tls: { enabled: true } } });
       const token = deployed.resource("trivy-gateway-token-registry-scan-1");
       expect(token.type).to.equal("random:index/randomPassword:RandomPassword");
       expect(deployed.one("Secret", "trivy-gateway-clients").stringData["clients.map"]).to.match(/^[0-9a-f]{64} registry-scan$/m);
@@ -205,7 +205,7 @@ describe("the registry scan", () => {
     });
 
     it("trusts the gateway's authority, and those of the settings", async () => {
-      const deployed = await scan({}, { gateway: { enabled: true, tls: true } });
+      const deployed = await scan({}, { gateway: { enabled: true, tls: { enabled: true } } });
       expect(configuration(deployed).service).to.equal("https://trivy.trivy.svc");
       expect(deployed.one("ConfigMap", "trivy-registry-scan-certificate-authorities").data["authorities.pem"]).to.match(
         /BEGIN CERTIFICATE/,
@@ -218,7 +218,7 @@ describe("the registry scan", () => {
   it("uses the servers' token without a gateway, and none where none is asked for", async () => {
     const deployed = await scan();
     expect(variable(scanner(deployed), "TRIVY_TOKEN").secretKeyRef.name).to.equal(deployed.variable("TRIVY_TOKEN").secretKeyRef.name);
-    expect(variable(scanner(await scan({}, { server: { token: false } })), "TRIVY_TOKEN")).to.equal(undefined);
+    expect(variable(scanner(await scan({}, { server: { token: { enabled: false } } })), "TRIVY_TOKEN")).to.equal(undefined);
   });
 
   it("keeps every secret out of everything but Secrets", async () => {

@@ -120,7 +120,7 @@ describe("the Trivy servers", () => {
     });
 
     it("is nowhere when it is switched off", async () => {
-      const deployed = await deploy({ server: { token: false } });
+      const deployed = await deploy({ server: { token: { enabled: false } } });
       expect(deployed.variable("TRIVY_TOKEN")).to.equal(undefined);
       expect(deployed.all("Secret").map(({ metadata }) => metadata.name)).to.satisfy((names: string[]) =>
         names.every((name) => name.startsWith("trivy-redis-")),
@@ -216,7 +216,7 @@ describe("the Trivy servers", () => {
   });
 
   it("are reached by whom the settings name, and by nobody without", async () => {
-    const ingress = async (clients: object) => (await deploy({ clients })).one("NetworkPolicy", "trivy-server").spec.ingress;
+    const ingress = async (access: object) => (await deploy({ access })).one("NetworkPolicy", "trivy-server").spec.ingress;
     expect(await ingress({})).to.deep.equal([]);
     expect(await ingress({ namespaces: ["ci"], cidrs: ["10.1.0.0/16"] })).to.deep.equal([
       {
