@@ -1,5 +1,5 @@
 import type { z } from "zod";
-import { serviceName } from "../components/exposure/exposure.ts";
+import { serviceName } from "../components/shared/parts.ts";
 import { bytes } from "../components/shared/quantity.ts";
 import { certificateRules } from "./certificate-rules.ts";
 import { generation, generationRules, resourceRules, resources, retire } from "./common.ts";

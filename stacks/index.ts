@@ -1,27 +1,25 @@
 import * as pulumi from "@pulumi/pulumi";
-import type { ScanServiceArgs } from "../components/scan-service.ts";
+import type { SettingsArgs } from "../components/args.ts";
 import { checkSettings } from "./check.ts";
 import { project } from "./errors.ts";
 import { warnings } from "./rules.ts";
-import { serviceArgs } from "./service-args.ts";
 
 export { checkSettings } from "./check.ts";
 export { project, type SettingProblem, SettingsError } from "./errors.ts";
 export type { Settings } from "./schema.ts";
-export { serviceArgs } from "./service-args.ts";
 
 /**
  * Returns the settings of the current stack, checked, with their defaults; warns of those that work, but hardly as intended.
  *
  * @throws {SettingsError} with every problem
  */
-export function readSettings(): ScanServiceArgs & { readonly instance: string } {
+export function readSettings(): SettingsArgs & { readonly instance: string } {
   const given = Object.entries(pulumi.runtime.allConfig()).flatMap(([key, value]) =>
     key.startsWith(`${project}:`) ? [[key.slice(project.length + 1), parsed(value)] as const] : [],
   );
   const settings = checkSettings(Object.fromEntries(given), (key) => isConfigSecret(`${project}:${key}`));
   for (const { path, message } of warnings(settings)) pulumi.log.warn(`${project}:${path} ${message}`);
-  return { ...serviceArgs(settings), instance: pulumi.getStack() };
+  return { ...settings, instance: pulumi.getStack() };
 }
 
 /** Pulumi's SDK knows which values were encrypted, but does not declare it. */

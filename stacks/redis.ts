@@ -1,5 +1,5 @@
 import type { z } from "zod";
-import { claimSize } from "../components/cache/redis-cache.ts";
+import { claimSize } from "../components/cache/sizes.ts";
 import { bytes } from "../components/shared/quantity.ts";
 import { certificateRules } from "./certificate-rules.ts";
 import { generation, generationRules, retire, secretKeyRef } from "./common.ts";

@@ -1,5 +1,5 @@
 import type { z } from "zod";
-import { managedVariables } from "../components/server/trivy-server.ts";
+import { managedVariables } from "../components/server/environment.ts";
 import { resourceRules, resources, secretKeyRef } from "./common.ts";
 import * as v from "./kinds/index.ts";
 import { type Given, type RuleProblem, withoutEffect } from "./rule.ts";
