@@ -7,7 +7,7 @@ const service = new ScanService("trivy", {
   instance: pulumi.getStack(),
   namespace: { name: config.require("namespace") },
   server: { replicas: config.requireNumber("replicas") },
-  clients: { namespaces: config.require("clientNamespaces").split(",") },
+  access: { namespaces: config.require("clientNamespaces").split(",") },
 });
 
 export const { address, token, portForward, scan } = service;
