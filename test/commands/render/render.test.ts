@@ -289,7 +289,7 @@ spec:
       expect(leaf.verify(new X509Certificate(ca).publicKey) && leaf.checkPrivateKey(createPrivateKey(key))).to.equal(true);
       expect(leaf.subjectAltName).to.equal("DNS:gate-32, IP Address:10.0.0.1");
       const generated = [...secretsOf().matchAll(/^# generated (\S+) [0-9a-f]{8}: -----BEGIN/gm)].map(([, name]) => name);
-      expect(generated).to.have.members(["authority-key", "authority-certificate", "gate-key", "gate-certificate"]);
+      expect(generated).to.have.members(["authority-key", "authority-certificate", "authority-gate-key", "authority-gate-certificate"]);
       const { "10-secrets.yaml": _, ...others } = files();
       for (const [, line = ""] of secretsOf().matchAll(/PRIVATE KEY-----(?:\\n|\n *)(\S{40})/g))
         expect(`${shown}${JSON.stringify(others)}`).not.to.contain(line);
@@ -335,11 +335,11 @@ spec:
       expect(shown).to.contain(`
   kubectl create secret generic gate-tls -n mall --from-file=ca.crt=FILE --from-file=tls.crt=FILE --from-file=tls.key=FILE
     ca.crt: <authority-certificate>
-    tls.crt: <gate-certificate>
-    tls.key: <gate-key>
+    tls.crt: <authority-gate-certificate>
+    tls.key: <authority-gate-key>
   where <authority-certificate> is the certificate of your own authority, PEM: CN=mall
-  where <gate-certificate> is a server certificate for the key next to it, signed by the authority of <authority-certificate>, PEM: CN=gate, DNS:gate-32, IP:10.0.0.1
-  where <gate-key> is a private key, ECDSA P256, PEM
+  where <authority-gate-certificate> is a server certificate for the key next to it, signed by the authority of <authority-certificate>, PEM: CN=gate, DNS:gate-32, IP:10.0.0.1
+  where <authority-gate-key> is a private key, ECDSA P256, PEM
 `);
     });
 
