@@ -1,5 +1,5 @@
 import { expect } from "chai";
-import { placeholder } from "../../commands/render/rendered-secrets.ts";
+import { placeholder } from "../../commands/program.ts";
 import { imageReference, images } from "../../components/shared/images.ts";
 import { record, settled } from "../../recorder/record.ts";
 import { type Problem, warnings } from "../../stacks/rules.ts";
