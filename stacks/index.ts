@@ -1,5 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
-import type { ScanServiceArgs } from "../components/scan-service.ts";
+import type { SettingsArgs } from "../components/args.ts";
 import { checkSettings } from "./check.ts";
 import { project } from "./errors.ts";
 import { warnings } from "./rules.ts";
@@ -13,7 +13,7 @@ export type { Settings } from "./schema.ts";
  *
  * @throws {SettingsError} with every problem
  */
-export function readSettings(): ScanServiceArgs {
+export function readSettings(): SettingsArgs & { readonly instance: string } {
   const given = Object.entries(pulumi.runtime.allConfig()).flatMap(([key, value]) =>
     key.startsWith(`${project}:`) ? [[key.slice(project.length + 1), parsed(value)] as const] : [],
   );

@@ -1,5 +1,5 @@
 import { expect } from "chai";
-import { placeholder } from "../../commands/render/rendered-secrets.ts";
+import { placeholder } from "../../commands/program.ts";
 import { imageReference, images } from "../../components/shared/images.ts";
 import { checkSettings, type SettingProblem, SettingsError } from "../../stacks/index.ts";
 import { certificate, serverCertificate } from "../support/certificate.ts";

@@ -28,7 +28,7 @@ export const general: Mistakes = {
     ],
     ["the image tag latest", { images: { trivy: "ghcr.io/aquasecurity/trivy:latest" } }, "images.trivy", /latest/],
     ["an image without a version", { images: { redis: "docker.io/library/redis" } }, "images.redis", /a digest/],
-    ["an invalid image", { images: { redis: "Redis 8" } }, "images.redis", /registry\/repository:tag/],
+    ["an invalid image", { images: { redis: "Redis 8" } }, "images.redis", /contains white space/],
     ["a registry with a scheme", { images: { registry: "https://mirror.example.com" } }, "images.registry", /no scheme/],
     ["an invalid namespace", { namespace: { name: "Trivy_1" } }, "namespace.name", /lowercase letters/],
     ["a namespace of Kubernetes", { namespace: { name: "kube-system" } }, "namespace.name", /belongs to Kubernetes/],
