@@ -1,6 +1,9 @@
-/** The registry scan's public interface: everything that components/, stacks/ and commands/ may use of it. */
-export { exitCodes, type Verdict, verdicts } from "./protocol/api.ts";
-export type { ReceiverConfiguration, ReportsConfiguration, ScanConfiguration } from "./protocol/configuration.ts";
+/**
+ * The registry scan's public interface: everything that components/, stacks/ and commands/ may use of it.
+ *
+ * Its files do not import zod, whose types would become part of the package's declarations, and its code part of the package.
+ */
+export type { BucketConfiguration, ReceiverConfiguration, ReportsConfiguration, ScanConfiguration } from "./protocol/configuration.ts";
 export {
   dockerHub,
   formatImageReference,
@@ -10,5 +13,5 @@ export {
 } from "./protocol/image-reference.ts";
 export { reportsName, reportsPorts, runOf, scanContainer, scanName } from "./protocol/names.ts";
 export { type Scanner, type ScanPolicy, type Severity, scanners, severities } from "./protocol/policy.ts";
-export type { Counts, ImageReport, RunReport, RunSummary } from "./protocol/report.ts";
 export { scannedImageProblem, scannedRepositoryProblem, type TargetArgs, versionRangeProblem } from "./protocol/targets.ts";
+export { exitCodes, type Verdict, verdicts } from "./protocol/verdict.ts";

@@ -11,9 +11,10 @@
  * | GET /runs/RUN | RunStatus; 404 when the run has not begun |
  */
 import * as z from "zod/mini";
+import { scanPolicySchema } from "./configuration-schema.ts";
 import { scanFailedSchema, scannedSchema } from "./findings.ts";
-import { scanPolicySchema } from "./policy.ts";
 import { nonEmptyString, nonNegativeNumber, type Parsed } from "./validation.ts";
+import { verdicts } from "./verdict.ts";
 
 /** Maximum number of attempts to scan a target. Within an attempt, Trivy's client itself retries for half a minute what the service asks it to. */
 export const attempts = 3;
@@ -39,12 +40,6 @@ export const runConflictSchema = z.object({
   running: nonEmptyString,
 });
 export interface RunConflict extends Parsed<typeof runConflictSchema> {}
-
-export const verdicts = ["clean", "findings", "errors"] as const;
-/** The result of a run: `errors` when an image could not be scanned or a repository not listed, whatever the findings. */
-export type Verdict = (typeof verdicts)[number];
-/** The exit code of a run's first pod for each verdict. */
-export const exitCodes = { clean: 0, findings: 1, errors: 2 } as const satisfies Record<Verdict, number>;
 
 export const runStatusSchema = z.object({
   run: nonEmptyString,

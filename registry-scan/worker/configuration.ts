@@ -1,5 +1,6 @@
 import { readFile } from "node:fs/promises";
-import { type ScanConfiguration, scanConfigurationSchema } from "../protocol/configuration.ts";
+import type { ScanConfiguration } from "../protocol/configuration.ts";
+import { scanConfigurationSchema } from "../protocol/configuration-schema.ts";
 import { scannedImageProblem } from "../protocol/targets.ts";
 import { InvalidData, parseJson } from "../protocol/validation.ts";
 

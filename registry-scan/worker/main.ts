@@ -6,8 +6,9 @@
  * Argument: the configuration file. @default /etc/scan/scan.json
  */
 import { writeFile } from "node:fs/promises";
-import { exitCodes, type RunStatus } from "../protocol/api.ts";
+import type { RunStatus } from "../protocol/api.ts";
 import { runOf } from "../protocol/names.ts";
+import { exitCodes } from "../protocol/verdict.ts";
 import { ConfigurationError, readConfiguration, requestedImages } from "./configuration.ts";
 import type { WorkerContext } from "./context.ts";
 import { beginRun, showProgress, waitForEnd } from "./lead.ts";

@@ -1,6 +1,6 @@
 import { expect } from "chai";
 import { nextAnswerSchema, planLineSchema, runStartSchema, sentResultSchema } from "../../../registry-scan/protocol/api.ts";
-import { reportsConfigurationSchema, scanConfigurationSchema } from "../../../registry-scan/protocol/configuration.ts";
+import { reportsConfigurationSchema, scanConfigurationSchema } from "../../../registry-scan/protocol/configuration-schema.ts";
 import { InvalidData, parse, parseJson } from "../../../registry-scan/protocol/validation.ts";
 
 const start = {
