@@ -11,9 +11,9 @@
  * | GET /runs/RUN | RunStatus; 404 when the run has not begun |
  */
 import * as z from "zod/mini";
-import { scanPolicySchema } from "./configuration-schema.ts";
 import { scanFailedSchema, scannedSchema } from "./findings.ts";
-import { nonEmptyString, nonNegativeNumber, type Parsed } from "./validation.ts";
+import { scanPolicySchema } from "./policy-schema.ts";
+import { nonEmptyString, nonNegativeNumber, type Parsed, positiveInteger } from "./validation.ts";
 import { verdicts } from "./verdict.ts";
 
 /** Maximum number of attempts to scan a target. Within an attempt, Trivy's client itself retries for half a minute what the service asks it to. */
@@ -112,7 +112,7 @@ export const knownScanSchema = z.object({ ...exchangeFields, result: scannedSche
 export interface KnownScan extends Parsed<typeof knownScanSchema> {}
 
 export const nextAnswerSchema = z.discriminatedUnion("next", [
-  z.object({ next: z.literal("scan"), target: targetSchema, attempt: z.int().check(z.positive()), known: z.optional(knownScanSchema) }),
+  z.object({ next: z.literal("scan"), target: targetSchema, attempt: positiveInteger, known: z.optional(knownScanSchema) }),
   /** There is nothing to scan now, but there may be later: the run is being planned, or another pod's attempt may fail. */
   z.object({ next: z.literal("wait"), seconds: nonNegativeNumber }),
   z.object({ next: z.literal("end") }),

@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import type { ScanConfiguration } from "../protocol/configuration.ts";
-import { scanConfigurationSchema } from "../protocol/configuration-schema.ts";
+import { scanConfigurationSchema } from "../protocol/scan-configuration-schema.ts";
 import { scannedImageProblem } from "../protocol/targets.ts";
 import { InvalidData, parseJson } from "../protocol/validation.ts";
 
