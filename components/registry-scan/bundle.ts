@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { buildSync } from "esbuild";
 
@@ -9,6 +10,7 @@ let programs: Readonly<Record<string, string>> | undefined;
 export function bundledPrograms(): Readonly<Record<string, string>> {
   programs ??= {
     "package.json": JSON.stringify({ type: "module" }),
+    "page.css": readFileSync(join(application, "server/report/page.css"), "utf8"),
     ...Object.fromEntries(
       buildSync({
         absWorkingDir: application,

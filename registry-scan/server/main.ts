@@ -30,9 +30,10 @@ import {
 } from "../protocol/model.ts";
 import { Outbox } from "./alerts/outbox.ts";
 import { Bucket } from "./bucket.ts";
+import { mediaType, runNamePattern as runName } from "./files.ts";
 import { metrics } from "./report/metrics.ts";
 import { PlanError } from "./run.ts";
-import { isStorageError, mediaType, runName, Store } from "./store.ts";
+import { isStorageError, Store } from "./store.ts";
 
 /** Bytes of a request's body. */
 const limits = { small: 64 << 10, result: 32 << 20, plan: 64 << 20, cycloneDx: 256 << 20 };
@@ -206,7 +207,7 @@ function apiOf(store: Store, token: string) {
     if (!runName.test(run))
       throw new Refusal(400, `${JSON.stringify(run)} is no name of a run: it must be a Job's name, of a-z, 0-9 and -`);
     const route = `${request.method} ${[part, id && "ID", document].filter((name) => name !== "").join("/")}`;
-    const heard = () => store.heard(run);
+    const heard = () => store.touch(run);
     switch (route) {
       case "GET ":
         return answer(response, 200, status(run));
@@ -271,22 +272,27 @@ function pagesOf(store: Store, outbox: Outbox) {
     const pathname = (request.url ?? "").replace(/[?#].*$/s, "");
     if (pathname === "/healthz") return text(request, response, "text/plain; charset=utf-8", "ok\n");
     if (pathname === "/metrics") {
-      const known = metrics(store.latest, { undelivered: outbox.undelivered(), running: store.running });
-      return text(request, response, "text/plain; version=0.0.4; charset=utf-8", known + ownMetrics(store));
+      const state = {
+        undelivered: outbox.undelivered(),
+        isRunning: store.isRunning,
+        pendingCopies: store.pendingCopies,
+        hasVolumeError: store.volumeError !== undefined,
+      };
+      return text(request, response, "text/plain; version=0.0.4; charset=utf-8", metrics(store.latest, state));
     }
     if (pathname === "/") return moved(response, "runs/");
     const [, runs, run = "", ...names] = pathname.split("/").map(decoded);
     const absent = new Refusal(404, "there is no such page; a run's report is kept for a number of runs only");
     if (runs !== "runs") throw absent;
     if (names.length === 0 && (run === "" || run === "index.html"))
-      return file(request, response, store.runFolder("index.html"), "text/html; charset=utf-8");
+      return file(request, response, store.runPath("index.html"), "text/html; charset=utf-8");
     if (!runName.test(run)) throw absent;
     if (names.length === 0) return moved(response, `${run}/`);
     // What is asked for is one of the names that a report has; no other is ever looked for on the volume.
     const path = names.join("/") || "index.html";
     const type = mediaType(path);
     if (!type) throw absent;
-    return file(request, response, store.runFolder(run, path), type, absent);
+    return file(request, response, store.runPath(run, path), type, absent);
   };
 }
 
@@ -321,14 +327,6 @@ async function file(request: IncomingMessage, response: ServerResponse, path: st
     await opened.close();
   }
 }
-
-const ownMetrics = (store: Store): string => `# HELP trivy_registry_scan_runs_not_copied Kept runs that are not in the bucket yet.
-# TYPE trivy_registry_scan_runs_not_copied gauge
-trivy_registry_scan_runs_not_copied ${store.uncopied}
-# HELP trivy_registry_scan_volume_trouble Whether the volume refuses what is to be kept, as when it is full.
-# TYPE trivy_registry_scan_volume_trouble gauge
-trivy_registry_scan_volume_trouble ${store.trouble ? 1 : 0}
-`;
 
 // -- the process -----------------------------------------------------------------------------------------------------------------------------------
 

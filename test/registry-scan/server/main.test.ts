@@ -5,7 +5,7 @@ import { basename } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { expect } from "chai";
 import type { ReportsConfiguration, RunReport, SentResult, Target } from "../../../registry-scan/protocol/model.ts";
-import { cycloneDxFile, imageFile } from "../../../registry-scan/server/report/page.ts";
+import { cycloneDxFile, imageFile } from "../../../registry-scan/server/files.ts";
 import { failed, finding, ReportsServer, scanned, start, target, token } from "../../support/reports-server.ts";
 
 /** Waits for what must come. */
@@ -191,7 +191,9 @@ describe("the reports server", () => {
     it("does without what it cannot keep or read of earlier scans", async () => {
       writeFileSync(server.volume("state", "known"), "in its place");
       expect(await server.whole("nightly-1", [target("a")], () => ({ ...scanned(), exchange }))).to.include({ verdict: "clean" });
-      expect(server.lines.join("\n")).to.match(/how registry\.example\.com\/team\/app-a@sha256:0+a was scanned is not kept: /);
+      expect(server.lines.join("\n")).to.match(
+        /the scan of registry\.example\.com\/team\/app-a@sha256:0+a is not available to the next run: /,
+      );
       rmSync(server.volume("state", "known"));
       await server.whole("nightly-2", [target("a")], () => ({ ...scanned(), exchange }));
       const [file = ""] = readdirSync(server.volume("state", "known"));
@@ -290,7 +292,7 @@ describe("the reports server", () => {
       const { verdict, summary, state } = await status("nightly-1");
       expect({ verdict, state }).to.deep.equal({ verdict: "errors", state: "finished" });
       expect(summary).to.match(
-        /its report could not be written: the volume at .* is full \(ENOSPC\): enlarge it, or keep fewer runs than 10/,
+        /its report could not be written: the volume at .* is full \(ENOSPC\); enlarge it, or keep fewer runs than 10/,
       );
       expect(server.lines.join("\n")).to.match(/error: the volume at .* is full/);
       expect(await (await server.page("/metrics")).text()).to.include("\ntrivy_registry_scan_volume_trouble 1\n");
