@@ -3,7 +3,7 @@ import { createReadStream, openAsBlob, statSync } from "node:fs";
 import { pipeline } from "node:stream/promises";
 import { AwsV4Signer } from "aws4fetch";
 import pMap from "p-map";
-import type { ReportsConfiguration } from "../protocol/model.ts";
+import type { ReportsConfiguration } from "../protocol/configuration.ts";
 
 /** Number of files sent at a time. */
 const concurrency = 4;

@@ -1,4 +1,7 @@
-import type { Finding, ImageReport, Problem, RunReport, RunStart, ScanResult, Target } from "../protocol/model.ts";
+import type { PlanProblem, RunStart, Target } from "../protocol/api.ts";
+import type { Finding, ScanResult } from "../protocol/findings.ts";
+import type { ScanPolicy } from "../protocol/policy.ts";
+import type { ImageReport, RunReport } from "../protocol/report.ts";
 import { addCounts, alphabetical, countBySeverity, findingIdentity, worstFirst } from "./findings.ts";
 
 /** An image's last successful scan, by one of the image's names. */
@@ -30,14 +33,14 @@ export interface EndedRun {
   readonly finishedAt: string;
   readonly ended: RunReport["ended"];
   readonly outcomes: readonly TargetOutcome[];
-  readonly problems: readonly Problem[];
+  readonly problems: readonly PlanProblem[];
   /** Last successful scans before this run, by image name. */
   readonly before: ReadonlyMap<string, LastScan>;
 }
 
 /** Whether a finding is within the run's policy. A finding outside of it is not fixed when the run does not report it. */
 const matchesPolicy =
-  ({ severities, scanners, ignoreUnfixed }: RunStart) =>
+  ({ severities, scanners, ignoreUnfixed }: ScanPolicy) =>
   (finding: Finding): boolean =>
     severities.includes(finding.severity) &&
     scanners.includes(finding.scanner) &&
@@ -59,7 +62,7 @@ function failureReason({ result, attempts }: TargetOutcome, ended: RunReport["en
 }
 
 /** Returns the error because of which an image was not listed. */
-function listingError(name: string, problems: readonly Problem[]): string | undefined {
+function listingError(name: string, problems: readonly PlanProblem[]): string | undefined {
   const problem = problems.find(
     ({ kind, about }) => kind === "error" && (name === about || name.startsWith(`${about}:`) || name.startsWith(`${about}@`)),
   );
@@ -78,7 +81,7 @@ export function compare({ run, start, finishedAt, ended, outcomes, problems, bef
   report: RunReport;
   after: Map<string, LastScan>;
 } {
-  const inPolicy = matchesPolicy(start);
+  const inPolicy = matchesPolicy(start.policy);
   const after = new Map(before);
   const images = new Map<string, ImageReport>();
 
@@ -161,9 +164,7 @@ export function compare({ run, start, finishedAt, ended, outcomes, problems, bef
       ended,
       verdict: errors ? "errors" : listed.some(({ findings }) => findings.length > 0) ? "findings" : "clean",
       policy: {
-        severities: start.severities,
-        ignoreUnfixed: start.ignoreUnfixed,
-        scanners: start.scanners,
+        ...start.policy,
         partial: start.partial,
         cycloneDx: start.cycloneDx,
       },

@@ -1,5 +1,7 @@
 /** Order, numbers and groups of findings. */
-import { type Counts, type Finding, type Severity, severities } from "../protocol/model.ts";
+import type { Finding } from "../protocol/findings.ts";
+import { type Severity, severities } from "../protocol/policy.ts";
+import type { Counts } from "../protocol/report.ts";
 
 /**
  * Identity of a finding within its image. The installed version is left out, so that an upgrade to another vulnerable version is not reported

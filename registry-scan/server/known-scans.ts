@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { mkdir, readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
-import type { KnownScan, Target } from "../protocol/model.ts";
+import type { KnownScan, Target } from "../protocol/api.ts";
 import { writeAtomically } from "./durable.ts";
 
 /**

@@ -12,22 +12,11 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
-import {
-  type Exchange,
-  type Finding,
-  type NextQuestion,
-  type PlanLine,
-  type Problem,
-  type ReportsConfiguration,
-  type RunStart,
-  reportsPorts,
-  type Scanned,
-  type ScanResult,
-  type SentResult,
-  scanners,
-  severities,
-  type Target,
-} from "../protocol/model.ts";
+import type { Exchange, NextQuestion, PlanLine, PlanProblem, RunStart, SentResult, Target } from "../protocol/api.ts";
+import type { ReportsConfiguration } from "../protocol/configuration.ts";
+import type { Finding, Scanned, ScanResult } from "../protocol/findings.ts";
+import { reportsPorts } from "../protocol/names.ts";
+import { scanners, severities } from "../protocol/policy.ts";
 import { Outbox } from "./alerts/outbox.ts";
 import { Bucket } from "./bucket.ts";
 import { mediaType, runNamePattern as runName } from "./files.ts";
@@ -124,7 +113,7 @@ function planLine(value: unknown, what: string): PlanLine {
   const line = check<{ target?: unknown; problem?: unknown }>(value, what, { target: optional(isObject), problem: optional(isObject) });
   if (line.problem) {
     return {
-      problem: check<Problem>(line.problem, `the problem in ${what}`, {
+      problem: check<PlanProblem>(line.problem, `the problem in ${what}`, {
         kind: isOneOf(["warning", "error"]),
         about: isText,
         message: isText,
@@ -141,17 +130,22 @@ function planLine(value: unknown, what: string): PlanLine {
   };
 }
 
-const runStart = (value: unknown): RunStart =>
-  check<RunStart>(value, "the run's start", {
+function runStart(value: unknown): RunStart {
+  const start = check<RunStart>(value, "the run's start", {
     startedAt: (at) => typeof at === "string" && !Number.isNaN(Date.parse(at)),
     deadline: isAmount,
     timeout: isAmount,
-    severities: listOf(isOneOf(severities)),
-    ignoreUnfixed: isFlag,
-    scanners: listOf(isOneOf(scanners)),
+    policy: isObject,
     partial: isFlag,
     cycloneDx: isFlag,
   });
+  check<RunStart["policy"]>(start.policy, "the policy in the run's start", {
+    severities: listOf(isOneOf(severities)),
+    ignoreUnfixed: isFlag,
+    scanners: listOf(isOneOf(scanners)),
+  });
+  return start;
+}
 
 function sentResult(value: unknown): SentResult {
   const { outcome } = check<{ outcome: ScanResult["outcome"] }>(value, "the result", { outcome: isOneOf(["scanned", "failed"]) });
@@ -167,7 +161,7 @@ function sentResult(value: unknown): SentResult {
     seconds: isAmount,
     exchange: optional(isObject),
   });
-  if (result.exchange) check<Exchange>(result.exchange, "the result's exchange", { policy: isText, question: isText, answer: isText });
+  if (result.exchange) check<Exchange>(result.exchange, "the result's exchange", { client: isText, request: isText, response: isText });
   const finding: { readonly [K in keyof Finding]-?: (value: unknown) => boolean } = {
     id: isText,
     scanner: isOneOf(scanners),

@@ -1,4 +1,5 @@
-import { attempts, type NextQuestion, type ScanResult, type Target } from "../protocol/model.ts";
+import { attempts, type NextQuestion, type Target } from "../protocol/api.ts";
+import type { ScanResult } from "../protocol/findings.ts";
 import type { LinePosition } from "./durable.ts";
 
 /** An event in the life of a target, a line of `results.ndjson`: a pod took the target, or an attempt ended. `at` is ISO 8601. */

@@ -2,7 +2,9 @@ import { closeSync, existsSync, fdatasync, fstatSync, ftruncateSync, mkdirSync, 
 import { join } from "node:path";
 import { setImmediate } from "node:timers/promises";
 import { promisify } from "node:util";
-import type { NextAnswer, NextQuestion, PlanLine, Problem, RunReport, RunStart, ScanResult, Target } from "../protocol/model.ts";
+import type { NextAnswer, NextQuestion, PlanLine, PlanProblem, RunStart, Target } from "../protocol/api.ts";
+import type { ScanResult } from "../protocol/findings.ts";
+import type { RunReport } from "../protocol/report.ts";
 import type { TargetOutcome } from "./compare.ts";
 import { completeLines, writeAtomically, writeFully } from "./durable.ts";
 import { type JournalEntry, Queue, type QueuedTarget } from "./queue.ts";
@@ -33,7 +35,7 @@ export class Run {
   readonly name: string;
   readonly folder: string;
   readonly start: RunStart;
-  readonly problems: Problem[] = [];
+  readonly problems: PlanProblem[] = [];
   end: RunEnd | undefined;
   #queue: Queue | undefined;
   readonly #journal: number;

@@ -2,7 +2,8 @@ import { createWriteStream, existsSync, mkdirSync, readdirSync, readFileSync, rm
 import { copyFile, link, mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
-import type { NextAnswer, NextQuestion, PlanLine, RunReport, RunStart, RunStatus, RunSummary, SentResult } from "../protocol/model.ts";
+import type { NextAnswer, NextQuestion, PlanLine, RunStart, RunStatus, SentResult } from "../protocol/api.ts";
+import type { RunReport, RunSummary } from "../protocol/report.ts";
 import type { Bucket } from "./bucket.ts";
 import { BucketCopies } from "./bucket-copies.ts";
 import { compare } from "./compare.ts";

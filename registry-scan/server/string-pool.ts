@@ -1,4 +1,4 @@
-import type { Finding } from "../protocol/model.ts";
+import type { Finding } from "../protocol/findings.ts";
 
 /** Holds each text once. Findings, and with them their texts, repeat from image to image and from run to run. */
 export class StringPool {

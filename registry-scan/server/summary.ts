@@ -1,5 +1,6 @@
 /** A run's report in a few words. */
-import { type RunReport, type RunSummary, severities } from "../protocol/model.ts";
+import { severities } from "../protocol/policy.ts";
+import type { RunReport, RunSummary } from "../protocol/report.ts";
 import { plural, singleLine } from "./text.ts";
 
 /** Whether no image was scanned before this run, so that there is nothing to compare it with. */

@@ -1,4 +1,6 @@
-import type { Finding, Problem, RunReport, RunStart, ScanResult } from "../../registry-scan/protocol/model.ts";
+import type { PlanProblem, RunStart } from "../../registry-scan/protocol/api.ts";
+import type { Finding, ScanResult } from "../../registry-scan/protocol/findings.ts";
+import type { RunReport } from "../../registry-scan/protocol/report.ts";
 import { compare, type LastScan, type TargetOutcome } from "../../registry-scan/server/compare.ts";
 
 /** A vulnerability of a package. */
@@ -19,9 +21,11 @@ export const start = (given: Partial<RunStart> = {}): RunStart => ({
   startedAt: "2026-01-02T03:00:00.000Z",
   deadline: 3600,
   timeout: 300,
-  severities: ["UNKNOWN", "LOW", "MEDIUM", "HIGH", "CRITICAL"],
-  ignoreUnfixed: false,
-  scanners: ["vuln", "secret", "misconfig", "license"],
+  policy: {
+    severities: ["UNKNOWN", "LOW", "MEDIUM", "HIGH", "CRITICAL"],
+    ignoreUnfixed: false,
+    scanners: ["vuln", "secret", "misconfig", "license"],
+  },
   partial: false,
   cycloneDx: false,
   ...given,
@@ -43,7 +47,7 @@ export class Runs {
   lastScans: ReadonlyMap<string, LastScan> = new Map();
   #count = 0;
 
-  next(outcomes: readonly TargetOutcome[], given: Partial<RunStart> = {}, problems: readonly Problem[] = []): RunReport {
+  next(outcomes: readonly TargetOutcome[], given: Partial<RunStart> = {}, problems: readonly PlanProblem[] = []): RunReport {
     const number = ++this.#count;
     const finishedAt = `2026-01-${String(number + 1).padStart(2, "0")}T04:00:00.000Z`;
     const { report, after } = compare({

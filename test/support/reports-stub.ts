@@ -5,13 +5,13 @@ import {
   type KnownScan,
   type NextAnswer,
   type PlanLine,
-  type Problem,
+  type PlanProblem,
   type RunStart,
   type RunStatus,
-  type ScanResult,
   type SentResult,
   type Target,
-} from "../../registry-scan/protocol/model.ts";
+} from "../../registry-scan/protocol/api.ts";
+import type { ScanResult } from "../../registry-scan/protocol/findings.ts";
 
 interface Entry {
   readonly target: Target;
@@ -25,7 +25,7 @@ export class ReportsStub {
   /** What was asked, `PUT /plan`, in order. */
   readonly requests: string[] = [];
   readonly entries: Entry[] = [];
-  readonly problems: Problem[] = [];
+  readonly problems: PlanProblem[] = [];
   readonly documents = new Map<string, string>();
   /** By what clients scanned, with their exchange. */
   readonly known: Map<string, KnownScan>;

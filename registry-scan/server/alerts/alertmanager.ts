@@ -1,4 +1,4 @@
-import type { ImageReport, RunReport } from "../../protocol/model.ts";
+import type { ImageReport, RunReport } from "../../protocol/report.ts";
 import { firstFew, plural, singleLine, truncate } from "../text.ts";
 import { reportLink } from "./link.ts";
 

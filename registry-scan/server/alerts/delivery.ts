@@ -1,4 +1,4 @@
-import type { ReceiverConfiguration } from "../../protocol/model.ts";
+import type { ReceiverConfiguration } from "../../protocol/configuration.ts";
 
 /** A receiver with its URL. URL and header may be secret: they must not appear in the log, in metrics or in files. */
 export type Receiver = ReceiverConfiguration & {

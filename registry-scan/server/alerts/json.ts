@@ -1,4 +1,5 @@
-import type { Finding, RunReport } from "../../protocol/model.ts";
+import type { Finding } from "../../protocol/findings.ts";
+import type { RunReport } from "../../protocol/report.ts";
 import { worstFirst } from "../findings.ts";
 import { isFirstRun, verdictText } from "../summary.ts";
 import { reportLink } from "./link.ts";

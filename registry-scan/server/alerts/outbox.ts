@@ -1,7 +1,7 @@
 import { mkdir, readdir, readFile, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { RunReport } from "../../protocol/model.ts";
+import type { RunReport } from "../../protocol/report.ts";
 import { writeAtomically } from "../durable.ts";
 import { type ActiveAlert, alertKey, nextAlerts, toPostedAlert } from "./alertmanager.ts";
 import { deliver, errorCode, type Receiver, type Refusal } from "./delivery.ts";

@@ -1,4 +1,4 @@
-import type { RunReport } from "../../protocol/model.ts";
+import type { RunReport } from "../../protocol/report.ts";
 import { groupFindings, type ImageFindings } from "../findings.ts";
 import { isFirstRun, verdictText } from "../summary.ts";
 import { plural, singleLine, truncate } from "../text.ts";

@@ -1,4 +1,5 @@
-import type { Finding, ImageReport, RunReport } from "../../protocol/model.ts";
+import type { Finding } from "../../protocol/findings.ts";
+import type { ImageReport, RunReport } from "../../protocol/report.ts";
 import { isFirstRun } from "../summary.ts";
 import { plural } from "../text.ts";
 import { document } from "./document.ts";

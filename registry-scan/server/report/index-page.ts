@@ -1,4 +1,4 @@
-import type { RunSummary } from "../../protocol/model.ts";
+import type { RunSummary } from "../../protocol/report.ts";
 import { document } from "./document.ts";
 import { html, runLink, time, verdictBadge } from "./html.ts";
 import { trend } from "./trend.ts";

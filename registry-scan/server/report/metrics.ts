@@ -1,4 +1,6 @@
-import { type RunReport, severities, verdicts } from "../../protocol/model.ts";
+import { verdicts } from "../../protocol/api.ts";
+import { severities } from "../../protocol/policy.ts";
+import type { RunReport } from "../../protocol/report.ts";
 
 type Sample = readonly [labels: Readonly<Record<string, string>>, value: number];
 

@@ -1,4 +1,4 @@
-import type { ImageReport, RunReport, RunSummary } from "../../protocol/model.ts";
+import type { ImageReport, RunReport, RunSummary } from "../../protocol/report.ts";
 import { alphabetical, groupFindings, type ImageFindings } from "../findings.ts";
 import { isFirstRun, toRunSummary, verdictText } from "../summary.ts";
 import { plural } from "../text.ts";

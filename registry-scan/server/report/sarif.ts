@@ -1,6 +1,8 @@
 import { createHash } from "node:crypto";
 import type { Location, Log, Notification, ReportingDescriptor, Result } from "sarif";
-import type { Finding, ImageReport, RunReport, Severity } from "../../protocol/model.ts";
+import type { Finding } from "../../protocol/findings.ts";
+import type { Severity } from "../../protocol/policy.ts";
+import type { ImageReport, RunReport } from "../../protocol/report.ts";
 import { findingIdentity, moreSevereFirst, worstFirst } from "../findings.ts";
 import { webAddress } from "../text.ts";
 

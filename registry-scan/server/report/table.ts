@@ -1,4 +1,5 @@
-import type { Counts, Severity } from "../../protocol/model.ts";
+import type { Severity } from "../../protocol/policy.ts";
+import type { Counts } from "../../protocol/report.ts";
 import { type Content, type Html, html, number } from "./html.ts";
 
 /** The title of a column, and whether it contains numbers. */

@@ -1,4 +1,5 @@
-import type { RunSummary, Severity } from "../../protocol/model.ts";
+import type { Severity } from "../../protocol/policy.ts";
+import type { RunSummary } from "../../protocol/report.ts";
 import { addCounts, countBySeverity } from "../findings.ts";
 import { type Html, html, number, severityBadge, shownSeverities, time, verdictBadge } from "./html.ts";
 import { numberCell, numericColumns, severityCells, table } from "./table.ts";

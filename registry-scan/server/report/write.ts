@@ -1,7 +1,7 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import pMap from "p-map";
-import type { RunReport, RunSummary } from "../../protocol/model.ts";
+import type { RunReport, RunSummary } from "../../protocol/report.ts";
 import { imageFile } from "../files.ts";
 import { jsonPieces, writeStream } from "../json-stream.ts";
 import { imagePages } from "./image-page.ts";

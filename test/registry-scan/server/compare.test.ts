@@ -1,13 +1,9 @@
 import { expect } from "chai";
 import fc from "fast-check";
-import {
-  type Finding,
-  type ImageReport,
-  type Problem,
-  type RunReport,
-  scanners,
-  severities,
-} from "../../../registry-scan/protocol/model.ts";
+import type { PlanProblem } from "../../../registry-scan/protocol/api.ts";
+import type { Finding } from "../../../registry-scan/protocol/findings.ts";
+import { scanners, severities } from "../../../registry-scan/protocol/policy.ts";
+import type { ImageReport, RunReport } from "../../../registry-scan/protocol/report.ts";
 import { compare, type EndedRun, type LastScan, type TargetOutcome } from "../../../registry-scan/server/compare.ts";
 import { findingIdentity } from "../../../registry-scan/server/findings.ts";
 import { failed, finding, Runs, scanned, start } from "../../support/registry-reports.ts";
@@ -48,7 +44,7 @@ const arbitraryOutcomes: fc.Arbitrary<TargetOutcome[]> = fc.uniqueArray(
   { selector: ({ target }) => target.id },
 );
 
-const arbitraryProblems: fc.Arbitrary<Problem[]> = fc.array(
+const arbitraryProblems: fc.Arbitrary<PlanProblem[]> = fc.array(
   fc.record({
     kind: fc.constantFrom("warning" as const, "error" as const),
     about: fc.constantFrom("r.example/a", "r.example/b", "r.example/b:1"),
@@ -74,7 +70,7 @@ const arbitraryStart = fc
 const arbitraryEnd = fc.constantFrom<RunReport["ended"]>("complete", "deadline", "abandoned");
 
 /** Removes findings that the client leaves out because of the policy. */
-function withinPolicy(outcomes: readonly TargetOutcome[], policy: ReturnType<typeof start>): TargetOutcome[] {
+function withinPolicy(outcomes: readonly TargetOutcome[], { policy }: ReturnType<typeof start>): TargetOutcome[] {
   return outcomes.map((outcome) =>
     outcome.result?.outcome === "scanned"
       ? {
@@ -294,7 +290,9 @@ describe("comparing a run with the one before", () => {
     const secret = finding({ id: "aws-access-key-id", scanner: "secret", fixed: undefined });
     const low = finding({ id: "CVE-4", severity: "LOW" });
     runs.next([scanned("r/a:1", [unfixed, secret, low, old])]);
-    const report = runs.next([scanned("r/a:1", [])], { ignoreUnfixed: true, severities: ["CRITICAL"], scanners: ["vuln", "secret"] });
+    const report = runs.next([scanned("r/a:1", [])], {
+      policy: { ignoreUnfixed: true, severities: ["CRITICAL"], scanners: ["vuln", "secret"] },
+    });
     expect(gone(report, "r/a:1")).to.have.members([old.id, secret.id]);
   });
 

@@ -4,7 +4,9 @@ import { type AddressInfo, connect } from "node:net";
 import { basename } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { expect } from "chai";
-import type { ReportsConfiguration, RunReport, SentResult, Target } from "../../../registry-scan/protocol/model.ts";
+import type { SentResult, Target } from "../../../registry-scan/protocol/api.ts";
+import type { ReportsConfiguration } from "../../../registry-scan/protocol/configuration.ts";
+import type { RunReport } from "../../../registry-scan/protocol/report.ts";
 import { cycloneDxFile, imageFile } from "../../../registry-scan/server/files.ts";
 import { failed, finding, ReportsServer, scanned, start, target, token } from "../../support/reports-server.ts";
 
@@ -13,7 +15,7 @@ async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
   while (!(await holds())) await setTimeout(10);
 }
 
-const exchange = { policy: "policy", question: "cXVlc3Rpb24=", answer: "answer" };
+const exchange = { client: "client", request: "cXVlc3Rpb24=", response: "answer" };
 const three = [target("a"), target("b"), target("c")];
 
 describe("the reports server", () => {
@@ -176,8 +178,8 @@ describe("the reports server", () => {
         await server.begin(run);
         await server.plan(run, [target("a")]);
         await server.work(run, (_, attempt, known) => {
-          tried.push([attempt, known?.answer]);
-          return attempt === 1 ? { ...failed(), exchange: { ...exchange, answer: "of a failure" } } : { ...scanned(), exchange };
+          tried.push([attempt, known?.response]);
+          return attempt === 1 ? { ...failed(), exchange: { ...exchange, response: "of a failure" } } : { ...scanned(), exchange };
         });
       }
       expect(tried).to.deep.equal([
@@ -481,9 +483,9 @@ describe("the reports server", () => {
       await refused(
         "PUT",
         "/runs/nightly-1/targets/a",
-        { ...scanned(), exchange: { policy: "p", question: "q" } },
+        { ...scanned(), exchange: { client: "c", request: "q" } },
         400,
-        /^the result's exchange has no proper `answer`$/,
+        /^the result's exchange has no proper `response`$/,
       );
       expect(await status("nightly-1")).to.deep.include({ state: "scanning", planned: 1, scanned: 0 });
       expect(server.lines.filter((line) => line.startsWith("error"))).to.deep.equal([]);

@@ -1,6 +1,6 @@
 import { expect } from "chai";
 import { logSummary, toRunSummary } from "../../../registry-scan/server/summary.ts";
-import { failed, finding, Runs, scanned } from "../../support/registry-reports.ts";
+import { failed, finding, Runs, scanned, start } from "../../support/registry-reports.ts";
 
 describe("the summary of a run", () => {
   it("the log has the verdict, the numbers, images with new findings and problems", () => {
@@ -11,7 +11,7 @@ describe("the summary of a run", () => {
     );
     const report = runs.next(
       [scanned("r/a:1", [finding(), finding({ id: "CVE-2", severity: "HIGH" })]), failed("r/b:1", "no such\nimage")],
-      { severities: ["HIGH", "CRITICAL"] },
+      { policy: { ...start().policy, severities: ["HIGH", "CRITICAL"] } },
       [{ kind: "warning", about: "r/c", message: "no tag matches release-*" }],
     );
     expect(logSummary(report)).to.equal(

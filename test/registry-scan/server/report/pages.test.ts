@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { expect } from "chai";
 import fc from "fast-check";
-import type { RunReport } from "../../../../registry-scan/protocol/model.ts";
+import type { RunReport } from "../../../../registry-scan/protocol/report.ts";
 import { imageFile } from "../../../../registry-scan/server/files.ts";
 import { imagePages } from "../../../../registry-scan/server/report/image-page.ts";
 import { indexPage } from "../../../../registry-scan/server/report/index-page.ts";
