@@ -1,4 +1,5 @@
 import * as z from "zod/mini";
+import { toDotPath } from "zod/v4/core";
 
 /** A value that is read, never changed: what the schemas' types describe. */
 export type Immutable<T> = T extends readonly (infer Item)[]
@@ -89,6 +90,6 @@ function sentences(issues: readonly z.core.$ZodIssue[], parents: readonly Proper
       const meant = [first, ...others].find((errors) => errors?.every(({ message }) => message !== missing)) ?? first;
       if (meant) return sentences(meant, path);
     }
-    return [`${path.length === 0 ? "the value" : `\`${z.core.toDotPath(path)}\``} ${issue.message}`];
+    return [`${path.length === 0 ? "the value" : `\`${toDotPath(path)}\``} ${issue.message}`];
   });
 }
