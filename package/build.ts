@@ -35,11 +35,14 @@ for (const [file, options] of Object.entries(formats)) {
   });
   if (warnings.length > 0) throw new Error(`esbuild warns of ${file}; see above`);
   const { dependencies, peerDependencies } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
-  const undeclared = Object.values(metafile.outputs)
-    .flatMap(({ imports }) => imports.map(({ path }) => path))
-    .filter((path) => !isBuiltin(path) && !(path in dependencies) && !(path in peerDependencies));
-  if (undeclared.length > 0)
-    throw new Error(`package/package.json declares no dependency on ${undeclared.join(", ")}; add it to dependencies`);
+  const declared = Object.keys({ ...dependencies, ...peerDependencies });
+  const imported = Object.values(metafile.outputs).flatMap(({ imports }) => imports.map(({ path }) => packageName(path)));
+  const undeclared = imported.filter((name) => !isBuiltin(name) && !declared.includes(name));
+  const unused = declared.filter((name) => !imported.includes(name));
+  if (undeclared.length + unused.length > 0)
+    throw new Error(
+      `dependencies in package/package.json: ${undeclared.join(", ") || "none"} missing, ${unused.join(", ") || "none"} unused`,
+    );
 }
 
 // What the components read at run time, from the folder of their own file.
@@ -52,3 +55,8 @@ writeFileSync(join(dist, "types/package.json"), '{ "type": "commonjs" }\n');
 for (const entry of ["index.d.ts", "index.d.cts"]) writeFileSync(join(dist, entry), 'export * from "./types/package/index.js";\n');
 
 cpSync(join(folder, "../LICENSE"), join(folder, "LICENSE"));
+
+/** Returns the package of an import such as `zod/mini` or `@pulumi/pulumi/x`. */
+function packageName(path: string): string {
+  return path.split("/", path.startsWith("@") ? 2 : 1).join("/");
+}
