@@ -60,6 +60,8 @@ export const stringWith = (problem: (value: string) => string | undefined) =>
 
 export const nonEmptyString = z.string().check(z.minLength(1));
 export const nonNegativeNumber = z.number().check(z.nonnegative());
+export const positiveInteger = z.int().check(z.positive());
+export const url = stringWith((value) => (URL.canParse(value) ? undefined : "is not a valid URL"));
 
 const missing = "is missing";
 const invalid = "is not valid";
