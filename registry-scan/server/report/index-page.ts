@@ -12,7 +12,7 @@ export function indexPage(runs: readonly RunSummary[]): string {
   const { figure, numbers } = trend(runs, (run) => runLink(run));
   const last = runs.at(-1);
   const overview = last
-    ? html`<p class="verdict ${last.verdict}">${verdictBadge(last.verdict)} The last run ended ${time(last.finishedAt)}.</p>${figure}${numbers}`
+    ? html`<p class="verdict ${last.verdict}">${verdictBadge(last.verdict)} The last run ended at ${time(last.finishedAt)}.</p>${figure}${numbers}`
     : html`<p>No run has finished yet.</p>`;
   return document(
     "Registry scans",

@@ -97,7 +97,7 @@ function errors(report: RunReport): Content {
     ],
   );
   const failureColumns = [{ title: "Image" }, { title: "Reason" }, { title: "Attempts", numeric: true }, { title: "Last successful scan" }];
-  return html`<h2 id="errors">Errors</h2>
+  return html`<h2 id="errors">${report.verdict === "errors" ? "Errors" : "Warnings"}</h2>
 ${problems.length > 0 && foldedTable("Problems while targets were listed", problemColumns, problems, visible.errors)}
 ${failures.length > 0 && foldedTable("Images that could not be scanned", failureColumns, failures, visible.errors)}
 ${failed.some(({ scannedAt }) => scannedAt !== undefined) && html`<p class="quiet">The findings of these images are from their last successful scan.</p>`}`;

@@ -24,13 +24,10 @@ export function trend(runs: readonly RunSummary[], link: (run: string) => Html):
 }
 
 function figure(runs: readonly RunSummary[], severities: readonly Severity[]): Html {
-  const legend =
-    severities.length > 0
-      ? html`the most severe on top: ${severities.map((severity) => html`${severityBadge(severity)} `)}`
-      : "of which there are none";
+  const legend = severities.map((severity) => html` ${severityBadge(severity)}`);
   const top = axisEnd(Math.max(1, ...runs.map(({ counts }) => severities.reduce((sum, severity) => sum + counts[severity], 0))));
   const step = (chart.right - chart.left) / Math.max(runs.length, minimumSlots);
-  return html`<figure><figcaption class="quiet">Findings of each run, ${legend}; “!” marks a run with errors</figcaption>
+  return html`<figure><figcaption class="quiet">Findings of each run${legend.length > 0 && html`, the most severe on top:${legend}`}. “!” marks a run with errors.</figcaption>
 <svg viewBox="0 0 ${chart.width} ${chart.height}" role="img" aria-label="Findings by severity of the last ${runs.length} runs; the table contains the numbers">${[
     0, 0.5, 1,
   ].map((part) => rule(part, top))}${runs.map((run, index) =>
