@@ -5,7 +5,7 @@
 import { Writable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import { BatchV1Api, CoreV1Api, Log, type V1CronJob, type V1Job, type V1Pod } from "@kubernetes/client-node";
-import { exitCodes, imageProblem, reportsName, runOf, scanContainer, scanName } from "../registry-scan/index.ts";
+import { exitCodes, reportsName, runOf, scanContainer, scanName, scannedImageProblem } from "../registry-scan/index.ts";
 import { projectFolder, readProject, readStackFile, stacksOf } from "./stack-file.ts";
 import type { Cluster } from "./up/cluster.ts";
 import { podTrouble } from "./up/pods.ts";
@@ -17,7 +17,7 @@ async function scan([stack, ...images]: readonly string[]): Promise<number> {
   if (!stack || stack.startsWith("-"))
     throw new Problem(`Usage: npm run scan -- <stack> [image…]\nStacks: ${stacksOf(projectFolder).join(", ")}`, exitCodes.errors);
   const mistakes = images.flatMap((image) => {
-    const problem = imageProblem(image);
+    const problem = scannedImageProblem(image);
     return problem === undefined ? [] : [`${image} ${problem}`];
   });
   if (mistakes.length > 0) throw new Problem(mistakes.join("\n"), exitCodes.errors);

@@ -1,3 +1,4 @@
-/** What other parts of the project may know of the registry scan: its protocol, and what counts as the name of an image. */
+/** The registry scan's public interface: its protocol, and the rules for what can be scanned. */
+export * from "./protocol/image-reference.ts";
 export * from "./protocol/model.ts";
-export { imageProblem, repositoryProblem, versionsProblem } from "./worker/targets.ts";
+export * from "./protocol/targets.ts";

@@ -277,13 +277,23 @@ export const privateKey = () => secret("write the key's whole text, -----BEGIN P
 
 /** An image to be scanned: it may be any tag, also one that moves. */
 export const scannedImage = () =>
-  checked("image", "write an image with its tag or digest, such as registry.example.com/team/app:1.0", targets.imageProblem, ", which ");
+  checked(
+    "image",
+    "write an image with its tag or digest, such as registry.example.com/team/app:1.0",
+    targets.scannedImageProblem,
+    ", which ",
+  );
 
 export const scannedRepository = () =>
-  checked("repository", "write a repository without a tag, such as registry.example.com/team/app", targets.repositoryProblem, ", which ");
+  checked(
+    "repository",
+    "write a repository without a tag, such as registry.example.com/team/app",
+    targets.scannedRepositoryProblem,
+    ", which ",
+  );
 
 export const versionRange = () =>
-  checked("range of versions", "write a range of semantic versions such as >=1.4 <3", targets.versionsProblem, ", which ");
+  checked("range of versions", "write a range of semantic versions such as >=1.4 <3", targets.versionRangeProblem, ", which ");
 
 export const tagPattern = () =>
   text("tag or glob", "write a tag, or a glob such as release-*", (value) => /^[\w.\-*?[\]{},!]{1,128}$/.test(value));

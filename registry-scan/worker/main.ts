@@ -15,11 +15,12 @@ import {
   type SentResult,
   type Target,
 } from "../protocol/model.ts";
+import { scannedImageProblem, scannedRepositoryProblem, versionRangeProblem } from "../protocol/targets.ts";
+import { plan } from "./plan.ts";
 import { ScanService } from "./recording-proxy.ts";
 import { craneRegistry } from "./registry.ts";
 import { Reports, WrongSettings } from "./reports-client.ts";
 import { redact } from "./subprocess.ts";
-import { imageProblem, plan, repositoryProblem, versionsProblem } from "./targets.ts";
 import { scanImage, scanPolicy } from "./trivy.ts";
 
 /** Where Kubernetes reads a container's last words, and how many bytes of them. */
@@ -102,8 +103,10 @@ async function readConfiguration(file: string, images: string | undefined): Prom
   if (!Array.isArray(targets) || targets.length === 0) throw new WrongSettings(`${from}: \`targets\` is empty: there is nothing to scan`);
   const problems = targets.flatMap((target) => {
     const [named, problem] =
-      "image" in target ? [target.image, imageProblem(target.image)] : [target.repository, repositoryProblem(target.repository)];
-    const versions = "versions" in target && target.versions !== undefined ? versionsProblem(target.versions) : undefined;
+      "image" in target
+        ? [target.image, scannedImageProblem(target.image)]
+        : [target.repository, scannedRepositoryProblem(target.repository)];
+    const versions = "versions" in target && target.versions !== undefined ? versionRangeProblem(target.versions) : undefined;
     return [
       ...(problem ? [`\`${named}\` ${problem}`] : []),
       ...(versions ? [`\`${target.versions}\` (\`versions\` of ${named}) ${versions}`] : []),

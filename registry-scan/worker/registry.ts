@@ -1,9 +1,12 @@
 /** What registries say of their images, asked with crane. Logins are in DOCKER_CONFIG. */
+import { parseImageReference } from "../protocol/image-reference.ts";
+import type { Registry } from "./plan.ts";
 import { reasonOf, run } from "./subprocess.ts";
-import type { Registry } from "./targets.ts";
 
 /** Seconds after which a registry counts as silent. crane itself tries what may pass more than once. */
 const patience = 60;
+
+const registryOf = (image: string): string => parseImageReference(image)?.registry ?? image;
 
 export function craneRegistry(options: { readonly plainHttp: boolean; readonly signal: AbortSignal }): Registry {
   const { plainHttp, signal } = options;
@@ -11,7 +14,7 @@ export function craneRegistry(options: { readonly plainHttp: boolean; readonly s
   const silent = new Set<string>();
 
   async function crane(image: string, command: readonly string[]): Promise<string> {
-    const [registry = ""] = image.split("/");
+    const registry = registryOf(image);
     const args = [...command, ...(plainHttp ? ["--insecure"] : []), image];
     const { code, stdout, stderr, late } = await run("crane", args, {
       seconds: patience,
@@ -30,7 +33,7 @@ export function craneRegistry(options: { readonly plainHttp: boolean; readonly s
     // Signatures and attestations are kept under tags that are digests: no images.
     tags: async (repository) => (await crane(repository, ["ls", "--omit-digest-tags"])).split("\n").filter((tag) => tag !== ""),
     async digest(image) {
-      const [registry = ""] = image.split("/");
+      const registry = registryOf(image);
       if (silent.has(registry)) throw new Error(`${registry} does not answer`);
       return crane(image, ["digest"]);
     },

@@ -1,7 +1,7 @@
 /** `node planner.ts URL TARGETS`: makes and sends a plan as a pod does, with a registry that answers at once; prints its time and peak memory. */
 import { createHash } from "node:crypto";
+import { plan } from "../../registry-scan/worker/plan.ts";
 import { Reports } from "../../registry-scan/worker/reports-client.ts";
-import { plan } from "../../registry-scan/worker/targets.ts";
 
 const url = process.argv[2] ?? "";
 const targets = Number(process.argv[3]);

@@ -379,7 +379,7 @@ const mistakes: [what: string, settings: Record<string, unknown>, path: string, 
     "registryScan.targets[0].image",
     /is "alpine", which has neither a tag nor a digest; /,
   ],
-  ["a repository with a tag", withTargets({ repository: "r.example.com/a:1" }), "registryScan.targets[0].repository", /leave its tag/],
+  ["a repository with a tag", withTargets({ repository: "r.example.com/a:1" }), "registryScan.targets[0].repository", /remove its tag/],
   [
     "an image and a repository in one",
     withTargets({ image: "a:1", repository: "b" }),

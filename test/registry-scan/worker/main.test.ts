@@ -285,7 +285,7 @@ describe("a pod of a registry scan", () => {
     const wrong = pod(0, { IMAGES: "r.example/App:1 alpine" });
     expect(await wrong.ended).to.equal(2);
     expect(wrong.output()).to.match(
-      /^IMAGES: `r.example\/App:1` has the repository .*\nIMAGES: `alpine` has neither a tag nor a digest.*\n$/,
+      /^IMAGES: `r.example\/App:1` has the invalid repository .*\nIMAGES: `alpine` has neither a tag nor a digest.*\n$/,
     );
   });
 
@@ -403,8 +403,8 @@ describe("a pod of a registry scan", () => {
         .split("\n")
         .map((line) => line.replace(/^\S+ /, "")),
     ).to.deep.equal([
-      "`r.example/a:1` is an image, not a repository; leave its tag or digest out, or give it as `image`",
-      "`new` (`versions` of a) is no range of semantic versions; one is `>=1.4 <3`, `^2.1` or `1.x`",
+      "`r.example/a:1` is an image, not a repository; remove its tag or digest, or set it as `image`",
+      "`new` (`versions` of a) is not a valid range of semantic versions; use one such as `>=1.4 <3`, `^2.1` or `1.x`",
       "`service` is `trivy`, which is no URL",
       "`timeout` is `0`, which is no number of seconds",
       "",

@@ -1,0 +1,37 @@
+import { validRange } from "semver";
+import { imageReferenceProblem, parseImageReference } from "./image-reference.ts";
+
+/**
+ * Explains why a text does not name an image to scan: one with a tag, which may move, or a digest.
+ *
+ * @returns a phrase that follows the text in a sentence; `undefined` for a valid image
+ */
+export function scannedImageProblem(image: string): string | undefined {
+  const reference = parseImageReference(image);
+  if (!reference) return imageReferenceProblem(image);
+  if (reference.tag === undefined && reference.digest === undefined)
+    return `has neither a tag nor a digest; use \`${image}:latest\` if that is meant`;
+  return undefined;
+}
+
+/**
+ * Explains why a text does not name a repository whose tags are scanned.
+ *
+ * @returns a phrase that follows the text in a sentence; `undefined` for a valid repository
+ */
+export function scannedRepositoryProblem(repository: string): string | undefined {
+  const reference = parseImageReference(repository);
+  if (!reference) return imageReferenceProblem(repository);
+  if (reference.tag !== undefined || reference.digest !== undefined)
+    return "is an image, not a repository; remove its tag or digest, or set it as `image`";
+  return undefined;
+}
+
+/**
+ * Explains why a text is not a range of semantic versions.
+ *
+ * @returns a phrase that follows the text in a sentence; `undefined` for a valid range
+ */
+export function versionRangeProblem(range: string): string | undefined {
+  return validRange(range) === null ? "is not a valid range of semantic versions; use one such as `>=1.4 <3`, `^2.1` or `1.x`" : undefined;
+}
