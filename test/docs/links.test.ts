@@ -15,7 +15,8 @@ function brokenLinks(): string[] {
         const path = file === "" ? page.path : normalize(join(dirname(page.path), file));
         const target = byPath.get(path);
         if (!existsSync(join(root, path))) return [`${page.path}: ${link}: there is no ${path}`];
-        if (anchor !== undefined && !(target && anchorsOf(target).has(anchor))) return [`${page.path}: ${link}: ${path} has no such heading`];
+        if (anchor !== undefined && !(target && anchorsOf(target).has(anchor)))
+          return [`${page.path}: ${link}: ${path} has no such heading`];
         return [];
       }),
   );
@@ -23,7 +24,12 @@ function brokenLinks(): string[] {
 
 describe("the documentation's links", () => {
   it("relative links in Markdown files lead to existing files and headings", () => {
-    expect(pages.map(({ path }) => path)).to.include.members(["README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/guides/redis.md"]);
+    expect(pages.map(({ path }) => path)).to.include.members([
+      "README.md",
+      "CONTRIBUTING.md",
+      "docs/architecture.md",
+      "docs/guides/redis.md",
+    ]);
     expect(pages.flatMap(linksOf)).to.have.length.above(60);
     expect(brokenLinks()).to.deep.equal([]);
   });
@@ -37,7 +43,9 @@ describe("the documentation's links", () => {
   });
 
   it("README stays under 9 KB", () => {
-    expect(Buffer.byteLength(byPath.get("README.md")?.text ?? "")).to.be.below(9 * 1024).and.above(0);
+    expect(Buffer.byteLength(byPath.get("README.md")?.text ?? ""))
+      .to.be.below(9 * 1024)
+      .and.above(0);
   });
 
   it("the light and the dark data-flow diagram differ only in colours", () => {

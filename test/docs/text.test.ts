@@ -23,7 +23,9 @@ describe("the documentation's text", () => {
       blocks.flatMap(({ text }) => {
         const [first = "", ...lines] = text.split("\n");
         const [, source] = /^\/\/ ((?:[\w.-]+\/)+[\w.-]+\.ts)$/.exec(first) ?? [];
-        return source === undefined ? [] : [{ path, source, lines: lines.map((line) => line.trim()).filter((line) => !/^(?:…|)$/.test(line)) }];
+        return source === undefined
+          ? []
+          : [{ path, source, lines: lines.map((line) => line.trim()).filter((line) => !/^(?:…|)$/.test(line)) }];
       }),
     );
     expect(quotes).to.have.length.above(0);
@@ -50,7 +52,9 @@ describe("the documentation's text", () => {
 
   it("prose in Markdown files avoids the words that the style guide replaces", () => {
     const found = pages.flatMap(({ path, prose }) =>
-      path === "docs/style.md" ? [] : prose.split("\n").flatMap((line, index) => (avoided.test(line) ? [`${path}:${index + 1}: ${line}`] : [])),
+      path === "docs/style.md"
+        ? []
+        : prose.split("\n").flatMap((line, index) => (avoided.test(line) ? [`${path}:${index + 1}: ${line}`] : [])),
     );
     expect(found).to.deep.equal([]);
   });
