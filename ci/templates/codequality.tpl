@@ -1,4 +1,4 @@
-{{- /* The elements of a Code Climate report, which GitLab shows in merge requests, without the brackets around them. What identifies a finding holds for the next build of the image too, so no tag is in it. */ -}}
+{{- /* The elements of a Code Climate report, which GitLab shows in merge requests, without the enclosing brackets. The fingerprint leaves out the image's tag, so that a finding keeps its identity in the next build. */ -}}
 {{- $image := env "SCAN_GATE_IMAGE" }}{{ $repository := regexReplaceAll "(:[^:/@]*)?(@.*)?$" $image "" }}{{ $first := true -}}
 {{- $severities := dict "CRITICAL" "critical" "HIGH" "major" "MEDIUM" "minor" -}}
 {{- range . }}{{ $place := ternary $repository .Target (eq (toString .Class) "os-pkgs") }}{{ range .Vulnerabilities }}

@@ -1,4 +1,4 @@
-{{- /* The vulnerabilities of GitLab's container_scanning report, without the brackets around them. What identifies a finding holds for the next build of the image too, so no tag is in it. */ -}}
+{{- /* The vulnerabilities of GitLab's container_scanning report, without the enclosing brackets. The id leaves out the image's tag, so that a finding keeps its identity in the next build. */ -}}
 {{- $image := env "SCAN_GATE_IMAGE" }}{{ $repository := regexReplaceAll "(:[^:/@]*)?(@.*)?$" $image "" }}{{ $os := "unknown" }}{{ $first := true -}}
 {{- range . }}{{ if eq .Class "os-pkgs" }}{{ $os = regexFind "[^()]+\\)$" .Target | trimSuffix ")" | default "unknown" }}{{ end }}{{ end -}}
 {{- range . }}{{ $place := ternary $repository .Target (eq (toString .Class) "os-pkgs") }}{{ range .Vulnerabilities }}
@@ -8,7 +8,7 @@
   "name": {{ .Title | default .VulnerabilityID | regexFind "(?s)^.{0,250}" | toJson }},
   "description": {{ toJson .Description }},
   "severity": {{ .Severity | lower | title | toJson }},
-  "solution": {{ if .FixedVersion }}{{ printf "Upgrade %s to %s" .PkgName .FixedVersion | toJson }}{{ else }}"No fixed version is known"{{ end }},
+  "solution": {{ if .FixedVersion }}{{ printf "Upgrade %s to %s" .PkgName .FixedVersion | toJson }}{{ else }}"No fixed version is available"{{ end }},
   "identifiers": [{
     "type": {{ .VulnerabilityID | splitList "-" | first | lower | toJson }}, "name": {{ toJson .VulnerabilityID }}, "value": {{ toJson .VulnerabilityID }}
     {{- if regexMatch "^https?://." .PrimaryURL }}, "url": {{ toJson .PrimaryURL }}{{ end }}

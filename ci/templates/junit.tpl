@@ -1,4 +1,4 @@
-{{- /* One suite an image, one failed test a finding; an image without any has one test that passed. */ -}}
+{{- /* One suite per image, one failed test per finding; an image without findings has one passed test. */ -}}
 {{- $image := env "SCAN_GATE_IMAGE" -}}
 {{- $findings := 0 }}{{ range . }}{{ $findings = add $findings (len .Vulnerabilities) }}{{ end }}  <testsuite name="{{ escapeXML $image }}" tests="{{ max 1 $findings }}" failures="{{ $findings }}" errors="0" skipped="0">
 {{- if eq (int $findings) 0 }}

@@ -1,4 +1,4 @@
-{{- /* The first line: findings by severity. After it, in Markdown, what was found: a job's summary has little room, so not all of it. */ -}}
+{{- /* The first line counts the findings by severity. A Markdown table of the 50 most severe findings follows; job summaries are limited in size. */ -}}
 {{- define "cell" }}{{ regexReplaceAll "[\\s|<>`\\[\\]\\\\]+" . " " | regexFind "^.{0,120}" }}{{ end -}}
 {{- $severities := list "CRITICAL" "HIGH" "MEDIUM" "LOW" "UNKNOWN" -}}
 {{- $counts := dict -}}

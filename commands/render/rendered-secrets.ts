@@ -1,8 +1,9 @@
 import { createHash, randomBytes, X509Certificate } from "node:crypto";
 import { isDeepStrictEqual } from "node:util";
 import { parseAllDocuments } from "yaml";
-import { generatorOf, type Identity, parseRequest } from "../../recorder/generated-values.ts";
-import { type Answer, base64Forms, contentHash, plain, type RecordedResource } from "../../recorder/record.ts";
+import { type CertificateHolder, generatorOf, parseRequest } from "../../recorder/generated-values.ts";
+import { type Answer, contentHash, plain, type RecordedResource } from "../../recorder/record.ts";
+import { base64Forms } from "../../recorder/secret-leaks.ts";
 import { Problem } from "../user-error.ts";
 import { isNamed, type Manifest, toYaml, yamlVersion } from "./manifests.ts";
 
@@ -185,7 +186,7 @@ function template(key: string, value: string, guarded: readonly Guarded[], used:
 
 function description(type: string, inputs: Generated["inputs"], signer: string | undefined): string {
   if (type.endsWith(":PrivateKey")) return `a private key, ${inputs["algorithm"]} ${inputs["ecdsaCurve"]}, PEM`;
-  if (type.endsWith(":SelfSignedCert")) return `the certificate of an authority of yours, PEM: ${identity(inputs as Identity)}`;
+  if (type.endsWith(":SelfSignedCert")) return `the certificate of an authority of yours, PEM: ${identity(inputs as CertificateHolder)}`;
   if (type.endsWith(":LocallySignedCert")) {
     const holder = identity(parseRequest(String(inputs["certRequestPem"])));
     const use = (inputs["allowedUses"] as readonly string[]).includes("server_auth") ? "server" : "client";
@@ -195,7 +196,7 @@ function description(type: string, inputs: Generated["inputs"], signer: string |
   return `${length} random ${special ? "characters" : "letters and digits"}`;
 }
 
-function identity({ subject, dnsNames = [], ipAddresses = [] }: Identity): string {
+function identity({ subject, dnsNames = [], ipAddresses = [] }: CertificateHolder): string {
   return [`CN=${subject?.commonName}`, ...dnsNames.map((name) => `DNS:${name}`), ...ipAddresses.map((address) => `IP:${address}`)].join(
     ", ",
   );

@@ -426,9 +426,11 @@ export class RegistryScan extends pulumi.ComponentResource {
     const configuration: Omit<ScanConfiguration, "service" | "reports"> = {
       targets: scan.targets,
       strict: scan.strict ?? defaults.strict,
-      severities: scan.severities ?? defaults.severities,
-      ignoreUnfixed: scan.ignoreUnfixed ?? defaults.ignoreUnfixed,
-      scanners: scan.scanners ?? defaults.scanners,
+      policy: {
+        severities: scan.severities ?? defaults.severities,
+        ignoreUnfixed: scan.ignoreUnfixed ?? defaults.ignoreUnfixed,
+        scanners: scan.scanners ?? defaults.scanners,
+      },
       plainHttp: scan.plainHttp ?? defaults.plainHttp,
       timeout: seconds(scan.timeout ?? defaults.timeout),
       deadline,

@@ -6,6 +6,7 @@ import {
   type RunReport,
   type RunStart,
   type RunSummary,
+  type ScanPolicy,
   type ScanResult,
   severities,
   type Target,
@@ -62,7 +63,7 @@ export const firstRun = (report: Pick<RunReport, "images" | "removed" | "policy"
 
 /** Whether findings like this one are looked for at all: what a narrower policy leaves out has not been mended. */
 const within =
-  ({ severities, scanners, ignoreUnfixed }: RunStart) =>
+  ({ severities, scanners, ignoreUnfixed }: ScanPolicy) =>
   (finding: Finding): boolean =>
     severities.includes(finding.severity) &&
     scanners.includes(finding.scanner) &&
@@ -106,7 +107,7 @@ export function compare(
   problems: readonly Problem[],
   before: ReadonlyMap<string, LastGood>,
 ): { report: RunReport; after: Map<string, LastGood> } {
-  const looked = within(start);
+  const looked = within(start.policy);
   const after = new Map(before);
   const images = new Map<string, ImageReport>();
 
@@ -194,9 +195,7 @@ export function compare(
       ended,
       verdict: errors ? "errors" : listed.some(({ findings }) => findings.length > 0) ? "findings" : "clean",
       policy: {
-        severities: start.severities,
-        ignoreUnfixed: start.ignoreUnfixed,
-        scanners: start.scanners,
+        ...start.policy,
         partial: start.partial,
         cycloneDx: start.cycloneDx,
       },

@@ -140,17 +140,22 @@ function planLine(value: unknown, what: string): PlanLine {
   };
 }
 
-const runStart = (value: unknown): RunStart =>
-  check<RunStart>(value, "the run's start", {
+function runStart(value: unknown): RunStart {
+  const start = check<RunStart>(value, "the run's start", {
     startedAt: (at) => typeof at === "string" && !Number.isNaN(Date.parse(at)),
     deadline: isAmount,
     timeout: isAmount,
-    severities: listOf(isOneOf(severities)),
-    ignoreUnfixed: isFlag,
-    scanners: listOf(isOneOf(scanners)),
+    policy: isObject,
     partial: isFlag,
     cycloneDx: isFlag,
   });
+  check<RunStart["policy"]>(start.policy, "the policy in the run's start", {
+    severities: listOf(isOneOf(severities)),
+    ignoreUnfixed: isFlag,
+    scanners: listOf(isOneOf(scanners)),
+  });
+  return start;
+}
 
 function sentResult(value: unknown): SentResult {
   const { outcome } = check<{ outcome: ScanResult["outcome"] }>(value, "the result", { outcome: isOneOf(["scanned", "failed"]) });
@@ -166,7 +171,7 @@ function sentResult(value: unknown): SentResult {
     seconds: isAmount,
     exchange: optional(isObject),
   });
-  if (result.exchange) check<Exchange>(result.exchange, "the result's exchange", { policy: isText, question: isText, answer: isText });
+  if (result.exchange) check<Exchange>(result.exchange, "the result's exchange", { client: isText, request: isText, response: isText });
   const finding: { readonly [K in keyof Finding]-?: (value: unknown) => boolean } = {
     id: isText,
     scanner: isOneOf(scanners),

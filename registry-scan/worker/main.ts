@@ -127,12 +127,9 @@ async function begin(
   images: string | undefined,
   deadline: AbortSignal,
 ): Promise<void> {
-  const { severities, ignoreUnfixed, scanners, timeout, strict, plainHttp } = configuration;
-  const start = {
-    ...{ startedAt: at.toISOString(), deadline: configuration.deadline, timeout, severities, ignoreUnfixed, scanners },
-    partial: (images ?? "").trim() !== "",
-    cycloneDx: configuration.cycloneDx,
-  };
+  const { timeout, policy, cycloneDx, strict, plainHttp } = configuration;
+  const partial = (images ?? "").trim() !== "";
+  const start = { startedAt: at.toISOString(), deadline: configuration.deadline, timeout, policy, partial, cycloneDx };
   let other = "";
   let status = await reports.begin(start);
   while ("running" in status) {
@@ -228,9 +225,9 @@ async function asBefore(
   { configuration, service, policy }: Scanner,
   ending: AbortSignal,
 ): Promise<ScanResult | undefined> {
-  if (known === undefined || known.policy !== policy) return undefined;
+  if (known === undefined || known.client !== policy) return undefined;
   const begun = performance.now();
-  if ((await service.ask(known.question, configuration.timeout, ending)) !== known.answer) return undefined;
+  if ((await service.ask(known.request, configuration.timeout, ending)) !== known.response) return undefined;
   return { ...known.result, seconds: Math.round(performance.now() - begun) / 1000 };
 }
 
@@ -245,7 +242,7 @@ async function byClient(
   const { result, cycloneDx } = await scanImage(target, configuration, service.url, ending);
   if (cycloneDx !== undefined) await reports.cycloneDx(target, cycloneDx);
   const exchange = service.taken();
-  return exchange && policy !== undefined ? { ...result, exchange: { policy, ...exchange } } : result;
+  return exchange && policy !== undefined ? { ...result, exchange: { client: policy, ...exchange } } : result;
 }
 
 /** Every few seconds, when something has changed. That the server does not answer is said elsewhere. */

@@ -29,7 +29,7 @@ export class ScanService {
   readonly #server: Server;
   readonly #service: URL;
   readonly #options: RequestOptions;
-  #noted: Pick<Exchange, "question" | "answer"> | undefined;
+  #noted: Pick<Exchange, "request" | "response"> | undefined;
 
   private constructor(server: Server, service: string) {
     this.#server = server;
@@ -54,7 +54,7 @@ export class ScanService {
   }
 
   /** What the last client asked, and a digest of what it was told. Once: the next client's is another. */
-  taken(): Pick<Exchange, "question" | "answer"> | undefined {
+  taken(): Pick<Exchange, "request" | "response"> | undefined {
     const noted = this.#noted;
     this.#noted = undefined;
     return noted;
@@ -107,7 +107,7 @@ export class ScanService {
 
   #note(question: Buffer, body: Buffer): void {
     const answer = fingerprint(body);
-    if (answer !== undefined) this.#noted = { question: question.toString("base64"), answer };
+    if (answer !== undefined) this.#noted = { request: question.toString("base64"), response: answer };
   }
 }
 

@@ -93,17 +93,17 @@ export async function scanPolicy(configuration: ScanConfiguration, signal: Abort
 }
 
 function scanArguments(configuration: ScanConfiguration): string[] {
-  const { scanners, severities, ignoreUnfixed, plainHttp, timeout, ignoreFile, vex, javaRepositories, cycloneDx } = configuration;
+  const { policy, plainHttp, timeout, ignoreFile, vex, javaRepositories, cycloneDx } = configuration;
   return [
     ...["--image-src", "remote", "--format", "json", "--quiet"],
-    ...["--scanners", scanners.join(","), "--severity", severities.join(","), "--timeout", `${timeout}s`],
+    ...["--scanners", policy.scanners.join(","), "--severity", policy.severities.join(","), "--timeout", `${timeout}s`],
     // What is known of Java archives stays from scan to scan.
     ...["--cache-dir", join(tmpdir(), "trivy")],
     // Only the service, the registries and the receivers can be reached. The checks that the client brings along are as old as itself.
     ...["--skip-version-check", "--disable-telemetry", "--skip-check-update"],
     // Whole packages are for the CycloneDX document only.
     ...(cycloneDx ? [] : ["--list-all-pkgs=false"]),
-    ...(ignoreUnfixed ? ["--ignore-unfixed"] : []),
+    ...(policy.ignoreUnfixed ? ["--ignore-unfixed"] : []),
     ...(plainHttp ? ["--insecure"] : []),
     ...(ignoreFile === undefined ? [] : ["--ignorefile", ignoreFile]),
     ...vex.flatMap((file) => ["--vex", file]),

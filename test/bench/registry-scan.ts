@@ -12,8 +12,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { runOf } from "../../registry-scan/protocol/model.ts";
 import { addAdministrator, get, type KubernetesObject, portForward, redis } from "../e2e/support/cluster.ts";
-import { must } from "../e2e/support/command.ts";
 import type { Project } from "../e2e/support/project.ts";
+import { must } from "../support/command.ts";
 import { atLeast, atMost, markdownTable, mebibytes, median, type Report, ratio, rounds, showRatio, type Verdict } from "./figures.ts";
 import { firstGoodScan, type Service, type Services } from "./services.ts";
 
@@ -164,10 +164,12 @@ async function shellLoop({ server, token = "" }: Service, images: readonly strin
 
 /** Seconds of a run: from its Job's creation to the end of its last pod, and by its own report. */
 async function run(project: Project, stack: string, reports: string, images: readonly string[]) {
-  const { status, stdout, stderr } = await project.run("npm", ["run", "--silent", "scan", "--", stack, ...images], { timeout: 3_600_000 });
+  const { exitCode, stdout, stderr } = await project.run("npm", ["run", "--silent", "scan", "--", stack, ...images], {
+    timeout: 3_600_000,
+  });
   const [, runName = ""] = /^Run: (\S+)$/m.exec(stderr) ?? [];
   const response = await fetch(`${reports}/runs/${runName}/report.json`);
-  if (!response.ok) throw new Error(`the run ended with ${status}, without a report: ${stdout.slice(-1000)}${stderr.slice(-1000)}`);
+  if (!response.ok) throw new Error(`the run ended with ${exitCode}, without a report: ${stdout.slice(-1000)}${stderr.slice(-1000)}`);
   const report: KubernetesObject = await response.json();
   // What fails is fast.
   const { totals, startedAt, finishedAt } = report;

@@ -7,14 +7,14 @@ import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { expect } from "chai";
 import { images, trivyVersion } from "../../components/shared/images.ts";
-import { run } from "../e2e/support/command.ts";
 import { buildkiteStep, ci, exampleInputs, githubAction, gitlabJob, jenkinsStage, type Step } from "../support/ci-runners.ts";
+import { run } from "../support/command.ts";
 
 const script = join(ci, "scan-gate.sh");
 const token = "s3cret-t0ken";
 const image = "registry.example.com/team/app:1";
 
-/** Ends as the lines of `outcomes` say, scan by scan, and writes down how it was called. */
+/** A stand-in for Trivy: the n-th scan ends as line n of `outcomes` says, and every call is recorded. */
 const client = `#!/bin/sh
 printf '%s\\n' "$*" >>"$STUB/calls"
 next() { scans=$(($(cat "$STUB/scans" 2>/dev/null || echo 0) + 1)); echo $scans >"$STUB/scans"; sed -n "$scans{p;q;}" "$STUB/outcomes"; }
@@ -53,7 +53,7 @@ describe("the scan gate", () => {
   let folder: string;
   let server: Server;
   let address: string;
-  /** What the server has, by path. */
+  /** Contents that the server serves, by path. */
   let files: Map<string, string | Buffer>;
 
   const at = (...path: string[]) => join(folder, ...path);
@@ -70,7 +70,7 @@ describe("the scan gate", () => {
   };
   const scans = () => lines("calls").filter((call) => call.startsWith("image "));
   const clientsEnvironment = () => Object.fromEntries(lines("env").map((line) => line.split(/=(.*)/s).slice(0, 2)));
-  /** A release's archive on the server; gives its checksum. */
+  /** Puts a release's archives on the server and returns their checksum. */
   const release = (version: string) => {
     program(at("trivy"), client);
     spawnSync("tar", ["-czf", at("archive"), "-C", folder, "trivy"]);
@@ -108,7 +108,7 @@ describe("the scan gate", () => {
   async function gate({ outcomes = ["clean"], env = {}, args = [image], command = ["/bin/sh", script], path }: Options = {}) {
     writeFileSync(at("outcomes"), outcomes.map((outcome) => `${outcome}\n`).join(""));
     const [program = "", ...first] = command;
-    const { status, stdout, stderr } = await run(program, [...first, ...args], {
+    const { exitCode, stdout, stderr } = await run(program, [...first, ...args], {
       cwd: at("workspace"),
       env: {
         PATH: [at("bin"), path ?? "/usr/bin:/bin"].join(delimiter),
@@ -120,6 +120,7 @@ describe("the scan gate", () => {
         TRIVY_TOKEN: token,
         ...env,
       },
+      extendEnv: false,
       timeout: 20_000,
     });
     const output = stdout + stderr;
@@ -127,36 +128,36 @@ describe("the scan gate", () => {
     expect(lines("calls").join("\n"), "the token in the arguments").not.to.include(token);
     expect(
       readdirSync(folder).filter((name) => name.startsWith("tmp.")),
-      "temporary files that were left",
+      "temporary files left behind",
     ).to.deep.equal([]);
-    return { status, output };
+    return { exitCode, output };
   }
 
   const verdicts: [string, string[], number, number, RegExp][] = [
-    ["clean", ["clean"], 0, 1, /app:1: nothing found/],
-    ["findings", ["findings"], 1, 1, /app:1: 1 CRITICAL, 2 HIGH/],
-    ["clean at the second try", [refused, "clean"], 0, 2, /trying once more/],
-    ["findings at the second try", ["killed", "findings"], 1, 2, /without a verdict; trying once more/],
-    ["the service is out of reach", [unavailable, refused, "clean"], 2, 2, /is out of reach/],
-    ["there is no such image", [noImage, noImage, "clean"], 2, 2, /MANIFEST_UNKNOWN[\s\S]*cannot tell: Trivy ended with 1/],
-    ["no report was written", ["nothing-written", "nothing-written", "clean"], 2, 2, /cannot tell: Trivy ended with 0/],
-    ["the token is refused", [wrongToken, "clean"], 2, 1, /the service refused the token: TRIVY_TOKEN is wrong/],
-    ["the certificate is not trusted", [untrusted, "clean"], 2, 1, /certificate cannot be verified: TRIVY_CACERT/],
+    ["the image is clean", ["clean"], 0, 1, /app:1: nothing found/],
+    ["the image has findings", ["findings"], 1, 1, /app:1: 1 CRITICAL, 2 HIGH/],
+    ["the image is clean at the second attempt", [refused, "clean"], 0, 2, /retrying/],
+    ["the image has findings at the second attempt", ["killed", "findings"], 1, 2, /without a verdict; retrying/],
+    ["the service is unreachable", [unavailable, refused, "clean"], 2, 2, /is unreachable/],
+    ["the image does not exist", [noImage, noImage, "clean"], 2, 2, /MANIFEST_UNKNOWN[\s\S]*no verdict: Trivy exited with 1/],
+    ["no report is written", ["nothing-written", "nothing-written", "clean"], 2, 2, /no verdict: Trivy exited with 0/],
+    ["the token is rejected", [wrongToken, "clean"], 2, 1, /the service rejected the token: TRIVY_TOKEN is wrong/],
+    ["the certificate is not trusted", [untrusted, "clean"], 2, 1, /certificate cannot be verified; set TRIVY_CACERT/],
   ];
   for (const [what, outcomes, status, tries, message] of verdicts)
-    it(`ends with ${status} after ${tries}: ${what}`, async () => {
+    it(`exits with ${status} after ${tries} ${tries === 1 ? "scan" : "scans"} when ${what}`, async () => {
       const result = await gate({ outcomes });
       expect(result.output).to.match(message);
-      expect(result.status, result.output).to.equal(status);
+      expect(result.exitCode, result.output).to.equal(status);
       expect(scans()).to.have.length(tries);
       expect(lines("sleeps")).to.have.length(tries - 1);
     });
 
   for (const [name, ...command] of [["sh"], ["bash"], ["busybox", "sh"]] as const)
-    it(`runs in ${[name, ...command].join(" ")}, with a client that it downloads`, async function () {
+    it(`runs in ${[name, ...command].join(" ")} and downloads the client`, async function () {
       if (spawnSync("which", [name]).status !== 0) this.skip();
       const found = spawnSync("which", [name], { encoding: "utf8" }).stdout.trim();
-      // BusyBox' own tools and nothing else, as in Alpine.
+      // Only BusyBox's tools are on the PATH, as in Alpine.
       const path = name === "busybox" ? { path: at("tools") } : {};
       mkdirSync(at("tools"));
       if (name === "busybox") spawnSync(found, ["--install", "-s", at("tools")]);
@@ -166,16 +167,16 @@ describe("the scan gate", () => {
         SCAN_GATE_TRIVY_SHA256: release("0.75.1"),
         SCAN_GATE_REPORTS: "sarif,junit,gitlab,codequality",
       };
-      const { status, output } = await gate({ outcomes: ["findings"], command: [found, ...command, script], env, ...path });
-      expect(status, output).to.equal(1);
+      const { exitCode, output } = await gate({ outcomes: ["findings"], command: [found, ...command, script], env, ...path });
+      expect(exitCode, output).to.equal(1);
       expect(output).to.include(`downloading ${address}/v0.75.1/trivy_0.75.1_`).and.include("1 CRITICAL, 2 HIGH");
     });
 
-  describe("with a service out of reach", () => {
-    it("warns, if it shall, and never lets findings pass with it", async () => {
+  describe("an unreachable service", () => {
+    it("an unreachable service is only a warning with `warn`, which never lets findings pass", async () => {
       const warned = await gate({ outcomes: [refused, refused], env: { SCAN_GATE_ON_UNREACHABLE: "warn" } });
-      expect(warned.status, warned.output).to.equal(0);
-      expect(warned.output).to.match(/warning: registry.example.com\/team\/app:1: not scanned: the service http:\S+ is out of reach/);
+      expect(warned.exitCode, warned.output).to.equal(0);
+      expect(warned.output).to.match(/warning: registry.example.com\/team\/app:1: not scanned: the service http:\S+ is unreachable/);
       expect(warned.output).to.include("passed, with a warning: 0 clean");
       rmSync(at("scans"));
       const found = await gate({
@@ -183,55 +184,58 @@ describe("the scan gate", () => {
         args: ["a:1", "b:1"],
         env: { SCAN_GATE_ON_UNREACHABLE: "warn" },
       });
-      expect(found.status, found.output).to.equal(1);
+      expect(found.exitCode, found.output).to.equal(1);
     });
 
-    it("warns of nothing else: a wrong token, an untrusted certificate and a missing image stay 2", async () => {
+    it("`warn` does not apply to a wrong token, an untrusted certificate or a missing image: they exit with 2", async () => {
       for (const outcome of [wrongToken, untrusted, noImage]) {
         rmSync(at("scans"), { force: true });
-        const { status, output } = await gate({ outcomes: [outcome, outcome], env: { SCAN_GATE_ON_UNREACHABLE: "warn" } });
-        expect(status, output).to.equal(2);
+        const { exitCode, output } = await gate({ outcomes: [outcome, outcome], env: { SCAN_GATE_ON_UNREACHABLE: "warn" } });
+        expect(exitCode, output).to.equal(2);
       }
     });
 
-    it("takes a scan that is too slow for one only if the service does not answer at all", async () => {
+    it("a scan that times out counts as an unreachable service only if the service does not respond at all", async () => {
       const there = await gate({ outcomes: [slow, slow], env: { SCAN_GATE_ON_UNREACHABLE: "warn" } });
-      expect(there.status, there.output).to.equal(2);
+      expect(there.exitCode, there.output).to.equal(2);
       rmSync(at("scans"));
       files.clear();
       const away = await gate({ outcomes: [slow, slow], env: { SCAN_GATE_ON_UNREACHABLE: "warn" } });
-      expect(away.status, away.output).to.equal(0);
+      expect(away.exitCode, away.output).to.equal(0);
     });
 
-    it("scans standalone, without the server's address and token, and says so", async () => {
-      const { status, output } = await gate({ outcomes: [refused, refused, "findings"], env: { SCAN_GATE_ON_UNREACHABLE: "standalone" } });
-      expect(status, output).to.equal(1);
-      expect(output).to.match(/warning: .*scanning without it/);
+    it("`standalone` scans without the server's URL and token, and warns", async () => {
+      const { exitCode, output } = await gate({
+        outcomes: [refused, refused, "findings"],
+        env: { SCAN_GATE_ON_UNREACHABLE: "standalone" },
+      });
+      expect(exitCode, output).to.equal(1);
+      expect(output).to.match(/warning: .*scanning standalone/);
       expect(clientsEnvironment()).not.to.have.any.keys("TRIVY_SERVER", "TRIVY_TOKEN");
     });
 
-    it("cannot tell when the standalone scan fails as well", async () => {
+    it("a standalone scan that fails as well gives no verdict", async () => {
       const outcomes = [refused, refused, "failed to download vulnerability DB"];
-      const { status, output } = await gate({ outcomes, env: { SCAN_GATE_ON_UNREACHABLE: "standalone" } });
-      expect(status, output).to.equal(2);
+      const { exitCode, output } = await gate({ outcomes, env: { SCAN_GATE_ON_UNREACHABLE: "standalone" } });
+      expect(exitCode, output).to.equal(2);
     });
 
-    it("does not let further images wait for it", async () => {
-      const { status, output } = await gate({ outcomes: [refused, refused, "clean"], args: ["a:1", "b:1", "c:1"] });
-      expect(status).to.equal(2);
+    it("an unreachable service is not tried again for further images", async () => {
+      const { exitCode, output } = await gate({ outcomes: [refused, refused, "clean"], args: ["a:1", "b:1", "c:1"] });
+      expect(exitCode).to.equal(2);
       expect(scans()).to.have.length(2);
-      for (const name of ["a:1", "b:1", "c:1"]) expect(output).to.include(`${name}: cannot tell: the service`);
+      for (const name of ["a:1", "b:1", "c:1"]) expect(output).to.include(`${name}: no verdict: the service`);
     });
   });
 
-  describe("with several images", () => {
-    it("scans each once, and findings outweigh what it cannot tell", async () => {
-      const { status, output } = await gate({
+  describe("several images", () => {
+    it("each image is scanned once, and findings take precedence over missing verdicts", async () => {
+      const { exitCode, output } = await gate({
         outcomes: [noImage, noImage, "findings", "findings", "clean"],
         args: [],
         env: { SCAN_GATE_IMAGES: "a:1 b:1\nc:1  b:1 clean:1", SCAN_GATE_REPORTS: "sarif, junit\ngitlab codequality" },
       });
-      expect(status, output).to.equal(1);
+      expect(exitCode, output).to.equal(1);
       expect(output).to.include("stopped: 1 clean, 2 with findings, 1 without a verdict");
       expect(scans().map((call) => call.split(" ").at(-1))).to.deep.equal(["a:1", "a:1", "b:1", "c:1", "clean:1"]);
       const reports = at("workspace/scan-gate");
@@ -248,14 +252,14 @@ describe("the scan gate", () => {
       expect(junit).to.include('errors="1"');
     });
 
-    it("keeps the reports of images apart whose names differ in a mark only", async () => {
+    it("images whose names differ only in punctuation get separate reports", async () => {
       await gate({ outcomes: ["clean", "clean"], args: ["a/b:1", "a-b:1"] });
       expect(readdirSync(at("workspace/scan-gate")).filter((name) => name.endsWith(".sarif"))).to.have.length(2);
     });
   });
 
-  describe("what it passes on", () => {
-    it("gives the client its defaults, and its own format, status and scanners whatever the environment says", async () => {
+  describe("inputs and outputs of the scan", () => {
+    it("the client gets the default filters, and a fixed format, exit code and scanner that the environment cannot change", async () => {
       await gate({
         env: { TRIVY_IGNOREFILE: "", TRIVY_CACERT: "", TRIVY_EXIT_CODE: "0", TRIVY_FORMAT: "table", TRIVY_SCANNERS: "secret" },
       });
@@ -268,7 +272,7 @@ describe("the scan gate", () => {
       expect(env).not.to.have.any.keys("TRIVY_IGNOREFILE", "TRIVY_CACERT", "TRIVY_EXIT_CODE", "TRIVY_FORMAT", "TRIVY_SCANNERS");
     });
 
-    it("writes the summary to GitHub's page after what is there, and tells of findings beside the job", async () => {
+    it("on GitHub the summary is appended to the job's page and findings are annotations", async () => {
       writeFileSync(at("page.md"), "before\n");
       const { output } = await gate({ outcomes: ["findings"], env: { GITHUB_ACTIONS: "true", GITHUB_STEP_SUMMARY: at("page.md") } });
       expect(output).to.include("::error title=scan-gate::registry.example.com/team/app:1: 1 CRITICAL, 2 HIGH");
@@ -276,74 +280,74 @@ describe("the scan gate", () => {
       expect(output).to.include("the table");
     });
 
-    it("annotates a Buildkite build", async () => {
+    it("on Buildkite the summary is an annotation of the build", async () => {
       program(at("bin/buildkite-agent"), `#!/bin/sh\necho "$*" >"$STUB/annotation"\ncat >>"$STUB/annotation"\n`);
       await gate({ env: { BUILDKITE_JOB_ID: "job" } });
       expect(text("annotation")).to.match(/^annotate --style success --context scan-gate-job\n## Scan gate: passed\n/);
     });
 
-    it("does not pass an image whose report could not be written", async () => {
-      const { status, output } = await gate({ env: { STUB_NO_SARIF: "yes" } });
-      expect(status, output).to.equal(2);
+    it("an image whose report cannot be written does not pass", async () => {
+      const { exitCode, output } = await gate({ env: { STUB_NO_SARIF: "yes" } });
+      expect(exitCode, output).to.equal(2);
       rmSync(at("scans"));
-      expect((await gate({ outcomes: ["findings"], env: { STUB_NO_SARIF: "yes" } })).status).to.equal(1);
+      expect((await gate({ outcomes: ["findings"], env: { STUB_NO_SARIF: "yes" } })).exitCode).to.equal(1);
     });
 
-    it("does not leave an old report for a new one", async () => {
+    it("reports of an earlier scan are removed when a scan writes none", async () => {
       mkdirSync(at("workspace/scan-gate"));
       for (const ending of ["json", "sarif"]) writeFileSync(at(`workspace/scan-gate/registry.example.com-team-app-1.${ending}`), "{}");
-      const { status } = await gate({ outcomes: ["nothing-written", "nothing-written"] });
-      expect(status).to.equal(2);
+      const { exitCode } = await gate({ outcomes: ["nothing-written", "nothing-written"] });
+      expect(exitCode).to.equal(2);
       expect(readdirSync(at("workspace/scan-gate")).sort()).to.deep.equal(["junit.xml", "summary.md"]);
     });
   });
 
-  describe("the client", () => {
-    it("is an installed one of the service's version, or any if the service does not tell", async () => {
+  describe("the Trivy client", () => {
+    it("an installed client of the service's version is used, or any version if the service's is unknown", async () => {
       files.set("/version", '{"Version":"0.75.1"}');
-      const { status, output } = await gate({ env: { STUB_VERSION: "0.75.1", SCAN_GATE_TRIVY_URL: "http://127.0.0.1:1" } });
-      expect(status, output).to.equal(0);
+      const { exitCode, output } = await gate({ env: { STUB_VERSION: "0.75.1", SCAN_GATE_TRIVY_URL: "http://127.0.0.1:1" } });
+      expect(exitCode, output).to.equal(0);
       expect(output).to.include("Trivy 0.75.1").and.not.include("warning");
       files.clear();
       const unknown = await gate({ outcomes: ["", "clean"], env: { STUB_VERSION: "0.75.2" } });
-      expect(unknown.status, unknown.output).to.equal(0);
+      expect(unknown.exitCode, unknown.output).to.equal(0);
     });
 
-    it("is refused when it is not what was released, and is not run", async () => {
+    it("a downloaded client with a wrong checksum is rejected and not run", async () => {
       release(trivyVersion);
-      const { status, output } = await gate({ env: { STUB_VERSION: "0.1.0", SCAN_GATE_TRIVY_URL: address } });
-      expect(status, output).to.equal(2);
-      expect(output).to.match(/is not what was released: its SHA-256 is [0-9a-f]{64} and must be [0-9a-f]{64}/);
+      const { exitCode, output } = await gate({ env: { STUB_VERSION: "0.1.0", SCAN_GATE_TRIVY_URL: address } });
+      expect(exitCode, output).to.equal(2);
+      expect(output).to.match(/does not match the release: its SHA-256 is [0-9a-f]{64}, expected [0-9a-f]{64}/);
       expect(scans()).to.deep.equal([]);
     });
 
-    it("is an installed one, with a warning, or the known version when nobody vouches for the service's", async () => {
+    it("without a checksum of the service's version an installed client is used with a warning, or else the default version is downloaded", async () => {
       files.set("/version", '{"Version":"0.75.1"}');
       const installed = await gate({ env: { STUB_VERSION: "0.74.9", SCAN_GATE_TRIVY_URL: address } });
-      expect(installed.status, installed.output).to.equal(0);
-      expect(installed.output).to.match(/warning: the client is Trivy 0\.74\.9 and the service 0\.75\.1/);
+      expect(installed.exitCode, installed.output).to.equal(0);
+      expect(installed.output).to.match(/warning: the client is Trivy 0\.74\.9 but the service is 0\.75\.1/);
       program(at("bin/trivy"), "#!/bin/sh\nexit 127\n");
-      const { status, output } = await gate({ env: { SCAN_GATE_TRIVY_URL: address } });
-      expect(status).to.equal(2);
+      const { exitCode, output } = await gate({ env: { SCAN_GATE_TRIVY_URL: address } });
+      expect(exitCode).to.equal(2);
       expect(output).to.include(`downloading ${address}/v${trivyVersion}/`).and.include("cannot be downloaded");
     });
 
-    it("needs a checksum when a version is asked for that the gate does not know", async () => {
-      const { status, output } = await gate({ env: { SCAN_GATE_TRIVY_VERSION: "0.75.1", SCAN_GATE_TRIVY_URL: address } });
-      expect(status).to.equal(2);
+    it("an explicit client version without a known checksum requires SCAN_GATE_TRIVY_SHA256", async () => {
+      const { exitCode, output } = await gate({ env: { SCAN_GATE_TRIVY_VERSION: "0.75.1", SCAN_GATE_TRIVY_URL: address } });
+      expect(exitCode).to.equal(2);
       expect(output).to.include("SCAN_GATE_TRIVY_SHA256");
     });
 
-    it("is none of the releases with malware in them", async () => {
+    it("the malicious Trivy releases are refused", async () => {
       for (const version of ["0.69.4", "0.69.6"]) {
-        const { status, output } = await gate({ env: { STUB_VERSION: version, SCAN_GATE_TRIVY: at("bin/trivy") } });
-        expect(status, output).to.equal(2);
+        const { exitCode, output } = await gate({ env: { STUB_VERSION: version, SCAN_GATE_TRIVY: at("bin/trivy") } });
+        expect(exitCode, output).to.equal(2);
         expect(output).to.include("GHSA-69fq-xp46-6x23");
       }
       expect(scans()).to.deep.equal([]);
     });
 
-    it("is downloaded in the servers' version, which has its checksums in the gate", () => {
+    it("the client's default version is the servers' version, with checksums for every platform", () => {
       const content = readFileSync(script, "utf8");
       expect(content).to.include(`default_version=${trivyVersion}\n`);
       for (const platform of ["Linux-64bit", "Linux-ARM64", "macOS-64bit", "macOS-ARM64"])
@@ -351,9 +355,9 @@ describe("the scan gate", () => {
     });
   });
 
-  describe("bad input", () => {
-    it("is all said at once, by the names of the variables, and nothing is scanned", async () => {
-      const { status, output } = await gate({
+  describe("invalid settings", () => {
+    it("all invalid settings are reported at once, by variable name, and nothing is scanned", async () => {
+      const { exitCode, output } = await gate({
         args: ["--server=evil", "a b", "fine:1"],
         env: {
           TRIVY_SERVER: "trivy.example.com",
@@ -371,7 +375,7 @@ describe("the scan gate", () => {
           SCAN_GATE_TRIVY_SHA256: "123",
         },
       });
-      expect(status).to.equal(2);
+      expect(exitCode).to.equal(2);
       const named = output.split("\n").flatMap((line) => /^ {2}(\w+): /.exec(line)?.[1] ?? []);
       expect(named).to.deep.equal([
         ...["TRIVY_SERVER", "TRIVY_SEVERITY", "TRIVY_IGNORE_UNFIXED", "TRIVY_IGNOREFILE", "TRIVY_CACERT", "TRIVY_VEX", "TRIVY_TIMEOUT"],
@@ -381,22 +385,22 @@ describe("the scan gate", () => {
       expect(lines("calls")).to.deep.equal([]);
     });
 
-    it("is a missing address or image as well", async () => {
-      const { status, output } = await gate({ args: [], env: { TRIVY_SERVER: "" } });
-      expect(status).to.equal(2);
+    it("a missing server URL and missing images are reported", async () => {
+      const { exitCode, output } = await gate({ args: [], env: { TRIVY_SERVER: "" } });
+      expect(exitCode).to.equal(2);
       expect(output)
         .to.match(/TRIVY_SERVER: is not set/)
-        .and.match(/SCAN_GATE_IMAGES: names no image/);
+        .and.match(/SCAN_GATE_IMAGES: is empty/);
     });
 
-    it("is a value with more than one line", async () => {
-      const { status, output } = await gate({ env: { TRIVY_SEVERITY: "HIGH\nLOW; rm -rf /" } });
-      expect(status).to.equal(2);
+    it("a value with more than one line is invalid", async () => {
+      const { exitCode, output } = await gate({ env: { TRIVY_SEVERITY: "HIGH\nLOW; rm -rf /" } });
+      expect(exitCode).to.equal(2);
       expect(output).to.include("TRIVY_SEVERITY: must be");
     });
   });
 
-  it("is documented by the variables that it reads, and by the inputs of the action", () => {
+  it("docs/guides/ci.md lists every variable that the script reads and every input of the action", () => {
     const page = readFileSync(join(ci, "../docs/guides/ci.md"), "utf8");
     const rows = page.split("\n").filter((line) => /^\| `(SCAN_GATE|TRIVY)_/.test(line));
     const documented = rows.map((row) => row.split("`")[1]).sort();
@@ -411,10 +415,10 @@ describe("the scan gate", () => {
     for (const [, name] of inputs.matchAll(/^ {2}([\w-]+):$/gm)) expect(names).to.include(name);
   });
 
-  describe("in the CI systems", () => {
+  describe("the CI systems' files", () => {
     const execute = ({ shell, script, env }: Step, outcomes: string[], more: Record<string, string> = {}) =>
       gate({ command: [...shell, "-c", script], args: [], env: { ...env, ...more }, outcomes });
-    /** The gate as others get it, by git; what is not committed yet is in it. */
+    /** Commits the working copy of the gate to a new repository, from which CI systems fetch it, and returns its URL. */
     const repository = (path: string) => {
       mkdirSync(path, { recursive: true });
       const git = (...args: string[]) =>
@@ -428,11 +432,11 @@ describe("the scan gate", () => {
       return `file://${path}`;
     };
 
-    it("is GitHub's composite action", async () => {
+    it("the GitHub action passes its inputs to the gate as variables, never as script", async () => {
       const step = githubAction({ ...exampleInputs(), "image-ref": `${image}\n$(touch pwned)`, server: address, token });
       const bad = await execute(step, ["clean"]);
-      expect(bad.output).to.include("SCAN_GATE_IMAGES: '$(touch' is no image's name");
-      expect(bad.status).to.equal(2);
+      expect(bad.output).to.include("SCAN_GATE_IMAGES: '$(touch' is not a valid image reference");
+      expect(bad.exitCode).to.equal(2);
       expect(existsSync(at("workspace/pwned"))).to.equal(false);
       const inputs = { ...exampleInputs(), "image-ref": image, server: address, token };
       writeFileSync(at("ignore"), "");
@@ -445,20 +449,20 @@ describe("the scan gate", () => {
         timeout: "3m",
       };
       const good = await execute(githubAction({ ...inputs, ...all, reports: "junit", output: "elsewhere" }), ["findings"]);
-      expect(good.status, good.output).to.equal(1);
+      expect(good.exitCode, good.output).to.equal(1);
       expect(clientsEnvironment()).to.include({
         ...{ TRIVY_SERVER: address, TRIVY_TOKEN: token, TRIVY_SEVERITY: "CRITICAL", TRIVY_IGNORE_UNFIXED: "false", TRIVY_TIMEOUT: "3m" },
         ...{ TRIVY_IGNOREFILE: at("ignore"), TRIVY_VEX: "repo", TRIVY_CACERT: at("ignore") },
       });
       expect(readdirSync(at("workspace/elsewhere"))).to.include("junit.xml");
       const warned = await execute(githubAction({ ...inputs, "on-unreachable": "warn" }), ["", "", unavailable, unavailable]);
-      expect(warned.status, warned.output).to.equal(0);
+      expect(warned.exitCode, warned.output).to.equal(0);
       const version = { "trivy-version": "0.75.1", "trivy-sha256": release("0.75.1"), "trivy-url": address };
       expect((await execute(githubAction({ ...inputs, ...version }), ["", "", "", "", "clean"])).output).to.include("Trivy");
       expect(() => githubAction({ ...inputs, sevrity: "LOW" })).to.throw("no such input: sevrity");
     });
 
-    it("is GitLab's template, which gets the gate with the job's token and writes what its artifacts name", async () => {
+    it("the GitLab template runs the gate and writes the reports that its artifacts name", async () => {
       repository(at("gitlab/platform/trivy-server.git"));
       const predefined = {
         CI_SERVER_URL: `file://${at("gitlab")}`,
@@ -467,8 +471,8 @@ describe("the scan gate", () => {
         CI_COMMIT_SHA: "c0ffee",
       };
       const job = gitlabJob({ server: address, "ignore-unfixed": "false" }, predefined);
-      const { status, output } = await execute(job, ["findings"]);
-      expect(status, output).to.equal(1);
+      const { exitCode, output } = await execute(job, ["findings"]);
+      expect(exitCode, output).to.equal(1);
       expect(scans()[0]).to.match(/ -- registry\.example\.com\/team\/app:c0ffee$/);
       expect(clientsEnvironment()).to.include({ TRIVY_IGNORE_UNFIXED: "false", TRIVY_TIMEOUT: "10m" });
       for (const path of Object.values(job.artifacts.reports)) expect(existsSync(at("workspace", path)), path).to.equal(true);
@@ -476,26 +480,26 @@ describe("the scan gate", () => {
       expect(() => gitlabJob({ server: address, "on-unreachable": "ignore" }, predefined)).to.throw("must be one of fail,warn,standalone");
     });
 
-    it("asks GitLab's git server with the job's token", () => {
+    it("the GitLab template authenticates to GitLab with the job token", () => {
       const { script } = gitlabJob({ server: address }, { CI_REGISTRY_IMAGE: "i", CI_COMMIT_SHA: "c" });
       const [, helper = ""] = /credential\.helper='!([^']*)'/.exec(script) ?? [];
       const { stdout } = spawnSync("sh", ["-c", `${helper} get`], { env: { ...process.env, CI_JOB_TOKEN: "job-token" }, encoding: "utf8" });
       expect(stdout).to.equal("username=gitlab-ci-token\npassword=job-token\n");
     });
 
-    it("is a step of Buildkite", async () => {
+    it("the Buildkite step runs the gate on the build's image", async () => {
       const SCAN_GATE_REPOSITORY = repository(at("gate"));
       const step = buildkiteStep({ BUILDKITE_COMMIT: "c0ffee" });
-      const { status, output } = await execute(step, ["findings"], { SCAN_GATE_REPOSITORY, TRIVY_SERVER: address });
-      expect(status, output).to.equal(1);
+      const { exitCode, output } = await execute(step, ["findings"], { SCAN_GATE_REPOSITORY, TRIVY_SERVER: address });
+      expect(exitCode, output).to.equal(1);
       expect(scans()[0]).to.match(/ -- registry\.example\.com\/team\/app:c0ffee$/);
     });
 
-    it("is a stage of Jenkins", async () => {
+    it("the Jenkins stage runs the gate and writes the JUnit report", async () => {
       const SCAN_GATE_REPOSITORY = repository(at("gate"));
       const step = jenkinsStage({ GIT_COMMIT: "c0ffee" });
-      const { status, output } = await execute(step, ["clean"], { SCAN_GATE_REPOSITORY, TRIVY_SERVER: address });
-      expect(status, output).to.equal(0);
+      const { exitCode, output } = await execute(step, ["clean"], { SCAN_GATE_REPOSITORY, TRIVY_SERVER: address });
+      expect(exitCode, output).to.equal(0);
       expect(scans()[0]).to.match(/ -- registry\.example\.com\/team\/app:c0ffee$/);
       expect(existsSync(at("workspace/scan-gate/junit.xml"))).to.equal(true);
     });

@@ -1,5 +1,6 @@
 import { expect } from "chai";
-import { plain, plainSecrets, settled } from "../../recorder/record.ts";
+import { plain, settled } from "../../recorder/record.ts";
+import { plainSecrets } from "../../recorder/secret-leaks.ts";
 import { certificate, serverCertificate } from "../support/certificate.ts";
 import { deploy } from "../support/service.ts";
 

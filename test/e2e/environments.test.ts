@@ -4,7 +4,7 @@ import { checkEnvironment, environment, knownFinding } from "./support/environme
 import { scan } from "./support/load.ts";
 import { Project } from "./support/project.ts";
 
-describe("dev, staging and prod side by side", () => {
+describe("the stacks dev, staging and prod in one cluster", () => {
   const servers = { dev: 2, staging: 2, prod: 3 };
   const stacks = Object.keys(servers) as (keyof typeof servers)[];
   let project: Project;
@@ -21,16 +21,16 @@ describe("dev, staging and prod side by side", () => {
   after(() => project?.remove());
 
   for (const stack of stacks)
-    it(`scans in ${stack}`, async () => {
+    it(`a client scans through the ${stack} stack`, async () => {
       const namespace = `e2e-${stack}`;
-      // An autoscaler finds one server and adds the others.
+      // With autoscaling the stack starts with one server; the autoscaler adds the others.
       await eventually(`${servers[stack]} servers`, async () => {
         const { status } = await get("deployment", "trivy-server", "-n", namespace);
         return status.readyReplicas === servers[stack] || undefined;
       });
       const outputs = JSON.parse((await project.pulumi(namespace, "stack", "output", "--json", "--show-secrets")).stdout);
       expect(outputs).to.have.property("namespace", namespace);
-      expect(outputs.token === undefined, "open to everybody").to.equal(stack === "dev");
+      expect(outputs.token === undefined, "open without a token").to.equal(stack === "dev");
       const { url, close } = await portForward(namespace);
       try {
         expect(await scan(environment.alpine, { server: url, token: outputs.token })).to.deep.include(knownFinding);
@@ -39,7 +39,7 @@ describe("dev, staging and prod side by side", () => {
       }
     });
 
-  it("speaks TLS alone where there is a gateway, to each client with its token", async () => {
+  it("prod accepts only TLS, from each client with its own token", async () => {
     expect(await scan(environment.alpine, { server: await serviceUrl("e2e-dev") })).to.deep.include(knownFinding);
     const { url, close } = await portForward("e2e-prod", "service/trivy", 443);
     try {
@@ -49,13 +49,13 @@ describe("dev, staging and prod side by side", () => {
       for (const token of Object.values<string>(tokens))
         expect(await scan(environment.alpine, { server: url, token, caCertificate })).to.deep.include(knownFinding);
       const plain = await fetch(`${await serviceUrl("e2e-prod")}/healthz`, { signal: AbortSignal.timeout(5000) }).catch(() => undefined);
-      expect(plain, "an answer over plain HTTP").to.equal(undefined);
+      expect(plain, "a response over plain HTTP").to.equal(undefined);
     } finally {
       close();
     }
   });
 
-  it("lets prod's autoscaler see the load and keep its least number", async () => {
+  it("prod's autoscaler reads the CPU load and keeps its minimum of three servers", async () => {
     const { spec, status } = await eventually(
       "the autoscaler's metrics",
       async () => {
@@ -69,7 +69,7 @@ describe("dev, staging and prod side by side", () => {
     await project.pulumi("e2e-prod", "preview", "--refresh", "--expect-no-changes");
   });
 
-  it("leaves nothing of any when they are destroyed", async () => {
+  it("destroying the stacks leaves no object in the cluster", async () => {
     await Promise.all(stacks.map((stack) => project.destroy(`e2e-${stack}`)));
   });
 });

@@ -4,7 +4,7 @@ import { checkEnvironment, environment, knownFinding } from "./support/environme
 import { scan } from "./support/load.ts";
 import { Project } from "./support/project.ts";
 
-describe("a newcomer, from an empty cluster to the first scan", () => {
+describe("a new user's first scan in an empty cluster", () => {
   const stack = "e2e-first";
   let project: Project;
 
@@ -15,7 +15,7 @@ describe("a newcomer, from an empty cluster to the first scan", () => {
   });
   after(() => project?.remove());
 
-  it("is led by `npm run up`: the cluster, the progress, what to type next", async () => {
+  it("`npm run up` shows the cluster, the progress and the next commands", async () => {
     const { stdout, stderr } = await project.must("npm", ["run", "up", "--", stack, "--yes"]);
     expect(stderr)
       .to.match(/^Cluster: context \S+, https:\S+.*; namespace e2e-first$/m)
@@ -28,7 +28,7 @@ describe("a newcomer, from an empty cluster to the first scan", () => {
       .and.include(`npm run destroy -- ${stack}`);
   });
 
-  it("finds the known hole through the port-forward", async () => {
+  it("the first scan through a port-forward finds the known vulnerability", async () => {
     const { url, close } = await portForward(stack);
     try {
       expect(await scan(environment.alpine, { server: url })).to.deep.include(knownFinding);
@@ -37,7 +37,7 @@ describe("a newcomer, from an empty cluster to the first scan", () => {
     }
   });
 
-  it("takes all of it away again with `npm run destroy`", async () => {
+  it("`npm run destroy` removes everything", async () => {
     await project.destroy(stack);
   });
 });

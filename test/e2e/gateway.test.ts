@@ -15,7 +15,7 @@ describe("the gateway", () => {
   let tokens: Record<string, string> = {};
 
   const settings = (gateway: Record<string, unknown>) => ({
-    // One request at a time for each gateway and server, so that a queue forms where a test wants one.
+    // Each of the two gateways sends one request at a time to each server, so that a test can fill the queue.
     gateway: {
       enabled: true,
       requestsPerServer: 2,
@@ -38,7 +38,7 @@ describe("the gateway", () => {
     readonly body: string;
     readonly milliseconds: number;
   }
-  /** One request as Trivy's client sends it, or as it never would. */
+  /** Sends one request like Trivy's client, with other headers if given. */
   const post = (method: string, body: string | Buffer, headers: Record<string, string | number> = {}): Promise<Reply> =>
     new Promise((resolve, reject) => {
       const begun = performance.now();
@@ -57,7 +57,7 @@ describe("the gateway", () => {
       sent.end(body);
     });
 
-  /** What a client sends of a layer with so many packages. */
+  /** The body of a client's upload of a layer with `count` packages. */
   const blob = (count: number) => {
     const packages = Array.from({ length: count }, (_, index) => {
       const name = `package-${index}`;
@@ -84,7 +84,7 @@ describe("the gateway", () => {
   });
   after(() => project?.remove());
 
-  it("has a configuration that its own HAProxy finds no fault with", async () => {
+  it("HAProxy accepts the gateway's configuration without warnings", async () => {
     for (const pod of await gatewayPods()) {
       const { ok, output } = await inPod(stack, pod, "haproxy", "-c", "-f", "/etc/trivy-gateway/configuration/haproxy.cfg");
       expect(ok, output).to.equal(true);
@@ -92,7 +92,7 @@ describe("the gateway", () => {
     }
   });
 
-  it("lets each client in with its own token, and nobody else", async () => {
+  it("the gateway accepts each client's token and rejects every other one, the servers' own included", async () => {
     for (const token of [tokens["ci"], tokens["web"]])
       expect(await scan(environment.alpine, { server, token })).to.deep.include(knownFinding);
     const { items } = await get("secrets", "-n", stack);
@@ -103,7 +103,7 @@ describe("the gateway", () => {
     }
   });
 
-  it("speaks TLS with a certificate that clients can check", async () => {
+  it("clients verify the gateway's TLS certificate", async () => {
     const caCertificate = await project.caCertificate(stack);
     const { url, close } = await portForward(stack, "service/trivy", 443);
     try {
@@ -120,13 +120,13 @@ describe("the gateway", () => {
     }
   });
 
-  it("passes on what a server says is wrong, at once", async () => {
+  it("a server's error response is passed on without a retry", async () => {
     const { status, body } = await post("PutBlob", "no JSON");
     expect(status).to.equal(400);
     expect(JSON.parse(body).code).to.equal("malformed");
   });
 
-  it("lets large requests pass, and refuses what is too large or does not say how large it is", async () => {
+  it("uploads of several MB pass; those over the limit or without a length are rejected", async () => {
     const large = await post("PutBlob", blob(40_000));
     expect(large, "8 MB of one layer's packages").to.include({ status: 200 });
     const tooLarge = await post("PutBlob", "", { "Content-Length": 65 * 2 ** 20 });
@@ -135,7 +135,7 @@ describe("the gateway", () => {
     expect([unknown.status, JSON.parse(unknown.body).code]).to.deep.equal([411, "invalid_argument"]);
   });
 
-  it("gives a client with one request its turn before another's many", async () => {
+  it("a client with one request is served before another client's queue of requests", async () => {
     const packages = Array.from({ length: 4000 }, (_, index) => ({
       id: `package-${index}`,
       name: `package-${index}`,
@@ -158,12 +158,12 @@ describe("the gateway", () => {
     await Promise.all(greedy);
     const median = (all: number[] = []) => all.toSorted((a, b) => a - b)[all.length >> 1] ?? Number.NaN;
     console.log(
-      `      40 requests at once of one client took ${median(many).toFixed(0)} ms each, single ones of another ${median(few).toFixed(0)} ms`,
+      `      40 concurrent requests of one client took ${median(many).toFixed(0)} ms each, single requests of another ${median(few).toFixed(0)} ms`,
     );
     expect(median(few)).to.be.below(median(many) * 0.6);
   });
 
-  it("logs one JSON object a request, and counts by client, without a secret", async () => {
+  it("the gateway logs each request as JSON and counts requests by client, without secrets", async () => {
     const text = await logs();
     const lines = text.split("\n").filter((line) => line.startsWith("{"));
     const entries = lines.map((line) => JSON.parse(line));
@@ -194,9 +194,9 @@ describe("the gateway", () => {
     expect(sum("queue_milliseconds_total", "ci")).to.be.above(0);
   });
 
-  it("asks a client above its rate to try again, and no other", async () => {
+  it("a client over the rate limit is asked to retry, other clients are not", async () => {
     await up({ rateLimit: 60 });
-    // Until nobody asks the gateways from before.
+    // Wait until the old gateways are gone.
     await eventually("the new gateways", async () => {
       const { items } = await get("pods", "-n", stack, "-l", "app.kubernetes.io/component=gateway");
       return items.length === 2 || undefined;
@@ -209,7 +209,7 @@ describe("the gateway", () => {
     expect(await logs()).to.match(/"reason": "rate-limit"/);
   });
 
-  it("is gone when it is switched off, and the servers answer by themselves", async () => {
+  it("disabling the gateway removes it, and clients reach the servers directly", async () => {
     await project.writeStack(stack, { server: { drainSeconds: 5 } });
     await project.pulumi(stack, "up", "--yes", "--skip-preview");
     expect(await gatewayPods()).to.deep.equal([]);

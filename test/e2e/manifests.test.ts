@@ -8,13 +8,13 @@ import { record } from "../../recorder/record.ts";
 import { checkSettings, type Settings, serviceArgs } from "../../stacks/settings.ts";
 import { arbitrarySettings } from "../support/arbitrary-settings.ts";
 import { certificate } from "../support/certificate.ts";
+import { must } from "../support/command.ts";
 import { apply, deleteNamespaces, kubectl, portForward } from "./support/cluster.ts";
-import { must } from "./support/command.ts";
 import { checkEnvironment, environment, knownFinding } from "./support/environment.ts";
 import { scan } from "./support/load.ts";
 import { Project } from "./support/project.ts";
 
-/** Images of registries scanned with all that can be set, for whoever would see it only in one of a hundred stacks. */
+/** A registry scan with every setting, so that each manifest that few stacks have is checked as well. */
 const registryScan = {
   enabled: true,
   schedule: "30 2 * * MON-FRI",
@@ -53,7 +53,7 @@ const registryScan = {
   ],
 };
 
-/** What makes the API server say all that it could say, and refuse what it would only warn of. */
+/** A dry run that validates every field and treats the API server's warnings as errors. */
 const strictly = ["apply", "--server-side", "--force-conflicts", "--dry-run=server", "--validate=strict", "--warnings-as-errors"];
 
 describe("the manifests of `npm start`", () => {
@@ -80,26 +80,26 @@ describe("the manifests of `npm start`", () => {
   const out = (stack: string) => join(project.folder, "out", stack);
 
   for (const stack of [...stacks, scanning])
-    it(`are what the API server accepts to the letter, under Pod Security: ${stack}`, async () => {
+    it(`the API server accepts the manifests of ${stack} without warnings, Pod Security included`, async () => {
       const [namespace = ""] = (await readdir(out(stack))).filter((file) => /^\d+-namespace-/.test(file));
-      // A dry run needs the namespace, whose labels are what Pod Security goes by.
+      // A dry run needs the namespace, whose labels select the Pod Security level.
       await kubectl("apply", "--server-side", "-f", join(out(stack), namespace));
       await kubectl(...strictly, "-f", out(stack));
     });
 
-  it("are clean by the scanner that they deploy", async () => {
+  it("`trivy config` finds no misconfiguration of medium or higher severity in the manifests", async () => {
     const args = ["config", "--skip-check-update", "--exit-code", "1", "--severity", "MEDIUM,HIGH,CRITICAL"];
-    const { status, stdout, stderr } = await project.run("trivy", [...args, "--ignorefile", ".trivyignore.yaml", "out"]);
-    expect(status, stdout + stderr).to.equal(0);
+    const { exitCode, stdout, stderr } = await project.run("trivy", [...args, "--ignorefile", ".trivyignore.yaml", "out"]);
+    expect(exitCode, stdout + stderr).to.equal(0);
     for (const workload of ["deployment-trivy-server", "cronjob-trivy-registry-scan", "statefulset-trivy-reports"])
       expect(stdout).to.contain(`${workload}.yaml`);
   });
 
-  it("bring up a service that scans, with kubectl alone", async () => {
+  it("`kubectl apply` of the manifests brings up a service that scans", async () => {
     await kubectl("apply", "--server-side", "-f", out(applied));
     const workloads = ["statefulset/redis", "deployment/trivy-server", "deployment/trivy-gateway"];
     await kubectl("rollout", "status", ...workloads, "-n", applied, "--timeout=300s");
-    // The cluster has a hash of the client's token; what was generated stands beside it in the file.
+    // The cluster has only a hash of the client's token; the file records the generated token in a comment.
     const [secrets = ""] = (await readdir(out(applied))).filter((file) => /secrets\.yaml$/.test(file));
     const [, token] =
       /^# generated trivy-gateway-token-ci-1 [0-9a-f]{8}: (\S+)$/m.exec(await readFile(join(out(applied), secrets), "utf8")) ?? [];
@@ -113,14 +113,14 @@ describe("the manifests of `npm start`", () => {
   });
 });
 
-describe("the manifests of any settings that are accepted", () => {
+describe("the manifests of random valid settings", () => {
   const namespace = "e2e-random";
   const count = 30;
 
   before(checkEnvironment);
   after(() => deleteNamespaces(namespace));
 
-  it(`are what the API server accepts to the letter: ${count} at random`, async () => {
+  it(`the API server accepts the manifests of ${count} random stacks without warnings`, async () => {
     const seed = Date.now();
     const drawn = fc.sample(arbitrarySettings({ mistakes: false }), { seed, numRuns: count * 20 });
     const accepted = drawn.flatMap((settings) => settingsIn(namespace, settings)).slice(0, count);
@@ -130,7 +130,7 @@ describe("the manifests of any settings that are accepted", () => {
       const { resources } = await record(() => new ScanService("trivy", { ...serviceArgs(settings), instance: namespace }));
       objects.push(...manifests(resources).map(({ body }) => body));
     }
-    // The namespace comes first, and for good: a dry run of what is in it needs it. The Gateway API is not part of every cluster.
+    // The namespace is really created, because the dry run of its contents needs it. Not every cluster has the Gateway API.
     const [own, rest] = [objects.filter(({ kind }) => kind === "Namespace"), objects.filter(({ kind }) => kind !== "Namespace")];
     await apply(...own.slice(0, 1));
     const items = rest.filter(({ kind }) => kind !== "HTTPRoute");

@@ -1,13 +1,13 @@
 /**
- * Registries scanned on a schedule, through a service with a gateway and TLS, with a real Alertmanager beside it. Besides what
- * `support/environment.ts` tells, `crane` must be on the PATH.
+ * Scheduled registry scans through a service with a gateway and TLS, with a real Alertmanager. In addition to the environment of
+ * `support/environment.ts`, `crane` must be on the PATH.
  *
- * | variable | what it is | default |
+ * | variable | description | default |
  * | --- | --- | --- |
- * | E2E_SCRATCH_REPOSITORY | where the tests may push images to: they append names | needed |
- * | E2E_HOST | this machine's address, as the pods know it | needed |
- * | E2E_ALERTMANAGER_IMAGE | an Alertmanager | quay.io/prometheus/alertmanager:v0.28.1 |
- * | E2E_CHROMIUM | a Chromium, for the reports' pages | chromium |
+ * | E2E_SCRATCH_REPOSITORY | repository prefix to which the tests may push images | required |
+ * | E2E_HOST | this machine's address, as reached from pods | required |
+ * | E2E_ALERTMANAGER_IMAGE | image of Alertmanager | quay.io/prometheus/alertmanager:v0.28.1 |
+ * | E2E_CHROMIUM | command of Chromium, which renders the report pages | chromium |
  */
 
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
@@ -18,6 +18,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect } from "chai";
 import { runOf } from "../../registry-scan/protocol/model.ts";
+import { type CommandResult, must } from "../support/command.ts";
 import {
   addAdministrator,
   apply,
@@ -31,7 +32,6 @@ import {
   redis,
   runningPods,
 } from "./support/cluster.ts";
-import { type CommandResult, must } from "./support/command.ts";
 import { checkEnvironment, environment, knownFinding } from "./support/environment.ts";
 import { Project } from "./support/project.ts";
 import { Receiver } from "./support/receivers.ts";
@@ -43,7 +43,7 @@ const { E2E_ALERTMANAGER_IMAGE: alertmanagerImage = "quay.io/prometheus/alertman
 
 const crane = (...args: string[]) => must("crane", [...args, ...(TRIVY_INSECURE ? ["--insecure"] : [])]);
 const copy = (from: string, to: string) => crane("copy", from, `${scratch}/${to}`);
-/** The same layers under another digest. */
+/** Pushes an image with the same layers and another digest. */
 const variant = (from: string, to: string) => crane("mutate", from, "--label", `variant=${to}`, "--tag", `${scratch}/${to}`);
 
 const fetchJson = async (url: string): Promise<KubernetesObject> => {
@@ -61,7 +61,7 @@ describe("the registry scan", () => {
 
   const settings = (scan: Record<string, unknown> = {}) => ({
     server: { replicas: 2 },
-    gateway: { enabled: true, tls: true },
+    gateway: { enabled: true, tls: { enabled: true } },
     registryScan: {
       enabled: true,
       schedule: "0 3 1 1 *",
@@ -85,7 +85,7 @@ describe("the registry scan", () => {
   });
   const write = async (scan?: Record<string, unknown>) => {
     await project.writeStack(stack, settings(scan));
-    // Where they stand in a stack's file they are encrypted; a test has no other way to say so than this.
+    // `pulumi config set --secret` encrypts the secret settings in the stack's file.
     for (const [index, name] of ["url", "url", "authorization"].entries()) {
       const at = `trivy-server:registryScan.alerts[${index === 0 ? 1 : 2}].${name}`;
       const value = index === 2 ? "Bearer of-the-receiver" : `${receiverUrl}/${index === 0 ? "slack" : "json"}`;
@@ -94,7 +94,7 @@ describe("the registry scan", () => {
   };
   const up = () => project.pulumi(stack, "up", "--yes", "--skip-preview");
 
-  /** A run by hand, to its end. */
+  /** Starts a run with `npm run scan` and waits for its end. */
   const scan = async (...images: string[]): Promise<{ result: CommandResult; run: string }> => {
     const result = await project.run("npm", ["run", "--silent", "scan", "--", stack, ...images], { timeout: 600_000 });
     const [, name = ""] = /^Run: (\S+)$/m.exec(result.stderr) ?? [];
@@ -108,13 +108,13 @@ describe("the registry scan", () => {
   };
   const alerts = async (): Promise<KubernetesObject[]> => fetchJson(`${alertmanager.url}/api/v2/alerts?active=true`);
   const settled = () =>
-    eventually("all is delivered", async () => (await metric("undelivered")).every((line) => / 0$/.test(line)) || undefined);
+    eventually("the delivery of all alerts", async () => (await metric("undelivered")).every((line) => / 0$/.test(line)) || undefined);
   const metric = async (name: string): Promise<string[]> =>
     (await (await fetch(`${reports.url}/metrics`)).text()).split("\n").filter((line) => !line.startsWith("#") && line.includes(name));
 
   before(async () => {
     await checkEnvironment();
-    if (!scratch || !host) throw new Error("E2E_SCRATCH_REPOSITORY and E2E_HOST are needed, see the head of this file");
+    if (!scratch || !host) throw new Error("E2E_SCRATCH_REPOSITORY and E2E_HOST must be set; see the comment at the top of this file");
     receiverUrl = await receiver.open(host);
     await Promise.all([copy(environment.alpine, "app:1.0"), copy(environment.alpine, "app:1.0.0"), copy(environment.alpine, "web:latest")]);
     await variant(environment.alpine, "app:1.1");
@@ -140,14 +140,14 @@ describe("the registry scan", () => {
 
   let first: string;
 
-  describe("at once", () => {
+  describe("the first run", () => {
     let result: CommandResult;
     before(async () => {
       ({ result, run: first } = await scan());
     });
 
-    it("scans each image once, whatever the number of its tags, and ends with what it found", async () => {
-      expect(result.status, result.stdout + result.stderr).to.equal(1);
+    it("a run scans each image once, however many tags it has, and exits with 1 for findings", async () => {
+      expect(result.exitCode, result.stdout + result.stderr).to.equal(1);
       expect(result.stdout)
         .to.include("3 images to scan")
         .and.match(/3 of 3 scanned, 0 failed/);
@@ -166,12 +166,12 @@ describe("the registry scan", () => {
       expect(items.map(({ spec }: KubernetesObject) => spec.completionMode)).to.deep.equal(["Indexed"]);
     });
 
-    it("comes through the gateway as a client of its own", async () => {
+    it("the scan's own gateway client is not among the stack's tokens", async () => {
       const { reports: _, ...others } = JSON.parse((await project.pulumi(stack, "stack", "output", "--json", "--show-secrets")).stdout);
       expect(Object.keys(others.tokens)).to.deep.equal(["default"]);
     });
 
-    it("writes a page, SARIF, CycloneDX and metrics", async () => {
+    it("the reports server provides a page, SARIF, CycloneDX and metrics", async () => {
       const page = await (await fetch(`${reports.url}/runs/${first}/`)).text();
       expect(page)
         .to.include(knownFinding.Severity)
@@ -188,7 +188,7 @@ describe("the registry scan", () => {
       expect((await fetch(`${reports.url}/metrics`)).headers.get("content-type")).to.match(/^text\/plain/);
     });
 
-    it("tells the receivers, each in its way, once", async () => {
+    it("each receiver is notified once, in its own format", async () => {
       await settled();
       const [message, ...more] = receiver.at("/json");
       expect(more).to.deep.equal([]);
@@ -207,7 +207,7 @@ describe("the registry scan", () => {
       expect(new Set(keys).size).to.equal(keys.length);
     });
 
-    it("is drawn by a browser, by day and by night, and has no script", async () => {
+    it("Chromium renders the report page in light and dark mode, without scripts", async () => {
       const folder = await mkdtemp(join(tmpdir(), "screenshot-"));
       try {
         const page = join(folder, "page.html");
@@ -220,12 +220,12 @@ describe("the registry scan", () => {
           await must(chromium, [...flags, ...more, `--screenshot=${file}`, "--window-size=1280,1600", `file://${page}`]);
           return readFile(file);
         };
-        const [day, night] = [await draw("day.png"), await draw("night.png", "--blink-settings=preferredColorScheme=0")];
-        for (const picture of [day, night]) {
+        const [light, dark] = [await draw("light.png"), await draw("dark.png", "--blink-settings=preferredColorScheme=0")];
+        for (const picture of [light, dark]) {
           expect(picture.subarray(1, 4).toString()).to.equal("PNG");
           expect(picture.length, "an empty page is smaller").to.be.above(30_000);
         }
-        expect(day.equals(night)).to.equal(false);
+        expect(light.equals(dark)).to.equal(false);
         const { stdout } = await must(chromium, [...flags, "--dump-dom", `file://${page}`]);
         expect(stdout).to.include(`${scratch}/app:1.0`).and.include("<table");
       } finally {
@@ -234,11 +234,11 @@ describe("the registry scan", () => {
     });
   });
 
-  describe("again", () => {
-    it("finds nothing new, and tells nobody anything twice", async () => {
+  describe("later runs", () => {
+    it("a repeated run finds nothing new and notifies no receiver twice", async () => {
       const before = { slack: receiver.at("/slack").length, alerts: (await alerts()).length };
       const { result, run: name } = await scan();
-      expect(result.status).to.equal(1);
+      expect(result.exitCode).to.equal(1);
       await settled();
       const { totals } = await report(name);
       expect(totals).to.include({ fresh: 0, gone: 0 });
@@ -247,7 +247,7 @@ describe("the registry scan", () => {
       expect(await alerts()).to.have.lengthOf(before.alerts);
     });
 
-    it("tells of what is fixed, and the alert ends; a receiver that is away gets it later, once", async () => {
+    it("a fixed finding resolves its alert, and a receiver that was down is notified once, later", async () => {
       await copy(environment.fixed, "web:latest");
       receiver.answer = 503;
       const before = receiver.at("/json").length;
@@ -260,31 +260,31 @@ describe("the registry scan", () => {
         async () => !(await alerts()).some(({ labels }) => labels.image === `${scratch}/web:latest`) || undefined,
       );
       expect((await metric("undelivered")).filter((line) => / [1-9]/.test(line))).to.have.lengthOf(2);
-      // Neither does it get lost with the server's pod.
+      // Undelivered alerts survive the server's pod.
       await kubectl("delete", "pod", "trivy-reports-0", "-n", stack);
       await reopen();
       receiver.answer = 200;
-      await eventually("what was missed", async () => receiver.at("/json").length > before || undefined, 120);
+      await eventually("the missed notification", async () => receiver.at("/json").length > before || undefined, 120);
       await settled();
       const late = receiver.at("/json").slice(before);
       expect(late.map(({ body }) => body.run)).to.deep.equal([name]);
       expect(late[0]?.body.fixed.map(({ image }: KubernetesObject) => image)).to.include(`${scratch}/web:latest`);
     });
 
-    it("gets the same by `kubectl create job --from`", async () => {
+    it("`kubectl create job --from` starts a run as well", async () => {
       await kubectl("create", "job", "by-hand", "--from=cronjob/trivy-registry-scan", "-n", stack);
       const name = runOf("by-hand", (await get("job", "by-hand", "-n", stack)).metadata.uid);
-      await eventually("the end", async () => (await fetch(`${reports.url}/runs/${name}/report.json`)).ok || undefined, 180);
+      await eventually("the end of the run", async () => (await fetch(`${reports.url}/runs/${name}/report.json`)).ok || undefined, 180);
       expect(await report(name)).to.include({ run: name, verdict: "findings" });
     });
   });
 
-  describe("again, without documents of whole images", () => {
-    /** A run, and how often it asked the gateway for what a client asks for first, and what it asks for last. */
+  describe("runs without CycloneDX documents", () => {
+    /** Starts a run and counts its requests at the gateway: the first kind that a client sends, and the last. */
     const counted = async () => {
       const begun = new Date().toISOString();
       const { result, run: name } = await scan();
-      expect(result.status, result.stdout + result.stderr).to.equal(1);
+      expect(result.exitCode, result.stdout + result.stderr).to.equal(1);
       const { images } = await report(name);
       const gateway = ["logs", "-n", stack, "-l", "app.kubernetes.io/component=gateway", "--tail=-1", `--since-time=${begun}`];
       const log = await kubectl(...gateway);
@@ -298,7 +298,7 @@ describe("the registry scan", () => {
       return { count: Number(count), first: times("MissingBlobs"), last: times("Scan"), found };
     };
 
-    it("asks the service what it knows of images that are as they were, and starts clients where it has lost them", async () => {
+    it("unchanged images are scanned without a client, unless the cache has lost them", async () => {
       await write({ reports: { url: "https://reports.example.com", viewers: [monitoring] } });
       await up();
       await reopen();
@@ -312,7 +312,7 @@ describe("the registry scan", () => {
       await redis(stack, "flushall");
       const lost = await counted();
       expect(lost.found).to.deep.equal(scanned.found);
-      // Some of the images have the same layers: what one client brings back is there for the others.
+      // Some images share layers, so that one client's upload serves the others.
       expect(lost.first).to.be.within(1, count);
       await write();
       await up();
@@ -320,13 +320,13 @@ describe("the registry scan", () => {
     });
   });
 
-  describe("of what cannot be scanned", () => {
-    it("ends with 2, names it with its reason, and what is known of the others stays; another run waits meanwhile", async () => {
-      // It is tried three times, with pauses: long enough for another run to be asked for.
+  describe("runs with failures", () => {
+    it("an image that cannot be scanned ends the run with 2 and its reason, keeps other alerts, and a second run waits", async () => {
+      // The missing image is tried three times with pauses, which is long enough to request another run.
       const failing = scan(`${scratch}/app:1.0`, `${scratch}/app:missing`);
-      await eventually("its begin", async () => (await metric("running")).some((line) => / 1$/.test(line)) || undefined);
+      await eventually("the start of the run", async () => (await metric("running")).some((line) => / 1$/.test(line)) || undefined);
       const [{ result, run: name }, other] = await Promise.all([failing, scan(`${scratch}/app:1.1`)]);
-      expect(result.status).to.equal(2);
+      expect(result.exitCode).to.equal(2);
       expect(result.stdout).to.match(/app:missing: .*MANIFEST_UNKNOWN|app:missing: .*not found/i);
       const { verdict, images, finishedAt } = await report(name);
       expect(verdict).to.equal("errors");
@@ -336,7 +336,7 @@ describe("the registry scan", () => {
       expect((await report(other.run)).images.map((image: KubernetesObject) => image.scannedAt > finishedAt)).to.deep.equal([true]);
     });
 
-    it("of 300 images, with a scanning pod killed, a server replaced and the reports server restarted, loses none", async () => {
+    it("a run of 300 images loses none when a scanning pod, a server and the reports server are deleted", async () => {
       const tags = Array.from({ length: 297 }, (_, index) => `many:${index}`);
       for (let from = 0; from < tags.length; from += 8)
         await Promise.all(tags.slice(from, from + 8).map((tag) => variant(environment.alpine, tag)));
@@ -363,7 +363,7 @@ describe("the registry scan", () => {
       await kubectl("delete", "pod", "trivy-reports-0", "-n", stack);
       const { result, run: name } = await running;
       await reopen();
-      expect(result.status, result.stdout + result.stderr).to.equal(2);
+      expect(result.exitCode, result.stdout + result.stderr).to.equal(2);
       const { totals, images: reported } = await report(name);
       expect(totals).to.include({ scanned: 297, failed: 3 });
       const failed = reported.filter(({ error }: KubernetesObject) => error !== undefined);
@@ -372,9 +372,9 @@ describe("the registry scan", () => {
     });
   });
 
-  describe("by itself", () => {
-    it("runs on its schedule, never beside itself, and ends at its deadline with a report of what is missing", async () => {
-      // A registry that knows an image and never gives it.
+  describe("scheduled runs", () => {
+    it("scheduled runs never overlap and end at their deadline with a report of the missing images", async () => {
+      // A registry that resolves an image's tag but never returns its manifest.
       const registry = createServer((request, response) => {
         if (request.url === "/v2/") response.end("{}");
         else if (request.method === "HEAD")
@@ -407,7 +407,11 @@ describe("the registry scan", () => {
           90,
         );
         const name = runOf(job.metadata.name, job.metadata.uid);
-        await eventually("its report", async () => (await fetch(`${reports.url}/runs/${name}/report.json`)).ok || undefined, 180);
+        await eventually(
+          "the report at the deadline",
+          async () => (await fetch(`${reports.url}/runs/${name}/report.json`)).ok || undefined,
+          180,
+        );
         const { ended, verdict, images } = await report(name);
         expect([ended, verdict]).to.deep.equal(["deadline", "errors"]);
         const [never] = images.filter((image: KubernetesObject) => image.name.includes("never"));
@@ -421,24 +425,24 @@ describe("the registry scan", () => {
       }
     });
 
-    it("gives its pods no way to anything else", async () => {
+    it("the reports server's pod can reach neither Redis nor the API server's credentials, nor write its programs", async () => {
       const fetching =
         "fetch('http://redis:6379', {signal: AbortSignal.timeout(3000)}).then(() => 'open', (error) => error.cause?.code ?? error.name).then(console.log)";
       const { output } = await inPod(stack, "trivy-reports-0", "node", "-e", fetching);
-      // Redis would take the connection, and answer no HTTP. Some enforce policies by a refusal, some by silence.
+      // Redis would accept the connection without an HTTP response. Network plugins block by refusing or by dropping packets.
       expect(output).to.match(/^(ECONNREFUSED|TimeoutError|ETIMEDOUT|UND_ERR_CONNECT_TIMEOUT)$/);
       expect((await inPod(stack, "trivy-reports-0", "ls", "/var/run/secrets/kubernetes.io")).ok).to.equal(false);
       expect((await inPod(stack, "trivy-reports-0", "touch", "/app/x")).output).to.match(/Read-only file system/i);
     });
 
-    it("leaves nothing", () => project.destroy(stack));
+    it("destroying the stack leaves no object in the cluster", () => project.destroy(stack));
   });
 });
 
 function alertmanagerObjects(): object[] {
   const labels = { app: "alertmanager" };
   const metadata = { name: "alertmanager", namespace: monitoring, labels };
-  // Some builds look for their templates in the file system.
+  // Some builds of Alertmanager read their templates from the file system.
   const templates = { "default.tmpl": "", "email.tmpl": "" };
   const configuration = { route: { receiver: "none", group_by: ["image"] }, receivers: [{ name: "none" }] };
   return [

@@ -6,15 +6,15 @@ import { join } from "node:path";
 import { Ajv } from "ajv";
 import { expect } from "chai";
 import { buildkiteStep, ci, githubAction, gitlabJob, jenkinsStage, type Step } from "../support/ci-runners.ts";
+import { must, run } from "../support/command.ts";
 import { portForward, serviceUrl } from "./support/cluster.ts";
-import { must, run } from "./support/command.ts";
 import { checkEnvironment, environment, knownFinding } from "./support/environment.ts";
 import { Project } from "./support/project.ts";
 
 const stack = "e2e-gate";
 const cve = knownFinding.VulnerabilityID;
 
-/** What GitLab's schema 15.0.7 of container_scanning reports demands. */
+/** The requirements of GitLab's schema 15.0.7 for container_scanning reports. */
 const text = { type: "string", minLength: 1 };
 const time = { type: "string", pattern: "^\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\d$" };
 const object = (properties: Record<string, object>) => ({ type: "object", required: Object.keys(properties), properties });
@@ -107,7 +107,7 @@ describe("the scan gate, with the real client and service", () => {
     return JSON.parse(await file(found[0] ?? ""));
   };
   async function execute({ shell: [program = "", ...shell], script, env }: Step) {
-    const { status, stdout, stderr } = await run(program, [...shell, "-c", script], {
+    const { exitCode, stdout, stderr } = await run(program, [...shell, "-c", script], {
       cwd: workspace,
       env: {
         ...process.env,
@@ -119,15 +119,15 @@ describe("the scan gate, with the real client and service", () => {
     });
     const output = stdout + stderr;
     expect(output).not.to.include(token);
-    return { status, output };
+    return { exitCode, output };
   }
   const gate = (images: string, env: Record<string, string> = {}) =>
     execute({ shell: ["sh"], script: `exec "${join(ci, "scan-gate.sh")}" ${images}`, env: { TRIVY_SERVER: server, ...env } });
 
   describe("the demo", () => {
-    it("stops at an image with a hole that can be fixed, and says which", async () => {
-      const { status, output } = await gate(environment.alpine);
-      expect(status, output).to.equal(1);
+    it("an image with a fixable vulnerability is stopped, with the vulnerability in the summary", async () => {
+      const { exitCode, output } = await gate(environment.alpine);
+      expect(exitCode, output).to.equal(1);
       expect(output)
         .to.include(cve)
         .and.include(knownFinding.FixedVersion)
@@ -137,27 +137,27 @@ describe("the scan gate, with the real client and service", () => {
         .and.match(/^\| CRITICAL \| \[CVE-2021-36159\]\(https:\S+\) \| apk-tools \| 2\.10\.6-r0 \| 2\.10\.7-r0 \| /m);
     });
 
-    it("lets the fixed image pass", async () => {
-      const { status, output } = await gate(environment.fixed);
-      expect(status, output).to.equal(0);
+    it("the fixed image passes", async () => {
+      const { exitCode, output } = await gate(environment.fixed);
+      expect(exitCode, output).to.equal(0);
       expect(output).to.include("passed: 1 clean");
     });
 
-    it("lets pass what cannot be fixed, and stops at it if it shall", async function () {
+    it("unfixed vulnerabilities pass, unless TRIVY_IGNORE_UNFIXED is false", async function () {
       if (environment.unfixed === undefined) this.skip();
       const passed = await gate(environment.unfixed);
-      expect(passed.status, passed.output).to.equal(0);
+      expect(passed.exitCode, passed.output).to.equal(0);
       const stopped = await gate(environment.unfixed, { TRIVY_IGNORE_UNFIXED: "false" });
-      expect(stopped.status, stopped.output).to.equal(1);
+      expect(stopped.exitCode, stopped.output).to.equal(1);
     });
 
-    it("lets pass what the ignore file or a VEX document says, and what is not severe enough", async () => {
+    it("findings in the ignore file or a VEX document pass", async () => {
       const critical = { TRIVY_SEVERITY: "CRITICAL" };
-      expect((await gate(environment.alpine, critical)).status).to.equal(1);
+      expect((await gate(environment.alpine, critical)).exitCode).to.equal(1);
       const ignorefile = join(workspace, "ignore.yaml");
       await writeFile(ignorefile, `vulnerabilities:\n  - id: ${cve}\n    statement: not reachable\n`);
       const ignored = await gate(environment.alpine, { ...critical, TRIVY_IGNOREFILE: ignorefile });
-      expect(ignored.status, ignored.output).to.equal(0);
+      expect(ignored.exitCode, ignored.output).to.equal(0);
       expect(JSON.stringify(await only(".sarif"))).not.to.include(cve);
       const vex = join(workspace, "vex.json");
       const statement = {
@@ -169,15 +169,15 @@ describe("the scan gate, with the real client and service", () => {
       const document = { "@context": "https://openvex.dev/ns/v0.2.0", "@id": "https://example.com/vex", author: "a", version: 1 };
       await writeFile(vex, JSON.stringify({ ...document, timestamp: "2026-01-01T00:00:00Z", statements: [statement] }));
       const excused = await gate(environment.alpine, { ...critical, TRIVY_VEX: vex });
-      expect(excused.status, excused.output).to.equal(0);
+      expect(excused.exitCode, excused.output).to.equal(0);
     });
   });
 
-  it("writes every report from the one scan", async () => {
-    const { status, output } = await gate(`${environment.alpine} ${environment.fixed}`, {
+  it("one scan produces every report", async () => {
+    const { exitCode, output } = await gate(`${environment.alpine} ${environment.fixed}`, {
       SCAN_GATE_REPORTS: "sarif,junit,gitlab,codequality",
     });
-    expect(status, output).to.equal(1);
+    expect(exitCode, output).to.equal(1);
     const names = await readdir(join(workspace, "scan-gate"));
     const scanned = await Promise.all(
       names.filter((name) => name.endsWith(".json") && !name.startsWith("gl-")).map(async (name) => JSON.parse(await file(name))),
@@ -215,7 +215,7 @@ describe("the scan gate, with the real client and service", () => {
     expect(quality).to.have.length(findings);
   });
 
-  it("writes valid reports whatever a vulnerability is called, and wherever it is", async () => {
+  it("reports are valid for hostile names, titles and places of vulnerabilities", async () => {
     const hostile = `é</failure> ]]> & "quoted" 'quoted' \\ | \u0001\u2028 \u{e0001} \n::error::<script>[x](y)\`${"é".repeat(300)}`;
     const vulnerability = (id: string, more: object) => ({
       ...{ VulnerabilityID: id, PkgName: hostile, InstalledVersion: '1.0"', Severity: "HIGH", Title: hostile, Description: hostile },
@@ -245,19 +245,19 @@ describe("the scan gate, with the real client and service", () => {
       ],
     };
     await writeFile(join(workspace, "report.json"), JSON.stringify(report));
-    // Only what the scan finds is made up; the client that writes the reports is the real one.
+    // Only the scan's result is made up; the real client writes the reports.
     const client = join(workspace, "client");
     const scan = `while [ "$1" != --output ]; do shift; done; cp "${workspace}/report.json" "$2"; exit 10`;
     await writeFile(client, `#!/bin/sh\n[ "$1" = image ] || exec trivy "$@"\n${scan}\n`, { mode: 0o755 });
     const env = { SCAN_GATE_TRIVY: client, TRIVY_SEVERITY: "UNKNOWN,HIGH", SCAN_GATE_REPORTS: "sarif,junit,gitlab,codequality" };
-    const { status, output } = await gate("registry.example.com/app:1 registry.example.com/other:1", env);
-    expect(status, output).to.equal(1);
+    const { exitCode, output } = await gate("registry.example.com/app:1 registry.example.com/other:1", env);
+    expect(exitCode, output).to.equal(1);
     const gitlab = JSON.parse(await file("gl-container-scanning-report.json"));
     expect(gitlabReport(gitlab), JSON.stringify(gitlabReport.errors)).to.equal(true);
     expect(
       gitlab.vulnerabilities.map(({ identifiers }: { identifiers: { type: string }[] }) => identifiers[0]?.type).slice(0, 3),
     ).to.deep.equal(["cve", "ghsa", "temp"]);
-    expect(gitlab.vulnerabilities[0]).to.deep.include({ solution: "No fixed version is known" });
+    expect(gitlab.vulnerabilities[0]).to.deep.include({ solution: "No fixed version is available" });
     expect(gitlab.vulnerabilities[0].location.operating_system).to.equal("debian 12.1");
     const quality = JSON.parse(await file("gl-code-quality-report.json"));
     expect(codeQualityReport(quality), JSON.stringify(codeQualityReport.errors)).to.equal(true);
@@ -267,38 +267,38 @@ describe("the scan gate, with the real client and service", () => {
     for (const row of rows) expect(row.split(" | "), row).to.have.length(6);
   });
 
-  describe("when the service gives no verdict", () => {
+  describe("scans without a verdict", () => {
     const away = { TRIVY_SERVER: "http://127.0.0.1:9" };
 
-    it("cannot tell, warns, or scans by itself, as it is told", async () => {
+    it("an unreachable service fails the gate, warns or causes a standalone scan, as configured", async () => {
       const failed = await gate(environment.alpine, away);
-      expect(failed.status, failed.output).to.equal(2);
+      expect(failed.exitCode, failed.output).to.equal(2);
       const warned = await gate(environment.alpine, { ...away, SCAN_GATE_ON_UNREACHABLE: "warn" });
-      expect(warned.status, warned.output).to.equal(0);
-      expect(warned.output).to.include("warning").and.include("is out of reach");
+      expect(warned.exitCode, warned.output).to.equal(0);
+      expect(warned.output).to.include("warning").and.include("is unreachable");
       const { E2E_DATABASE: database } = process.env;
       const repository: Record<string, string> = database ? { TRIVY_DB_REPOSITORY: database } : {};
       const standalone = { ...away, ...repository, SCAN_GATE_ON_UNREACHABLE: "standalone" };
       const found = await gate(environment.alpine, standalone);
-      expect(found.status, found.output).to.equal(1);
+      expect(found.exitCode, found.output).to.equal(1);
       expect(found.output).to.include(cve);
       const clean = await gate(environment.fixed, standalone);
-      expect(clean.status, clean.output).to.equal(0);
+      expect(clean.exitCode, clean.output).to.equal(0);
     });
 
-    it("never lets an image pass with a token that is refused", async () => {
-      const { status, output } = await gate(environment.fixed, { TRIVY_TOKEN: "wrong", SCAN_GATE_ON_UNREACHABLE: "warn" });
-      expect(status, output).to.equal(2);
-      expect(output).to.include("the service refused the token: TRIVY_TOKEN is wrong");
+    it("a rejected token never lets an image pass", async () => {
+      const { exitCode, output } = await gate(environment.fixed, { TRIVY_TOKEN: "wrong", SCAN_GATE_ON_UNREACHABLE: "warn" });
+      expect(exitCode, output).to.equal(2);
+      expect(output).to.include("the service rejected the token: TRIVY_TOKEN is wrong");
     });
 
-    it("takes an image that is not there for what it is", async () => {
-      const { status, output } = await gate(`${environment.fixed}-missing`, { SCAN_GATE_ON_UNREACHABLE: "warn" });
-      expect(status, output).to.equal(2);
-      expect(output).to.include("cannot tell: Trivy ended with 1");
+    it("a missing image is not mistaken for an unreachable service", async () => {
+      const { exitCode, output } = await gate(`${environment.fixed}-missing`, { SCAN_GATE_ON_UNREACHABLE: "warn" });
+      expect(exitCode, output).to.equal(2);
+      expect(output).to.include("no verdict: Trivy exited with 1");
     });
 
-    it("needs no more than one further try when a connection breaks", async () => {
+    it("a broken connection needs only one retry", async () => {
       let broken = 0;
       const proxy: Server = createServer((incoming, outgoing) => {
         if (incoming.method === "POST" && broken++ === 0) return incoming.socket.destroy();
@@ -312,39 +312,39 @@ describe("the scan gate, with the real client and service", () => {
       await new Promise<void>((resolve) => proxy.listen(0, "127.0.0.1", resolve));
       try {
         const { port } = proxy.address() as AddressInfo;
-        const { status, output } = await gate(environment.fixed, { TRIVY_SERVER: `http://127.0.0.1:${port}` });
-        expect(status, output).to.equal(0);
-        expect(output.match(/trying once more/g)).to.have.length(1);
+        const { exitCode, output } = await gate(environment.fixed, { TRIVY_SERVER: `http://127.0.0.1:${port}` });
+        expect(exitCode, output).to.equal(0);
+        expect(output.match(/retrying/g)).to.have.length(1);
       } finally {
         proxy.close();
       }
     });
 
-    it("verifies the certificate, and does not take a wrong one for a service out of reach", async () => {
+    it("the certificate is verified, and a wrong one is not mistaken for an unreachable service", async () => {
       const caCertificate = join(workspace, "ca.crt");
       await writeFile(caCertificate, await project.output(stack, "caCertificate"));
       const { url, close } = await portForward(stack, "service/trivy", 443);
       try {
         const secure = { TRIVY_SERVER: url, TRIVY_INSECURE: "" };
         const good = await gate(environment.alpine, { ...secure, TRIVY_CACERT: caCertificate });
-        expect(good.status, good.output).to.equal(1);
+        expect(good.exitCode, good.output).to.equal(1);
         expect(good.output).to.match(/service https:\S+ \(\d/);
         const bad = await gate(environment.alpine, { ...secure, SCAN_GATE_ON_UNREACHABLE: "warn" });
-        expect(bad.status, bad.output).to.equal(2);
-        expect(bad.output).to.include("certificate cannot be verified: TRIVY_CACERT");
+        expect(bad.exitCode, bad.output).to.equal(2);
+        expect(bad.output).to.include("certificate cannot be verified; set TRIVY_CACERT");
       } finally {
         close();
       }
     });
   });
 
-  describe("in the CI systems", () => {
+  describe("the CI systems' files", () => {
     const stopped = async (step: Step) => {
-      const { status, output } = await execute(step);
-      expect(status, output).to.equal(1);
+      const { exitCode, output } = await execute(step);
+      expect(exitCode, output).to.equal(1);
       expect(output).to.include(cve);
     };
-    /** The gate as it lies in a repository of its own. */
+    /** Commits the gate to a new repository and returns its URL. */
     const repository = async (folder: string) => {
       await mkdir(folder, { recursive: true });
       await must("cp", ["-R", ci, folder]);
@@ -355,12 +355,12 @@ describe("the scan gate, with the real client and service", () => {
       return `file://${folder}`;
     };
 
-    it("stops a job of GitHub, whose SARIF is where the upload looks for it", async () => {
+    it("the GitHub action stops the job and writes the SARIF that the example uploads", async () => {
       await stopped(githubAction({ "image-ref": environment.alpine, server, token }));
       expect((await only(".sarif")).runs[0].results.map(({ ruleId }: { ruleId: string }) => ruleId)).to.include(cve);
     });
 
-    it("stops a job of GitLab, with its reports", async () => {
+    it("the GitLab template stops the job and writes its reports", async () => {
       await repository(join(workspace, "gitlab/platform/trivy-server.git"));
       const predefined = { CI_SERVER_URL: `file://${workspace}/gitlab`, CI_REGISTRY_IMAGE: "unused", CI_COMMIT_SHA: "unused" };
       const job = gitlabJob({ server, images: environment.alpine }, predefined);
@@ -370,7 +370,7 @@ describe("the scan gate, with the real client and service", () => {
       expect(elements(await readFile(join(workspace, junit), "utf8"))).to.include("failure");
     });
 
-    it("stops a build of Buildkite and one of Jenkins", async () => {
+    it("the Buildkite step and the Jenkins stage stop the build", async () => {
       const env = {
         SCAN_GATE_REPOSITORY: await repository(join(workspace, "gate")),
         SCAN_GATE_IMAGES: environment.alpine,

@@ -54,12 +54,12 @@ describe("the service", () => {
     await deleteNamespaces(invited, strangers);
   });
 
-  describe("its token", () => {
-    it("lets a client in that has it", async () => {
+  describe("the token", () => {
+    it("a client with the token can scan", async () => {
       expect(await scan(environment.alpine, { server, token })).to.deep.include(knownFinding);
     });
 
-    it("keeps others out", async () => {
+    it("a client without the token or with a wrong one is rejected", async () => {
       for (const wrong of [undefined, `${token}x`]) {
         const refusal = await scan(environment.alpine, { server, token: wrong }).catch((error: Error) => error.message);
         expect(refusal).to.include("twirp error unauthenticated");
@@ -67,16 +67,16 @@ describe("the service", () => {
     });
   });
 
-  describe("what is not changed", () => {
-    it("stays as it is at the next `up`", () => project.pulumi(stack, "up", "--yes", "--expect-no-changes"));
+  describe("an unchanged stack", () => {
+    it("a second `pulumi up` changes nothing", () => project.pulumi(stack, "up", "--yes", "--expect-no-changes"));
 
-    it("stays as it is after a refresh", async () => {
+    it("`pulumi refresh` and the preview after it find no changes", async () => {
       await project.pulumi(stack, "refresh", "--yes", "--expect-no-changes");
       await project.pulumi(stack, "preview", "--expect-no-changes");
     });
   });
 
-  describe("its secrets", () => {
+  describe("generated secrets", () => {
     let secrets: string[];
 
     before(async () => {
@@ -90,13 +90,13 @@ describe("the service", () => {
       for (const secret of secrets) expect(text.includes(secret), `a secret in ${where}`).to.equal(false);
     };
 
-    it("are in no object but Secrets", async () => {
+    it("generated secrets appear in no object except Secrets", async () => {
       const dump = await dumpWithoutSecrets(stack);
       expect(dump).to.include("kind: StatefulSet").and.include("kind: Deployment").and.include("kind: Pod");
       clean("the objects", dump);
     });
 
-    it("are in no process' arguments", async () => {
+    it("generated secrets appear in no process' arguments", async () => {
       for (const pod of ["redis-0", ...(await runningPods(stack, "server"))]) {
         const { output: processes } = await inPod(stack, pod, "sh", "-c", "cat /proc/[0-9]*/cmdline | tr '\\0' ' '");
         expect(processes).to.match(/redis-server|valkey-server|trivy server/);
@@ -104,7 +104,7 @@ describe("the service", () => {
       }
     });
 
-    it("are in neither Pulumi's output nor, in plain text, its state", async () => {
+    it("generated secrets appear neither in Pulumi's output nor, in plain text, in its state", async () => {
       clean("the output of `pulumi up --diff`", output);
       clean("the outputs", (await project.pulumi(stack, "stack", "output", "--json")).stdout);
       const state = join(project.folder, "../state/.pulumi");
@@ -115,10 +115,10 @@ describe("the service", () => {
     });
   });
 
-  describe("its walls", () => {
+  describe("access", () => {
     const image = imageReference("redis", environmentSettings()["images"]);
     const redis = `redis.${stack}.svc`;
-    /** Whether a connection comes about, whatever the other side makes of a PING. */
+    /** Whether a TCP connection succeeds, whatever the response to a PING is. */
     const connects = async (namespace: string, pod: string, host: string, port: number) => {
       const { output } = await inPod(namespace, pod, "redis-cli", "-h", host, "-p", String(port), "-t", "3", "ping");
       if (/^error: |Error from server/m.test(output)) throw new Error(output);
@@ -141,30 +141,30 @@ describe("the service", () => {
         [stack, "labelled"],
       ])
         await kubectl("wait", "--for=condition=Ready", `pod/${pod}`, "-n", namespace ?? "", "--timeout=60s");
-      await eventually("the labelled pod's way to Redis", async () => (await connects(stack, "labelled", redis, 6379)) || undefined);
+      await eventually("the labelled pod's connection to Redis", async () => (await connects(stack, "labelled", redis, 6379)) || undefined);
     });
     after(() => kubectl("delete", "pod", "labelled", "unlabelled", "-n", stack));
 
-    it("let the servers alone to Redis", async () => {
-      expect(await connects(stack, "unlabelled", redis, 6379), "a pod beside them").to.equal(false);
+    it("only the servers can connect to Redis", async () => {
+      expect(await connects(stack, "unlabelled", redis, 6379), "a pod without the servers' labels").to.equal(false);
       expect(await connects(invited, "idle", redis, 6379), "a client").to.equal(false);
       expect(await connects(strangers, "idle", redis, 6379), "a stranger").to.equal(false);
       expect(await connects(strangers, "idle", "kubernetes.default.svc", 443), "a stranger to the API server").to.equal(true);
     });
 
-    it("let the clients' namespaces alone to the servers", async () => {
+    it("only pods of the clients' namespaces can connect to the service", async () => {
       expect(await connects(invited, "idle", `trivy.${stack}.svc`, 80), "a client").to.equal(true);
       expect(await connects(strangers, "idle", `trivy.${stack}.svc`, 80), "a stranger").to.equal(false);
     });
 
-    it("let the servers out to nothing but what they need", async () => {
+    it("the servers can connect neither to each other nor to the API server", async () => {
       const [address = ""] = await readyAddresses(stack);
       expect(await connects(invited, "idle", address, 4954), "a client to a server").to.equal(true);
       expect(await connects(stack, "labelled", address, 4954), "a server to another").to.equal(false);
       expect(await connects(stack, "labelled", "kubernetes.default.svc", 443), "a server to the API server").to.equal(false);
     });
 
-    it("show Redis' figures to the monitors' namespaces alone", async () => {
+    it("only pods of the monitors' namespaces can read Redis' metrics", async () => {
       const { items } = await get("pods", "-n", stack, "-l", "app.kubernetes.io/component=redis-exporter");
       const [pod] = items;
       expect(await connects(invited, "idle", pod.status.podIP, 9121), "a monitor").to.equal(true);
@@ -184,14 +184,14 @@ describe("the service", () => {
       }
     });
 
-    it("ask every user of Redis for a password", async () => {
-      const asNobody = await inPod(stack, "redis-0", "env", "-u", "REDISCLI_AUTH", "redis-cli", "ping");
-      expect(asNobody.output).to.match(/NOAUTH/);
+    it("every Redis user needs a password", async () => {
+      const anonymous = await inPod(stack, "redis-0", "env", "-u", "REDISCLI_AUTH", "redis-cli", "ping");
+      expect(anonymous.output).to.match(/NOAUTH/);
       const asDefault = await inPod(stack, "redis-0", "redis-cli", "--user", "default", "ping");
       expect(asDefault.output).to.match(/WRONGPASS/);
     });
 
-    it("let Trivy's user do what Trivy does, on Trivy's keys", async () => {
+    it("Trivy's Redis user can run only Trivy's commands, on Trivy's keys", async () => {
       const asTrivy = async (...command: string[]) => (await inPod(stack, "redis-0", "redis-cli", "--user", "trivy", ...command)).output;
       expect(await asTrivy("set", "fanal::e2e", "1")).to.match(/OK$/);
       expect(await asTrivy("get", "fanal::e2e")).to.match(/1$/);
@@ -201,7 +201,7 @@ describe("the service", () => {
     });
   });
 
-  describe("several servers, any of which may get a request", () => {
+  describe("several servers behind one address", () => {
     const allGood = (result: LoadResult, atLeast: number) => {
       console.log(
         `      ${result.good} of ${result.scans} scans good, ${result.perSecond.toFixed(1)} a second, the slowest ${result.slowest.toFixed(1)} s`,
@@ -209,7 +209,7 @@ describe("the service", () => {
       expect(result, JSON.stringify(result)).to.include({ failed: 0, wrong: 0, good: result.scans });
       expect(result.scans).to.be.at.least(atLeast);
     };
-    /** Gives what that does to the cluster's objects: `+` creates, `~` updates, `-` deletes. */
+    /** Changes the number of servers and returns the changes of the cluster's objects: `+` creates, `~` updates, `-` deletes. */
     const setReplicas = async (count: number) => {
       await project.pulumi(stack, "config", "set", "--path", "trivy-server:server.replicas", String(count));
       const { stdout } = await project.pulumi(stack, "up", "--yes", "--skip-preview");
@@ -224,14 +224,14 @@ describe("the service", () => {
       expect(Math.min(...connections), "fewest connections of a server to the cache").to.be.at.least(1);
     };
 
-    it("give good scans, two of them", () => goodWith(2));
+    it("every scan through two servers succeeds", () => goodWith(2));
 
-    it("are one more and one less without the loss of a scan", async () => {
+    it("adding and removing a server under load loses no scan", async () => {
       const result = await loaded({ unique: true }, async () => {
         for (const count of [3, 2]) {
           expect(await setReplicas(count)).to.deep.equal(["~ kubernetes:apps/v1:Deployment"]);
         }
-        // The one that went away answers as long as it drains.
+        // The removed server keeps responding until it has drained.
         await eventually("two servers", async () =>
           (await get("pods", "-n", stack, "-l", component)).items.length === 2 ? true : undefined,
         );
@@ -240,28 +240,27 @@ describe("the service", () => {
     });
     const component = "app.kubernetes.io/component=server";
 
-    it("give good scans, five of them", async () => {
+    it("every scan through five servers succeeds", async () => {
       await setReplicas(5);
       await goodWith(5);
     });
 
-    it("find what Redis kept over a restart, and need no more rights than they have", async () => {
-      // That restarts Redis.
+    it("the servers find cached layers after a restart of Redis, within the permissions of their Redis user", async () => {
+      // Restarts Redis.
       await addAdministrator(stack);
-
       expect(await scan(environment.alpine, { server, token })).to.deep.include(knownFinding);
-      expect(await admin(stack, "info", "commandstats"), "what it took")
+      expect(await admin(stack, "info", "commandstats"), "commands of a cached scan")
         .to.match(/cmdstat_get:/)
         .and.not.match(/cmdstat_set:/);
       expect(await scan(environment.alpine, { server, token, unique: true })).to.deep.include(knownFinding);
-      expect(await admin(stack, "info", "commandstats"), "what an upload took").to.match(/cmdstat_set:/);
-      expect(await admin(stack, "acl", "log"), "what was refused").to.equal("");
+      expect(await admin(stack, "info", "commandstats"), "commands of an upload").to.match(/cmdstat_set:/);
+      expect(await admin(stack, "acl", "log"), "rejected commands").to.equal("");
     });
 
-    it("lose most scans without the shared cache", async () => {
+    it("most scans fail when the servers do not share a cache", async () => {
       await kubectl("set", "env", "deployment/trivy-server", "-n", stack, "TRIVY_CACHE_BACKEND=fs");
       await kubectl("rollout", "status", "deployment/trivy-server", "-n", stack, "--timeout=300s");
-      // Until the old ones have drained, some requests still reach servers that share the cache.
+      // Until the old servers have drained, some requests still reach servers that share the cache.
       await eventually("the old servers' end", async () =>
         (await get("pods", "-n", stack, "-l", component)).items.length === 5 ? true : undefined,
       );
@@ -272,9 +271,9 @@ describe("the service", () => {
     });
   });
 
-  // Last, which a test beside these groups would not be.
-  describe("its end", () => {
-    it("leaves nothing", async () => {
+  // In a group of its own, because mocha runs a suite's own tests before its groups.
+  describe("the end", () => {
+    it("destroying the stack leaves no object in the cluster", async () => {
       await project.destroy(stack);
     });
   });

@@ -6,8 +6,8 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect } from "chai";
 import { liveness } from "../../commands/up/recovery.ts";
+import type { CommandResult } from "../support/command.ts";
 import { apply, deleteNamespaces, eventually, kubectl, namespaceObject } from "./support/cluster.ts";
-import type { CommandResult } from "./support/command.ts";
 import { checkEnvironment } from "./support/environment.ts";
 import { Project } from "./support/project.ts";
 
@@ -29,9 +29,9 @@ describe("`npm run up` when something is wrong", () => {
   const operation = (name: string, env: NodeJS.ProcessEnv = {}, ...flags: string[]) =>
     project.run("npm", ["run", "--silent", name, "--", stack, ...flags], { env });
   const up = (env?: NodeJS.ProcessEnv) => operation("up", env, "--yes");
-  const good = ({ status, stdout, stderr }: CommandResult) => expect(status, stdout + stderr).to.equal(0);
-  const refused = ({ status, stdout, stderr }: CommandResult, ...messages: (string | RegExp)[]) => {
-    expect(status, stdout + stderr).to.equal(1);
+  const good = ({ exitCode, stdout, stderr }: CommandResult) => expect(exitCode, stdout + stderr).to.equal(0);
+  const refused = ({ exitCode, stdout, stderr }: CommandResult, ...messages: (string | RegExp)[]) => {
+    expect(exitCode, stdout + stderr).to.equal(1);
     for (const message of messages) typeof message === "string" ? expect(stderr).to.include(message) : expect(stderr).to.match(message);
     expect(stdout + stderr, "a stack trace").not.to.match(/^\s+at .*[:(]\d+/m);
     expect(stderr.trim().split("\n"), "one message").to.have.length.below(16);
@@ -48,7 +48,7 @@ describe("`npm run up` when something is wrong", () => {
     const file = join(project.folder, ".pulumi-local/state/.pulumi/stacks/trivy-server", `${stack}.json`);
     if (!existsSync(file)) return [];
     const text = await readFile(file, "utf8");
-    // The engine may be about to write it.
+    // The engine may be writing the file.
     if (!text.trimEnd().endsWith("}")) return [];
     const operations: { type: string; resource: { type: string } }[] = JSON.parse(text).checkpoint.latest?.pending_operations ?? [];
     return operations.filter(({ type }) => type === "creating").map(({ resource }) => resource.type);
@@ -59,11 +59,11 @@ describe("`npm run up` when something is wrong", () => {
       expect(await kubectl("get", "all,secrets,configmaps", "-n", stack, "--ignore-not-found", "-o", "name")).not.to.match(/trivy|redis/);
     });
 
-    it("no kubeconfig", async () => {
+    it("a missing kubeconfig is reported", async () => {
       refused(await up({ KUBECONFIG: join(project.folder, "none") }), "No kubeconfig", "none");
     });
 
-    it("no such context", async () => {
+    it("a missing context is reported with the existing ones", async () => {
       const env = await kubeconfig("lost.json", (config) => {
         for (const context of config.contexts) context.name = "found";
         config["current-context"] = "lost";
@@ -71,14 +71,14 @@ describe("`npm run up` when something is wrong", () => {
       refused(await up(env), "no context lost", "Contexts: found");
     });
 
-    it("no cluster at the address", async () => {
+    it("an unreachable cluster is reported with its address", async () => {
       const env = await kubeconfig("gone.json", (config) => {
         for (const { cluster } of config.clusters) cluster.server = "https://127.0.0.1:64999";
       });
       refused(await up(env), /cannot be reached at https:\/\/127\.0\.0\.1:64999: .*ECONNREFUSED/);
     });
 
-    it("credentials that the cluster does not accept", async () => {
+    it("rejected credentials are reported without being shown", async () => {
       const env = await kubeconfig("stranger.json", (config) => {
         for (const user of config.users) user.user = { token: "nobody-s-token" };
       });
@@ -87,7 +87,7 @@ describe("`npm run up` when something is wrong", () => {
       expect(result.stdout + result.stderr).not.to.include("nobody-s-token");
     });
 
-    it("rights that are missing, all at once", async () => {
+    it("all missing permissions are reported at once", async () => {
       const metadata = { name: visitor, namespace: visitor };
       await apply(namespaceObject(visitor), { apiVersion: "v1", kind: "ServiceAccount", metadata });
       const token = (await kubectl("create", "token", visitor, "-n", visitor)).trim();
@@ -105,7 +105,7 @@ describe("`npm run up` when something is wrong", () => {
       expect(result.stdout + result.stderr).not.to.include(token);
     });
 
-    it("a cluster that is not local, and nobody to ask", async () => {
+    it("without a terminal, a cluster that is not local needs --yes", async () => {
       const env = await kubeconfig("prod.json", (config) => {
         for (const context of config.contexts) context.name = "prod";
         config["current-context"] = "prod";
@@ -114,7 +114,7 @@ describe("`npm run up` when something is wrong", () => {
         refused(await operation(name, env), "context prod is no local cluster", `npm run ${name} -- ${stack} --yes`);
     });
 
-    it("a namespace of another owner, and of another stack", async () => {
+    it("a namespace of another owner or another stack is not taken over", async () => {
       await apply(namespaceObject(stack));
       refused(await up(), `namespace ${stack} exists already`, "create: false");
       await kubectl("label", "namespace", stack, "app.kubernetes.io/part-of=trivy-server", "app.kubernetes.io/instance=prod");
@@ -122,16 +122,16 @@ describe("`npm run up` when something is wrong", () => {
       await deleteNamespaces(stack);
     });
 
-    it("a stack that has no file", async () => {
+    it("a stack without a file is reported with the existing stacks", async () => {
       refused(await project.run("npm", ["run", "--silent", "up", "--", "nope", "--yes"]), "Pulumi.nope.yaml does not exist", stack);
     });
   });
 
-  describe("while objects are created", () => {
+  describe("interruptions while objects are created", () => {
     const pidFile = () => join(project.folder, "up.pid");
-    /** Starts a run, and waits until the engine has begun to create an object of a kind. Some are created in a moment. */
+    /** Starts a run and waits until the engine has begun to create an object of a matching type; some types take only a moment. */
     const startUntil = async (kind: RegExp) => {
-      const finished = project.run("sh", ["-c", `echo $$ >up.pid; exec node commands/stack.ts up ${stack} --yes`]);
+      const finished = project.run("sh", ["-c", `echo $$ >up.pid; exec node commands/up/stack.ts up ${stack} --yes`]);
       let ended: CommandResult | undefined;
       void finished.then((result) => {
         ended = result;
@@ -143,11 +143,11 @@ describe("`npm run up` when something is wrong", () => {
       return { finished, pid: Number(await readFile(pidFile(), "utf8")) };
     };
 
-    it("^C: the engine ends what it has begun, and the next run goes on", async () => {
+    it("after ^C the engine finishes pending operations, and the next run continues", async () => {
       const { finished, pid } = await startUntil(/StatefulSet|Deployment/);
       process.kill(pid, "SIGINT");
-      const { status, stdout, stderr } = await finished;
-      expect(status).not.to.equal(0);
+      const { exitCode, stdout, stderr } = await finished;
+      expect(exitCode).not.to.equal(0);
       expect(stderr).to.include(`Interrupted. What was finished is recorded; \`npm run up -- ${stack}\` goes on from there.`);
       expect(stdout + stderr).not.to.match(/^\s+at .*[:(]\d+/m);
       good(await up());
@@ -155,7 +155,7 @@ describe("`npm run up` when something is wrong", () => {
       good(await operation("destroy", {}, "--yes"));
     });
 
-    /** Kills a run with its engine, and waits until nobody would take them for alive: on a busy machine that is not at once. */
+    /** Kills a run and its engine, and waits until both processes are seen as gone, which can take a while on a busy machine. */
     const kill = async (pid: number) => {
       const { stdout } = spawnSync("ps", ["-A", "-o", "pid=,ppid="], { encoding: "utf8" });
       const processes = stdout.split("\n").map((line) => line.trim().split(/\s+/).map(Number));
@@ -164,7 +164,7 @@ describe("`npm run up` when something is wrong", () => {
       for (const one of run)
         await eventually(`the end of ${one}`, async () => liveness({ host: hostname(), pid: one }) === "gone" || undefined);
     };
-    const mended = async () => {
+    const recovered = async () => {
       const begun = await pendingCreations();
       const result = await up();
       good(result);
@@ -174,37 +174,37 @@ describe("`npm run up` when something is wrong", () => {
       good(await operation("preview", {}, "--expect-no-changes"));
     };
 
-    it("a kill at the first object: the next run mends what is half-registered", async () => {
+    it("after a kill at the first object the next run repairs the state", async () => {
       const { finished, pid } = await startUntil(/^kubernetes:/);
       await kill(pid);
-      expect((await finished).status).to.equal(137);
-      await mended();
+      expect((await finished).signal).to.equal("SIGKILL");
+      await recovered();
       good(await operation("destroy", {}, "--yes"));
     });
 
-    it("a kill beside a Deployment that is there and not ready: the next run takes it over", async () => {
+    it("after a kill during the wait for a Deployment the next run adopts it", async () => {
       const { finished, pid } = await startUntil(/:Deployment$/);
       await eventually("the Deployment", async () => {
         const name = await kubectl("get", "deployment", "-n", stack, "--ignore-not-found", "-o", "name");
         return name.trim() || undefined;
       });
       await kill(pid);
-      expect((await finished).status).to.equal(137);
-      await mended();
+      expect((await finished).signal).to.equal("SIGKILL");
+      await recovered();
     });
   });
 
-  describe("with a stack that is up", () => {
+  describe("a stack that is up", () => {
     before(async () => good(await up()));
 
-    it("a wrong passphrase", async () => {
+    it("a wrong passphrase is reported without being shown", async () => {
       const result = await up({ PULUMI_CONFIG_PASSPHRASE: "hunter22" });
       refused(result, "The passphrase in PULUMI_CONFIG_PASSPHRASE is not the one", ".pulumi-local/passphrase");
       expect(result.stderr).not.to.include("hunter22");
       good(await operation("preview", {}, "--expect-no-changes"));
     });
 
-    it("a lock of another machine, and of a live process on this one", async () => {
+    it("a lock of another machine or of a running process is respected; one of a dead process is removed", async () => {
       const lock = (host: string, pid: number) =>
         writeFile(join(locks(), "test.json"), JSON.stringify({ pid, username: "ann", hostname: host, timestamp: "2026-11-22T10:00:00Z" }));
       await mkdir(locks(), { recursive: true });
@@ -218,7 +218,7 @@ describe("`npm run up` when something is wrong", () => {
       expect(result.stderr).to.include("its lock is taken away");
     });
 
-    it("another passphrase than ever, when the file is gone", async () => {
+    it("a deleted passphrase file is reported instead of replaced", async () => {
       const file = join(project.folder, ".pulumi-local/passphrase");
       const passphrase = await readFile(file, "utf8");
       await rm(file);
@@ -226,7 +226,7 @@ describe("`npm run up` when something is wrong", () => {
       await writeFile(file, passphrase, { mode: 0o600 });
     });
 
-    it("a cluster that does not have what the state says", async () => {
+    it("a cluster that does not contain the stack is refused until a refresh", async () => {
       await deleteNamespaces(stack);
       const question = `The stack ${stack} is up in a cluster that has the namespace ${stack} with the uid`;
       refused(await up(), question, "The context is probably wrong", `npm run refresh -- ${stack}`);

@@ -17,15 +17,15 @@ const text = (path: string) => readFileSync(join(root, path), "utf8");
 const { groups } = parse(text("monitoring/alerts.yaml")) as { groups: { name: string; rules: Rule[] }[] };
 const rules = groups.flatMap(({ rules }) => rules);
 
-/** What the exporter showed, by name: the type. */
+/** Types of the metrics that the exporter exposes, by name; recorded from the exporter itself. */
 const exposed = new Map(
-  [...text("test/support/redis-exporter.metrics.txt").matchAll(/^# TYPE (\S+) (\S+)$/gm)].map(
+  [...text("test/monitoring/redis-exporter.metrics.txt").matchAll(/^# TYPE (\S+) (\S+)$/gm)].map(
     ([, ...metric]) => metric as [string, string],
   ),
 );
 
-describe("the alerts", () => {
-  it("have a severity, a summary, and say what to do with settings that there are", () => {
+describe("the alerts about the cache", () => {
+  it("alerts have unique names, a severity, a summary, and a description that names only existing settings", () => {
     const settings = new Set([...text("README.md").matchAll(/^\| `([^`]+)` \|/gm)].map(([, name]) => name));
     expect(settings).to.include("redis.maxMemory");
     expect(new Set(rules.map(({ alert }) => alert)).size)
@@ -42,8 +42,8 @@ describe("the alerts", () => {
     }
   });
 
-  it("look at metrics that the exporter of that version shows, of the scrape job of that name", () => {
-    expect(text("test/support/redis-exporter.metrics.txt")).to.contain(`redis_exporter ${images.redisExporter.split(":").at(-1)} `);
+  it("alert expressions read only metrics that the deployed exporter version exposes, from the scrape job trivy-redis", () => {
+    expect(text("test/monitoring/redis-exporter.metrics.txt")).to.contain(`redis_exporter ${images.redisExporter.split(":").at(-1)} `);
     for (const { alert, expr } of rules) {
       const selectors = [...expr.matchAll(/\b([a-z_]+)(\{[^}]*\})/g)];
       expect(selectors, alert).not.to.have.length(0);
@@ -53,7 +53,7 @@ describe("the alerts", () => {
         const counted = expr.includes(`increase(${metric}{`);
         expect(exposed.get(metric), `${alert}: ${metric}`).to.equal(counted ? "counter" : "gauge");
       }
-      // Nothing is left that is not read from that job.
+      // No metric is read without the job's selector.
       expect(expr.replaceAll(/\b[a-z_]+\{[^}]*\}/g, ""), alert).not.to.match(/redis_|\bup\b/);
     }
   });

@@ -4,7 +4,7 @@ import * as pulumi from "@pulumi/pulumi";
 import * as random from "@pulumi/random";
 import * as tls from "@pulumi/tls";
 import { expect } from "chai";
-import { isSecret, plain, plainSecrets, type RecordOptions, record, settled } from "../../recorder/record.ts";
+import { isSecret, plain, type RecordOptions, record, settled } from "../../recorder/record.ts";
 
 class Shop extends pulumi.ComponentResource {
   constructor(name: string, args: pulumi.Inputs = {}, opts?: pulumi.ComponentResourceOptions) {
@@ -60,10 +60,22 @@ describe("record", () => {
     const [shop, till, service] = ["shop", "shop-till", "shop-service"].map((name) => resources.find((resource) => resource.name === name));
     expect(shop?.parent).to.equal(undefined);
     expect(till?.parent).to.equal(shop?.urn);
-    expect(service).to.include({ parent: shop?.urn, custom: true, protect: true, deleteBeforeReplace: undefined, id: "mall/shop" });
+    expect(service).to.include({ parent: shop?.urn, custom: true, protect: true, retainOnDelete: undefined, id: "mall/shop" });
     expect(service?.customTimeouts).to.deep.equal({ create: "5m" });
     expect(service?.dependsOn).to.include(resources.find(({ name }) => name === "shop-till-secret")?.urn);
     expect(service?.inputs).to.deep.equal({ apiVersion: "v1", kind: "Service", metadata: { name: "shop", namespace: "mall" } });
+  });
+
+  it("records the resource options that a transform may set", async () => {
+    const { resources } = await record(() =>
+      configMap(
+        "kept",
+        { name: "kept" },
+        { retainOnDelete: true, protect: false, aliases: [{ name: "old" }, "urn:pulumi:dev::p::t::older"] },
+      ),
+    );
+    expect(resources[0]).to.include({ retainOnDelete: true, protect: false });
+    expect(resources[0]?.aliases).to.deep.equal([{ name: "old" }, "urn:pulumi:dev::p::t::older"]);
   });
 
   it("waits for the outputs that components register last", async () => {
@@ -74,7 +86,7 @@ describe("record", () => {
     expect(outputs("shop-service")).to.equal(undefined);
   });
 
-  it("waits for resources that are created when a value is known", async () => {
+  it("waits for resources that an apply creates", async () => {
     const { resources } = await record(() => {
       const name = configMap("first", { name: "first" }).metadata.name;
       name.apply((first) =>
@@ -88,7 +100,7 @@ describe("record", () => {
     ]);
   });
 
-  it("waits for resources that are created after some work of another kind", async () => {
+  it("waits for resources that an apply creates after other asynchronous work", async () => {
     const { resources } = await record(() => {
       configMap("first", { name: "first" }).id.apply(async () => {
         for (const name of ["second", "third"]) {
@@ -100,7 +112,7 @@ describe("record", () => {
     expect(resources.map(({ name }) => name)).to.deep.equal(["first", "second", "third"]);
   });
 
-  it("generates names of objects that have none, which follow their content", async () => {
+  it("generates a missing object name from the content", async () => {
     const named = async (data: Record<string, string>) => {
       const { resources, result } = await record(
         () => new k8s.core.v1.ConfigMap("settings", { metadata: { namespace: "mall" }, data }).metadata.name,
@@ -114,14 +126,14 @@ describe("record", () => {
     expect(await named({ key: "other" })).not.to.equal(first);
   });
 
-  it("generates passwords of the length and the characters asked for, as secrets", async () => {
+  it("generates a secret password of the requested length and characters", async () => {
     const { result } = await record(() => new random.RandomPassword("password", { length: 40, special: false }).result);
     const { password } = (await settled({ password: result })) as { password: unknown };
     expect(isSecret(password)).to.equal(true);
     expect(plain(password)).to.match(/^[A-Za-z0-9]{40}$/);
   });
 
-  it("generates keys and certificates that are real, and refuses kinds that it cannot make", async () => {
+  it("generates real keys and certificates, and refuses other kinds of keys", async () => {
     const authority = () => {
       const privateKeyPem = new tls.PrivateKey("key", { algorithm: "ECDSA", ecdsaCurve: "P256" }).privateKeyPem;
       const use = { isCaCertificate: true, validityPeriodHours: 1, allowedUses: ["cert_signing"] };
@@ -134,12 +146,10 @@ describe("record", () => {
     const { resources } = await record(authority, { preview: true });
     const placeholders = resources.map(({ state }) => plain(state["privateKeyPem"] ?? state["certPem"]));
     expect(placeholders).to.deep.equal([pulumi.runtime.unknownValue, pulumi.runtime.unknownValue]);
-    expect((await failure(() => new tls.PrivateKey("key", { algorithm: "RSA" }))).message).to.match(
-      /only ECDSA keys on P256 are made here/,
-    );
+    expect((await failure(() => new tls.PrivateKey("key", { algorithm: "RSA" }))).message).to.match(/generates only ECDSA keys on P256/);
   });
 
-  it("lets the caller play the providers", async () => {
+  it("lets the caller answer for the providers", async () => {
     const { resources } = await record(() => new Shop("shop"), {
       answer: ({ type, name }) => {
         if (name === "shop-till-password") return { state: { result: "from the caller" } };
@@ -153,7 +163,7 @@ describe("record", () => {
     expect(isSecret(password?.state["result"])).to.equal(true);
   });
 
-  it("leaves generated values unknown in a preview, and names known", async () => {
+  it("leaves generated values unknown in a preview, but not names", async () => {
     const { resources } = await record(() => new Shop("shop"), { preview: true });
     const secret = resources.find(({ name }) => name === "shop-till-secret");
     expect(plain(secret?.inputs["stringData"])).to.deep.equal(pulumi.runtime.unknownValue);
@@ -161,7 +171,7 @@ describe("record", () => {
     expect(resources.map(({ id }) => id).join("")).to.equal("");
   });
 
-  it("hands over the configuration as Pulumi does", async () => {
+  it("passes the configuration to the program as Pulumi does", async () => {
     const { result } = await record(
       () => {
         const config = new pulumi.Config("shop");
@@ -180,12 +190,12 @@ describe("record", () => {
     expect(later).to.equal(undefined);
   });
 
-  it("refuses two resources with one URN", async () => {
+  it("refuses two resources with the same URN", async () => {
     const { message } = await failure(() => [configMap("same", { name: "one" }), configMap("same", { name: "two" })]);
     expect(message).to.equal("two resources have the URN urn:pulumi:dev::trivy-server::kubernetes:core/v1:ConfigMap::same");
   });
 
-  it("refuses two declarations of one Kubernetes object, and nothing that only looks alike", async () => {
+  it("refuses two declarations of one Kubernetes object, but not of similar ones", async () => {
     const { message } = await failure(() => [
       configMap("one", { name: "same", namespace: "mall" }),
       configMap("two", { name: "same", namespace: "mall" }),
@@ -199,7 +209,7 @@ describe("record", () => {
     ]);
   });
 
-  describe("after an error", () => {
+  describe("when the program fails", () => {
     const wrong = new Error("wrong");
     const throwing = () => {
       throw wrong;
@@ -215,10 +225,10 @@ describe("record", () => {
         throwing();
       },
       "in an input": () => new Shop("shop", { input: pulumi.output(1).apply(throwing) }),
-      "in a value that nobody uses": () => configMap("map", { name: "map" }).id.apply(throwing),
+      "in an unused value": () => configMap("map", { name: "map" }).id.apply(throwing),
     };
     for (const [where, program] of Object.entries(programs)) {
-      it(`${where}, throws that error, and the next recording knows nothing of it`, async () => {
+      it(`throws an error ${where}, and the next recording succeeds`, async () => {
         const listeners = process.listeners("unhandledRejection");
         expect(await failure(program)).to.equal(wrong);
         const { resources } = await record(() => new Shop("shop"));
@@ -227,16 +237,16 @@ describe("record", () => {
       });
     }
 
-    it("says what the last registration was when a value never comes", async () => {
+    it("names the last registration when a value never resolves", async () => {
       const never = new Promise<string>(() => {});
       const { message } = await failure(() => [configMap("known", { name: "known" }), configMap("unknown", { name: never })]);
-      expect(message).to.match(/waits for a value that never comes.*::known$/);
+      expect(message).to.match(/waits for a value that never resolves.*::known$/);
       expect((await record(() => new Shop("shop"))).resources).to.have.length(5);
     });
 
-    it("refuses what only a provider can answer", async () => {
+    it("refuses to read an existing resource, which only a provider can", async () => {
       const { message } = await failure(() => k8s.core.v1.Secret.get("existing", "mall/existing"));
-      expect(message).to.match(/existing asks the provider or the cluster/);
+      expect(message).to.match(/existing needs a provider or a cluster/);
     });
   });
 
@@ -244,44 +254,5 @@ describe("record", () => {
     const first = record(() => new Shop("shop"));
     expect((await failure(() => new Shop("shop"))).message).to.match(/^one recording at a time/);
     await first;
-  });
-});
-
-describe("plainSecrets", () => {
-  const secret = "correct horse battery";
-  const found = async (inputs: pulumi.Inputs) => {
-    const { resources } = await record(() => new Shop("shop", inputs));
-    return plainSecrets(resources, [secret])
-      .filter(({ path }) => path.startsWith("inputs"))
-      .map(({ path }) => path);
-  };
-
-  it("finds a secret in any text, key or encoding", async () => {
-    expect(await found({ url: `redis://:${secret}@redis` })).to.deep.equal(["inputs.url"]);
-    expect(await found({ list: [{ deep: secret }], [secret]: 1 })).to.have.members(["inputs.list[0].deep", `inputs.${secret}`]);
-    for (const prefix of ["", "a", "ab"])
-      expect(await found({ encoded: Buffer.from(`${prefix}${secret}:${prefix}`).toString("base64") }), prefix).to.deep.equal([
-        "inputs.encoded",
-      ]);
-  });
-
-  it("finds none where it is marked", async () => {
-    expect(
-      await found({ password: pulumi.secret(secret), list: [{ deep: pulumi.secret(`x${secret}`) }], other: "correct horse" }),
-    ).to.deep.equal([]);
-  });
-
-  it("looks at names, ids, outputs and what providers answered", async () => {
-    const { resources } = await record(() => {
-      const component = new Shop("shop");
-      configMap(secret, { name: secret });
-      return component;
-    });
-    expect(plainSecrets(resources, [secret]).map(({ path }) => path)).to.have.members([
-      "name",
-      "id",
-      "inputs.metadata.name",
-      "state.metadata.name",
-    ]);
   });
 });

@@ -1,7 +1,8 @@
 import { expect } from "chai";
 import fc from "fast-check";
 import { ScanService } from "../../components/scan-service.ts";
-import { kubernetesObject, plain, plainSecrets, record } from "../../recorder/record.ts";
+import { kubernetesObject, plain, record } from "../../recorder/record.ts";
+import { plainSecrets } from "../../recorder/secret-leaks.ts";
 import { checkSettings, type Settings, SettingsError, serviceArgs } from "../../stacks/settings.ts";
 import { arbitrarySettings } from "../support/arbitrary-settings.ts";
 import { schemaProblems } from "../support/kubernetes-schema.ts";

@@ -1,5 +1,6 @@
 /**
- * What the CI systems make of the files in `ci/`: the script that would run and its environment. Wrong names of inputs fail here as they would there.
+ * Emulates how the CI systems read the files in `ci/`: each function returns the script that would run and its environment. Unknown inputs fail here
+ * as they would there.
  */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -17,7 +18,7 @@ export interface Step {
 const read = (path: string) => readFileSync(join(ci, path), "utf8");
 const texts = z.record(z.string(), z.string());
 
-/** The values of all declared inputs; fails for what the file does not declare or what is missing. */
+/** Returns the values of all declared inputs. @throws if an input is undeclared, missing or not one of its options */
 function inputValues(
   declared: Record<string, { default?: unknown; required?: boolean | undefined; options?: string[] | undefined } | null>,
   given: Record<string, string>,
@@ -52,11 +53,11 @@ const action = z.object({
   }),
 });
 
-/** The composite action's step. */
+/** Returns the composite action's step. @throws if its script contains an expression, which GitHub would insert as code */
 export function githubAction(inputs: Record<string, string>): Step {
   const { inputs: declared, runs } = action.parse(parse(read("github/action.yml")));
   const [{ run: script, env }] = runs.steps;
-  if (script.includes("${{")) throw new Error("an expression in a script is run as part of it");
+  if (script.includes("${{")) throw new Error("an expression in a script is executed as part of it");
   const values = inputValues(declared, inputs);
   return {
     shell: ["sh", "-e"],
@@ -69,7 +70,7 @@ export function githubAction(inputs: Record<string, string>): Step {
   };
 }
 
-/** What the action's step in the example workflow gives as inputs, without what GitHub fills in. */
+/** Returns the inputs of the action's step in the example workflow, with GitHub's expressions unresolved. */
 export function exampleInputs(): Record<string, string> {
   const workflow = z.object({
     jobs: z.object({ image: z.object({ steps: z.array(z.object({ uses: z.string().optional(), with: texts.optional() })) }) }),
@@ -98,7 +99,7 @@ const gitlabTemplate = z.tuple([
   ),
 ]);
 
-/** The GitLab template's job, for a project whose predefined variables are given. */
+/** Returns the GitLab template's job, in a project with these predefined variables. */
 export function gitlabJob(inputs: Record<string, string>, predefined: Record<string, string>) {
   const text = read("gitlab/scan-gate.yml");
   const [{ spec }] = gitlabTemplate.parse(parseAllDocuments(text).map((document) => document.toJS()));
@@ -117,7 +118,7 @@ const buildkitePipeline = z.object({
   steps: z.tuple([z.object({ env: texts, command: z.array(z.string()), artifact_paths: z.string() })]),
 });
 
-/** The Buildkite step, after the upload has filled in the agent's variables. */
+/** Returns the Buildkite step after `buildkite-agent pipeline upload` has interpolated the agent's variables. */
 export function buildkiteStep(agent: Record<string, string>): Step {
   const known = new Map([...Object.entries(agent), ["$", "$"] as const]);
   const text = replaced(read("buildkite/pipeline.yml").replace(/^#.*$/gm, ""), /\$\{?(\$|\w+)\}?/g, known);
@@ -125,7 +126,7 @@ export function buildkiteStep(agent: Record<string, string>): Step {
   return { shell: ["bash", "-e"], script: command.join("\n"), env: { ...env, ...agent } };
 }
 
-/** The Jenkins stage's shell step. */
+/** Returns the shell step of the Jenkins stage. */
 export function jenkinsStage(env: Record<string, string>): Step {
   const text = read("jenkins/Jenkinsfile");
   const [, environment = ""] = /environment \{([\s\S]*?)\n {4}\}/.exec(text) ?? [];

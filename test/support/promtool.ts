@@ -4,7 +4,9 @@ import { expect } from "chai";
 
 const root = join(import.meta.dirname, "../..");
 
-/** Prometheus' own tool, run in the project's folder, finds nothing to complain of. Where it is not installed, the test is left out. */
+/**
+ * Runs Prometheus' promtool in the project's folder, expects it to succeed and returns its output. Skips the test where promtool is not installed.
+ */
 export function promtool(test: Mocha.Context, args: readonly string[], input = ""): string {
   const { error, status, stdout, stderr } = spawnSync("promtool", args, { cwd: root, input, encoding: "utf8" });
   if (error) test.skip();

@@ -1,7 +1,8 @@
 import { createHash, X509Certificate } from "node:crypto";
 import { expect } from "chai";
 import { containerMemory, RedisCache, type RedisCacheArgs } from "../../../components/cache/redis-cache.ts";
-import { plain, plainSecrets, record, settled } from "../../../recorder/record.ts";
+import { plain, record, settled } from "../../../recorder/record.ts";
+import { plainSecrets } from "../../../recorder/secret-leaks.ts";
 import { certificate, serverCertificate } from "../../support/certificate.ts";
 import { type Deployed, deploy, type Manifest } from "../../support/service.ts";
 

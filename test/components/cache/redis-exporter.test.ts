@@ -2,7 +2,8 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "chai";
 import { parseAllDocuments } from "yaml";
-import { plain, plainSecrets } from "../../../recorder/record.ts";
+import { plain } from "../../../recorder/record.ts";
+import { plainSecrets } from "../../../recorder/secret-leaks.ts";
 import { type Deployed, deploy, type Manifest } from "../../support/service.ts";
 
 const watched = (redis: Record<string, unknown> = {}, more: Record<string, unknown> = {}) =>

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "chai";
-import { plainSecrets } from "../../../recorder/record.ts";
+import { plainSecrets } from "../../../recorder/secret-leaks.ts";
 import { type Deployed, deploy, type Manifest } from "../../support/service.ts";
 
 const scan = (settings: Record<string, unknown> = {}, others: Record<string, unknown> = {}) =>
@@ -89,9 +89,7 @@ describe("the registry scan", () => {
       expect(configuration(deployed)).to.deep.include({
         targets,
         strict: true,
-        severities: ["CRITICAL"],
-        ignoreUnfixed: true,
-        scanners: ["vuln", "secret"],
+        policy: { severities: ["CRITICAL"], ignoreUnfixed: true, scanners: ["vuln", "secret"] },
         timeout: 90,
         cycloneDx: true,
         ignoreFile: "/etc/scan/trivyignore.yaml",

@@ -1,7 +1,8 @@
 import { X509Certificate } from "node:crypto";
 import { expect } from "chai";
 import { PrivateAuthority } from "../../../components/shared/private-authority.ts";
-import { isSecret, plain, plainSecrets, type RecordedResource, record, settled } from "../../../recorder/record.ts";
+import { isSecret, plain, type RecordedResource, record, settled } from "../../../recorder/record.ts";
+import { plainSecrets } from "../../../recorder/secret-leaks.ts";
 
 const server = { commonName: "shop", dnsNames: ["shop", "shop.mall.svc"], ipAddresses: ["127.0.0.1", "fd00::1"], use: "server" } as const;
 

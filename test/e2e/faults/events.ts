@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { trivyVersion } from "../../../components/shared/images.ts";
+import { must } from "../../support/command.ts";
 import { apply, eventually, type KubernetesObject, kubectl } from "../support/cluster.ts";
-import { must } from "../support/command.ts";
 import type { LoadResult } from "../support/load.ts";
 import type { Settings } from "../support/project.ts";
 import { Authority } from "./certificates.ts";

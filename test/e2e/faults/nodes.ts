@@ -1,5 +1,5 @@
+import { must } from "../../support/command.ts";
 import { apply, deleteNamespaces, eventually, get, inPod, type KubernetesObject, kubectl, namespaceObject } from "../support/cluster.ts";
-import { must } from "../support/command.ts";
 
 /** A pod, as the API server has it. */
 export type Pod = KubernetesObject;

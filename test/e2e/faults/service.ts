@@ -5,8 +5,8 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { connect } from "node:tls";
 import { parse, stringify } from "yaml";
+import { must } from "../../support/command.ts";
 import { addAdministrator, eventually, get, inPod, type KubernetesObject, kubectl, redis, restarts } from "../support/cluster.ts";
-import { must } from "../support/command.ts";
 import { merged, Project, type Settings } from "../support/project.ts";
 import { isReady, Nodes, type Pod } from "./nodes.ts";
 

@@ -1,25 +1,24 @@
 /**
- * What the end-to-end tests and the benchmark take from their environment. They run on any cluster, from a machine that reaches its Services'
- * addresses: one of its nodes, or one with a route to them. Needed: KUBECONFIG, and `kubectl`, `pulumi` and `trivy` on the PATH.
+ * The environment of the end-to-end tests and the benchmark. They run against any cluster, from a machine that can reach its Services' addresses: a
+ * node, or a machine with a route to them. Required: KUBECONFIG, and `kubectl`, `pulumi` and `trivy` on the PATH.
  *
- * | variable | what it is | default |
+ * | variable | description | default |
  * | --- | --- | --- |
- * | E2E_DATABASE | repository of the vulnerability database | the program's own |
+ * | E2E_DATABASE | repository of the vulnerability database | the program's default |
  * | E2E_IMAGE_ALPINE | Alpine 3.10, which has CVE-2021-36159 | docker.io/library/alpine:3.10 |
  * | E2E_IMAGE_FIXED | an image without findings | gcr.io/distroless/static-debian12:latest |
- * | E2E_IMAGE_UNFIXED | an image with HIGH or CRITICAL findings, none of which a version fixes | none: what needs it is left out |
- * | E2E_IMAGES | further images for load, separated by blanks | of Debian and Python |
- * | E2E_TRIVY_IMAGE, E2E_REDIS_IMAGE | what the pods run | the program's own |
- * | E2E_CLIENT_CIDR | where this machine's connections come from, as the pods see them | none |
- * | E2E_SCANS | scans with each number of servers, half of them of images that are in the cache | 250 |
+ * | E2E_IMAGE_UNFIXED | an image with HIGH or CRITICAL findings, none of which has a fixed version | none: tests that need it are skipped |
+ * | E2E_IMAGES | further images for load, separated by spaces | Debian and Python images |
+ * | E2E_TRIVY_IMAGE, E2E_REDIS_IMAGE | images of the pods | the program's defaults |
+ * | E2E_CLIENT_CIDR | source addresses of this machine's connections, as the pods see them | none |
+ * | E2E_SCANS | number of scans at each number of servers, half of them of cached images | 250 |
  *
- * Trivy's clients get the environment as it is: `TRIVY_INSECURE=true` for registries without TLS.
+ * Trivy clients inherit the environment: set `TRIVY_INSECURE=true` for registries without TLS.
  */
-import { execFile } from "node:child_process";
-import { promisify } from "node:util";
+import { run } from "../../support/command.ts";
 
 const { env } = process;
-const words = (text: string | undefined, otherwise: string[]) => text?.split(/\s+/).filter(Boolean) ?? otherwise;
+const words = (text: string | undefined, defaults: string[]) => text?.split(/\s+/).filter(Boolean) ?? defaults;
 
 const alpine = env["E2E_IMAGE_ALPINE"] || "docker.io/library/alpine:3.10";
 
@@ -32,7 +31,7 @@ export const environment = {
   scans: Number(env["E2E_SCANS"] || 250),
 } as const;
 
-/** Settings that fit a stack to the environment, as they stand in a stack's file. */
+/** Returns the settings that a stack needs in this environment, as written in a stack's file. */
 export function environmentSettings(): Record<string, Record<string, unknown>> {
   const { E2E_DATABASE: database, E2E_TRIVY_IMAGE: trivy, E2E_REDIS_IMAGE: redis, E2E_CLIENT_CIDR: cidr } = env;
   return {
@@ -42,7 +41,7 @@ export function environmentSettings(): Record<string, Record<string, unknown>> {
   };
 }
 
-/** The hole of all holes in Alpine 3.10: what every good scan of it reports. */
+/** The known vulnerability of Alpine 3.10 that every good scan of it reports. */
 export const knownFinding = {
   VulnerabilityID: "CVE-2021-36159",
   PkgName: "apk-tools",
@@ -53,7 +52,7 @@ export const knownFinding = {
 
 let checked: Promise<void> | undefined;
 
-/** Fails with all that is missing, before anything is created. */
+/** Checks the environment once, before anything is created. @throws with everything that is missing */
 export function checkEnvironment(): Promise<void> {
   checked ??= check();
   return checked;
@@ -61,17 +60,8 @@ export function checkEnvironment(): Promise<void> {
 
 async function check(): Promise<void> {
   const tools = { kubectl: ["version", "--request-timeout=20s"], pulumi: ["version"], trivy: ["--version"] };
-  const problems = await Promise.all(
-    Object.entries(tools).map(async ([tool, args]) => {
-      try {
-        await promisify(execFile)(tool, args);
-        return [];
-      } catch (error) {
-        const { code, stderr } = error as { code?: unknown; stderr?: string };
-        return [code === "ENOENT" ? `${tool} is not on the PATH` : `${tool} ${args.join(" ")} fails: ${stderr?.trim()}`];
-      }
-    }),
-  );
-  const found = [...(env["KUBECONFIG"] ? [] : ["KUBECONFIG is not set"]), ...problems.flat()];
-  if (found.length > 0) throw new Error(`The end-to-end tests need a cluster and its tools:\n  ${found.join("\n  ")}`);
+  const results = await Promise.all(Object.entries(tools).map(([tool, args]) => run(tool, args)));
+  const problems = results.flatMap(({ failed, shortMessage, stderr }) => (failed ? [`${shortMessage}: ${stderr.trim()}`] : []));
+  const missing = [...(env["KUBECONFIG"] ? [] : ["KUBECONFIG is not set"]), ...problems];
+  if (missing.length > 0) throw new Error(`The end-to-end tests need a cluster and its tools:\n  ${missing.join("\n  ")}`);
 }

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
-import { run } from "./command.ts";
+import { run } from "../../support/command.ts";
 
 const finding = z.object({
   VulnerabilityID: z.string(),
@@ -22,15 +22,15 @@ const report = z.object({ Results: z.array(result).nullish() });
 
 export interface ScanOptions {
   readonly server: string;
-  /** The server's token. @default none */
+  /** Token that the client sends. @default none */
   readonly token?: string | undefined;
-  /** A file with the certificate authority of a server that speaks TLS; it is verified then, and so is a registry's. @default none */
+  /** File with the certificate authority of a server with TLS; certificates of servers and registries are verified then. @default none */
   readonly caCertificate?: string | undefined;
   /** Makes the scan miss the cache. @default false */
   readonly unique?: boolean;
 }
 
-/** One scan as a CI job does it: a client of its own with an empty cache. Fails with the client's reason. */
+/** Runs one scan like a CI job: with a new client whose cache is empty. @throws with the client's error message */
 export async function scan(image: string, { server, token, caCertificate, unique }: ScanOptions): Promise<Finding[]> {
   const folder = await mkdtemp(join(tmpdir(), "scan-"));
   try {
@@ -39,7 +39,7 @@ export async function scan(image: string, { server, token, caCertificate, unique
     if (unique) args.push(...unseen());
     const results = await trivy(image, folder, args, {
       ...(token !== undefined && { TRIVY_TOKEN: token }),
-      // It would switch off what the certificate authority is given for.
+      // TRIVY_INSECURE would turn off the verification.
       ...(caCertificate !== undefined && { TRIVY_INSECURE: undefined }),
     });
     return findings(results);
@@ -48,7 +48,7 @@ export async function scan(image: string, { server, token, caCertificate, unique
   }
 }
 
-/** What each image has, found without any server: what every scan must find. */
+/** Returns each image's findings of a scan without a server, as the text to which `load` compares every scan. */
 export async function standaloneFindings(images: readonly string[], database?: string): Promise<ReadonlyMap<string, string>> {
   const folder = await mkdtemp(join(tmpdir(), "standalone-"));
   try {
@@ -61,32 +61,32 @@ export async function standaloneFindings(images: readonly string[], database?: s
   }
 }
 
-/** Options with which a scan misses the cache: what a client is told to skip goes into the keys, so every layer is analysed and uploaded anew. */
+/** Returns client options that miss the cache: skipped paths are part of the cache keys, so every layer is analysed and uploaded again. */
 export const unseen = (): string[] => ["--skip-files", `/never/${randomUUID()}`];
 
-/** What Trivy reports of an image, with a cache in `folder`. Fails with Trivy's reason. */
+/** Returns Trivy's results for an image, scanned with a cache in `folder`. @throws with Trivy's error message */
 export async function trivy(image: string, folder: string, args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<Result[]> {
   const file = join(folder, "report");
   const always = ["--quiet", "--scanners", "vuln", "--image-src", "remote", "--skip-version-check", "--disable-telemetry"];
   const files = ["--cache-dir", join(folder, "cache"), "--format", "json", "--output", file];
-  const { status, stderr } = await run("trivy", ["image", ...always, ...files, ...args, image], {
-    env: { ...process.env, ...env },
+  const { exitCode, stderr } = await run("trivy", ["image", ...always, ...files, ...args, image], {
+    env,
     timeout: 180_000,
   });
-  if (status !== 0) throw new Error(reason(stderr.replaceAll(image, "IMAGE")));
+  if (exitCode !== 0) throw new Error(reason(stderr.replaceAll(image, "IMAGE")));
   return report.parse(JSON.parse(await readFile(file, "utf8"))).Results ?? [];
 }
 
 const findings = (results: readonly Result[]) => results.flatMap(({ Vulnerabilities }) => Vulnerabilities ?? []);
 
-/** Findings in an order that does not depend on the scan. */
+/** Returns findings as text, in an order that does not depend on the scan. */
 const asText = (found: readonly Finding[]) =>
   found
     .map((finding) => JSON.stringify(finding))
     .sort()
     .join("\n");
 
-/** The FATAL line without what differs from scan to scan. */
+/** Returns the FATAL line without the parts that differ between scans. */
 function reason(stderr: string): string {
   const lines = stderr.trim().split("\n");
   const line = lines.find((text) => text.includes("FATAL")) ?? lines.at(-1) ?? "";
@@ -99,18 +99,18 @@ function reason(stderr: string): string {
 }
 
 export interface LoadOptions extends Omit<ScanOptions, "unique" | "token"> {
-  /** The clients' token, or what gives their tokens before every scan: client i sends the i-th. @default none */
+  /** The clients' token, or a function called before every scan that returns their tokens, of which client i uses the i-th. @default none */
   readonly token?: string | (() => readonly string[]) | undefined;
   readonly images: readonly string[];
-  /** `half`: every other scan misses the cache, each image's in turn. @default false */
+  /** Whether scans miss the cache; `half`: every other scan of each image does. @default false */
   readonly unique?: boolean | "half";
-  /** At least so many scans. */
+  /** Minimum number of scans. */
   readonly scans: number;
-  /** Clients at once. @default 4 */
+  /** Number of concurrent clients. @default 4 */
   readonly clients?: number;
-  /** How often a client runs before it gives up, as a CI job that repeats a failed step after two seconds. @default 1 */
+  /** Attempts per scan, two seconds apart, like a CI job that retries a failed step. @default 1 */
   readonly attempts?: number;
-  /** What is in each image, by `standaloneFindings`. @default what its first good scan finds */
+  /** Expected findings of each image, from `standaloneFindings`. @default the findings of its first scan */
   readonly expected?: ReadonlyMap<string, string>;
 }
 
@@ -118,22 +118,22 @@ export interface LoadResult {
   readonly scans: number;
   readonly good: number;
   readonly failed: number;
-  /** Scans that ended well and found nothing, or something else than is expected. */
+  /** Scans that succeeded with no findings or with other findings than expected. */
   readonly wrong: number;
-  /** Scans that were good at a further attempt. */
+  /** Scans that succeeded at a later attempt. */
   readonly retried: number;
-  /** Why, and how often. */
+  /** Number of failed and wrong scans by reason. */
   readonly reasons: Readonly<Record<string, number>>;
   readonly perSecond: number;
-  /** Seconds of the longest scan, whatever its outcome. */
+  /** Duration of the longest scan, successful or not, in seconds. */
   readonly slowest: number;
-  /** Seconds of each good scan, in the order of their ends. */
+  /** Durations of the good scans in seconds, in order of completion. */
   readonly durations: readonly number[];
-  /** Seconds of the longest time without a good scan. */
+  /** Longest time without a good scan, in seconds. */
   readonly gap: number;
 }
 
-/** Scans from several clients at once; with `meanwhile`, at least until that is done. */
+/** Scans with several concurrent clients, at least until `meanwhile` has ended. @throws if `meanwhile` fails */
 export async function load(options: LoadOptions, meanwhile?: () => Promise<unknown>): Promise<LoadResult> {
   const { server, caCertificate, images, scans, clients = 4, attempts = 1, unique = false, token } = options;
   const count = { scans: 0, good: 0, failed: 0, wrong: 0, retried: 0 };

@@ -3,26 +3,30 @@ import { tmpdir } from "node:os";
 import { delimiter, dirname, join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { parse, stringify } from "yaml";
+import { type CommandResult, must, run } from "../../support/command.ts";
 import { deleteNamespaces, eventually, remains } from "./cluster.ts";
-import { type CommandOptions, type CommandResult, must, run } from "./command.ts";
 import { environmentSettings } from "./environment.ts";
 
 const root = join(import.meta.dirname, "../../..");
 
 export type Settings = Readonly<Record<string, unknown>>;
 
-/** A copy of the project, with stacks and a state of its own: whatever happens in it, the user's are not touched. */
+/** A copy of the project with its own stacks and Pulumi state, so that tests never touch the user's. */
 export class Project {
   readonly folder: string;
-  private readonly env: NodeJS.ProcessEnv;
+  /** Runs commands in the copy, with the copy's own Pulumi backend. */
+  readonly run: typeof run;
+  readonly must: typeof must;
   private readonly stacks = new Set<string>();
 
   private constructor(folder: string, env: NodeJS.ProcessEnv) {
     this.folder = folder;
-    this.env = env;
+    const here = { cwd: folder, env, extendEnv: false } as const;
+    this.run = run(here);
+    this.must = must(here);
   }
 
-  /** `newcomer`: nobody has logged in to a backend or thought of a passphrase. */
+  /** `newcomer`: the copy has neither a Pulumi backend nor a passphrase. */
   static async create({ newcomer = false } = {}): Promise<Project> {
     const temporary = await mkdtemp(join(tmpdir(), "trivy-server-e2e-"));
     const folder = join(temporary, "project");
@@ -31,7 +35,7 @@ export class Project {
     const { stdout } = await must("git", ["ls-files", "--cached", "--others", "--exclude-standard", "-z"], { cwd: root });
     for (const file of stdout.split("\0").filter(Boolean)) {
       await mkdir(dirname(join(folder, file)), { recursive: true });
-      // What is deleted and not yet committed is still listed.
+      // Files that are deleted but not committed are still listed.
       await cp(join(root, file), join(folder, file)).catch(ignoreMissing);
     }
     await symlink(join(root, "node_modules"), join(folder, "node_modules"));
@@ -48,8 +52,8 @@ export class Project {
   }
 
   /**
-   * Writes a stack's file: the settings of a committed one, if there is one of that name, what the environment needs, and then these. It gets a
-   * namespace of its own, called as the stack.
+   * Writes a stack's file: the settings of the file of the `committed` stack, if given, overridden by those that the environment needs and then by
+   * `settings`. The stack gets a namespace of its own, with the stack's name.
    */
   async writeStack(stack: string, settings: Settings, committed?: string): Promise<void> {
     const text = committed === undefined ? "" : await readFile(join(this.folder, `Pulumi.${committed}.yaml`), "utf8");
@@ -61,15 +65,7 @@ export class Project {
     this.stacks.add(stack);
   }
 
-  run(command: string, args: readonly string[], options: CommandOptions = {}): Promise<CommandResult> {
-    return run(command, args, { cwd: this.folder, ...options, env: { ...this.env, ...options.env } });
-  }
-
-  must(command: string, args: readonly string[], options: CommandOptions = {}): Promise<CommandResult> {
-    return must(command, args, { cwd: this.folder, ...options, env: { ...this.env, ...options.env } });
-  }
-
-  /** Pulumi itself, as its users call it. */
+  /** Runs Pulumi's own CLI on a stack. */
   pulumi(stack: string, ...args: string[]): Promise<CommandResult> {
     return this.must("pulumi", [...args, "--stack", stack, "--non-interactive"]);
   }
@@ -78,14 +74,14 @@ export class Project {
     return (await this.pulumi(stack, "stack", "output", name, "--show-secrets")).stdout.trim();
   }
 
-  /** A file with the certificate authority that a stack's clients must trust; it is there until the copy is deleted. */
+  /** Writes a stack's certificate authority to a file, which exists until `remove`, and returns the path. */
   async caCertificate(stack: string): Promise<string> {
     const file = join(dirname(this.folder), `${stack}.crt`);
     await writeFile(file, await this.output(stack, "caCertificate"));
     return file;
   }
 
-  /** Takes a stack away, as its user would, and fails if anything of it is left. */
+  /** Runs `npm run destroy` for a stack. @throws if any of its objects is left */
   async destroy(stack: string): Promise<CommandResult> {
     const result = await this.must("npm", ["run", "destroy", "--", stack, "--yes"]);
     let left: string[] = [];
@@ -93,18 +89,18 @@ export class Project {
       left = await remains(stack, stack);
       return left.length === 0 || undefined;
     };
-    await eventually("nothing left", nothingLeft).catch((error) => {
-      throw new Error(`${error.message}; of ${stack} there are ${left.join(", ")}`);
+    await eventually("the end of the stack's objects", nothingLeft).catch((error) => {
+      throw new Error(`${error.message}; ${stack} still has ${left.join(", ")}`);
     });
     return result;
   }
 
-  /** Destroys what the tests have not, by force if need be, and deletes the copy. */
+  /** Destroys the stacks that still exist, by deleting their namespaces if `destroy` fails, and deletes the copy. */
   async remove(): Promise<void> {
     for (const stack of this.stacks) {
       if ((await remains(stack, stack)).length === 0) continue;
-      const { status } = await this.run("npm", ["run", "destroy", "--", stack, "--yes", "--skip-preview"]);
-      if (status !== 0) await deleteNamespaces(stack);
+      const { exitCode } = await this.run("npm", ["run", "destroy", "--", stack, "--yes", "--skip-preview"]);
+      if (exitCode !== 0) await deleteNamespaces(stack);
     }
     await rm(dirname(this.folder), { recursive: true, force: true });
   }
@@ -116,7 +112,7 @@ function ignoreMissing(error: NodeJS.ErrnoException): void {
 
 const isBlock = (value: unknown): value is Settings => typeof value === "object" && value !== null && !Array.isArray(value);
 
-/** The second settings over the first, block by block. */
+/** Merges settings block by block; `over` takes precedence. */
 export function merged(under: Settings, over: Settings): Settings {
   const result: Record<string, unknown> = { ...under };
   for (const [key, value] of Object.entries(over)) {

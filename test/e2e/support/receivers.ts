@@ -1,18 +1,18 @@
 import { createServer, type IncomingMessage } from "node:http";
 import type { AddressInfo } from "node:net";
 
-/** A request that somebody was sent. */
+/** A request that the receiver accepted. */
 export interface Received {
   readonly path: string;
   readonly headers: IncomingMessage["headers"];
-  // biome-ignore lint/suspicious/noExplicitAny: the tests' assertions fail on what is not there
+  // biome-ignore lint/suspicious/noExplicitAny: a missing field fails the test's assertion
   readonly body: any;
 }
 
-/** A webhook's receiver on this machine. */
+/** A webhook receiver on this machine. */
 export class Receiver {
   readonly received: Received[] = [];
-  /** What it answers; only what it answers with 200 is kept. */
+  /** Status of every response; only requests answered with 200 are recorded. */
   answer = 200;
   private readonly server = createServer(async (request, response) => {
     let text = "";
@@ -22,7 +22,7 @@ export class Receiver {
     response.writeHead(this.answer).end();
   });
 
-  /** Its URL, under the address by which pods know this machine. */
+  /** Listens on `host`, the address by which pods reach this machine, and returns the URL. */
   async open(host: string): Promise<string> {
     await new Promise<void>((resolve, reject) => this.server.on("error", reject).listen(0, host, resolve));
     return `http://${host}:${(this.server.address() as AddressInfo).port}`;
@@ -33,7 +33,7 @@ export class Receiver {
     await new Promise((resolve) => this.server.close(resolve));
   }
 
-  /** What came to a path. */
+  /** Returns the requests to a path, oldest first. */
   at(path: string): Received[] {
     return this.received.filter((request) => request.path === path);
   }

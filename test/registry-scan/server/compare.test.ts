@@ -73,7 +73,7 @@ const arbitraryStart = fc
 const arbitraryEnd = fc.constantFrom<RunReport["ended"]>("complete", "deadline", "abandoned");
 
 /** What the client leaves out by its policy never comes as a result. */
-function obeyed(outcomes: readonly TargetOutcome[], policy: ReturnType<typeof start>): TargetOutcome[] {
+function obeyed(outcomes: readonly TargetOutcome[], { policy }: ReturnType<typeof start>): TargetOutcome[] {
   return outcomes.map((outcome) =>
     outcome.result?.outcome === "scanned"
       ? {
@@ -273,7 +273,9 @@ describe("a run", () => {
     const secret = finding({ id: "aws-access-key-id", scanner: "secret", fixed: undefined });
     const low = finding({ id: "CVE-4", severity: "LOW" });
     runs.next([scanned("r/a:1", [unfixed, secret, low, old])]);
-    const report = runs.next([scanned("r/a:1", [])], { ignoreUnfixed: true, severities: ["CRITICAL"], scanners: ["vuln", "secret"] });
+    const report = runs.next([scanned("r/a:1", [])], {
+      policy: { ignoreUnfixed: true, severities: ["CRITICAL"], scanners: ["vuln", "secret"] },
+    });
     expect(gone(report, "r/a:1")).to.have.members([old.id, secret.id]);
   });
 
@@ -298,7 +300,7 @@ describe("a run's summary", () => {
     );
     const report = runs.next(
       [scanned("r/a:1", [finding(), finding({ id: "CVE-2", severity: "HIGH" })]), failed("r/b:1", "no such\nimage")],
-      { severities: ["HIGH", "CRITICAL"] },
+      { policy: { ...start().policy, severities: ["HIGH", "CRITICAL"] } },
       [{ kind: "warning", about: "r/c", message: "no tag is like release-*" }],
     );
     expect(summary(report)).to.equal(

@@ -13,7 +13,7 @@ async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
   while (!(await holds())) await setTimeout(10);
 }
 
-const exchange = { policy: "policy", question: "cXVlc3Rpb24=", answer: "answer" };
+const exchange = { client: "client", request: "cXVlc3Rpb24=", response: "answer" };
 const three = [target("a"), target("b"), target("c")];
 
 describe("the reports server", () => {
@@ -176,8 +176,8 @@ describe("the reports server", () => {
         await server.begin(run);
         await server.plan(run, [target("a")]);
         await server.work(run, (_, attempt, known) => {
-          tried.push([attempt, known?.answer]);
-          return attempt === 1 ? { ...failed(), exchange: { ...exchange, answer: "of a failure" } } : { ...scanned(), exchange };
+          tried.push([attempt, known?.response]);
+          return attempt === 1 ? { ...failed(), exchange: { ...exchange, response: "of a failure" } } : { ...scanned(), exchange };
         });
       }
       expect(tried).to.deep.equal([
@@ -479,9 +479,9 @@ describe("the reports server", () => {
       await refused(
         "PUT",
         "/runs/nightly-1/targets/a",
-        { ...scanned(), exchange: { policy: "p", question: "q" } },
+        { ...scanned(), exchange: { client: "c", request: "q" } },
         400,
-        /^the result's exchange has no proper `answer`$/,
+        /^the result's exchange has no proper `response`$/,
       );
       expect(await status("nightly-1")).to.deep.include({ state: "scanning", planned: 1, scanned: 0 });
       expect(server.lines.filter((line) => line.startsWith("error"))).to.deep.equal([]);

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { expect } from "chai";
-import type { ScanConfiguration, ScanResult } from "../../../registry-scan/protocol/model.ts";
+import type { ScanConfiguration, ScanPolicy, ScanResult } from "../../../registry-scan/protocol/model.ts";
 import { message } from "../../support/protobuf.ts";
 import { ReportsStub } from "../../support/reports-stub.ts";
 
@@ -75,14 +75,13 @@ describe("a pod of a registry scan", () => {
     await rm(folder, { recursive: true, force: true });
   });
 
+  const policy: ScanPolicy = { severities: ["HIGH", "CRITICAL"], ignoreUnfixed: true, scanners: ["vuln"] };
   async function configure(settings: Partial<ScanConfiguration> = {}): Promise<void> {
     const configuration: ScanConfiguration = {
       ...{
         targets: [{ image: "r.example/good:1" }],
         strict: false,
-        severities: ["HIGH", "CRITICAL"],
-        ignoreUnfixed: true,
-        scanners: ["vuln"],
+        policy,
       },
       ...{ plainHttp: false, timeout: 60, deadline: 120, cycloneDx: false, vex: [], service: "http://trivy", reports: reports.url },
       ...settings,
@@ -247,9 +246,13 @@ describe("a pod of a registry scan", () => {
       expect((await run({ ignoreFile })).clients).to.deep.equal([]);
       await writeFile(ignoreFile, "CVE-3\n");
       expect((await run({ ignoreFile })).clients).to.have.members(both);
-      expect((await run({ ignoreFile, ignoreUnfixed: false })).clients).to.have.members(both);
-      expect((await run({ ignoreFile, ignoreUnfixed: false }, { STUB_VERSION: "0.75.0" })).clients).to.have.members(both);
-      expect((await run({ ignoreFile, ignoreUnfixed: false }, { STUB_VERSION: "0.75.0" })).clients).to.deep.equal([]);
+      expect((await run({ ignoreFile, policy: { ...policy, ignoreUnfixed: false } })).clients).to.have.members(both);
+      expect((await run({ ignoreFile, policy: { ...policy, ignoreUnfixed: false } }, { STUB_VERSION: "0.75.0" })).clients).to.have.members(
+        both,
+      );
+      expect((await run({ ignoreFile, policy: { ...policy, ignoreUnfixed: false } }, { STUB_VERSION: "0.75.0" })).clients).to.deep.equal(
+        [],
+      );
     });
 
     it("starts clients always when the time counts, too, or whole documents are wanted", async () => {

@@ -58,15 +58,15 @@ describe("the scan service as a pod of a registry scan sees it", () => {
     const question = message([1, "r.example/a:1"], [2, "\u00ff"]);
     expect((await post(scanPath, question)).status).to.equal(200);
     const taken = service.taken();
-    expect(taken).to.deep.equal({ question: question.toString("base64"), answer: fingerprint(message([1, "answer"])) });
+    expect(taken).to.deep.equal({ request: question.toString("base64"), response: fingerprint(message([1, "answer"])) });
     expect(service.taken()).to.equal(undefined);
 
-    expect(await service.ask(taken?.question ?? "", 5, never)).to.equal(taken?.answer);
+    expect(await service.ask(taken?.request ?? "", 5, never)).to.equal(taken?.response);
     expect(seen.map(({ url, body }) => [url, body])).to.deep.equal(Array(2).fill([`/scan${scanPath}`, question.toString("latin1")]));
     reply = (response) => response.end(message([1, "another"]));
-    expect(await service.ask(taken?.question ?? "", 5, never))
+    expect(await service.ask(taken?.request ?? "", 5, never))
       .to.be.a("string")
-      .and.not.equal(taken?.answer);
+      .and.not.equal(taken?.response);
   });
 
   it("asks for answers that are not compressed, of which alone it can tell whether they are the same", async () => {

@@ -1,7 +1,7 @@
 import { expect } from "chai";
 import { metrics } from "../../../../registry-scan/server/report/metrics.ts";
 import { promtool } from "../../../support/promtool.ts";
-import { failed, finding, Runs, scanned } from "../../../support/registry-reports.ts";
+import { failed, finding, Runs, scanned, start } from "../../../support/registry-reports.ts";
 
 const idle = { undelivered: {}, running: false };
 
@@ -14,9 +14,11 @@ const samples = (text: string, name: string) =>
 describe("the metrics", () => {
   const runs = new Runs();
   runs.next([scanned("r/a:1", [finding()], { endOfLife: true }), scanned("r/b:1", [])]);
-  const report = runs.next([failed("r/a:1"), scanned("r/b:1", [finding({ severity: "HIGH" })])], { severities: ["HIGH", "CRITICAL"] }, [
-    { kind: "warning", about: "r/c", message: "no tag" },
-  ]);
+  const report = runs.next(
+    [failed("r/a:1"), scanned("r/b:1", [finding({ severity: "HIGH" })])],
+    { policy: { ...start().policy, severities: ["HIGH", "CRITICAL"] } },
+    [{ kind: "warning", about: "r/c", message: "no tag" }],
+  );
 
   it("have each image's findings of the severities that are looked for, zeros too", () => {
     expect(samples(metrics(report, idle), "findings{")).to.deep.equal([
@@ -54,7 +56,7 @@ describe("the metrics", () => {
   });
 
   it("keep a name inside of its label", () => {
-    const hostile = new Runs().next([scanned('a"} 1\nup 0 \\', [])], { severities: ["HIGH"] });
+    const hostile = new Runs().next([scanned('a"} 1\nup 0 \\', [])], { policy: { ...start().policy, severities: ["HIGH"] } });
     expect(samples(metrics(hostile, idle), "findings{")).to.deep.equal(['image="a\\"} 1\\nup 0 \\\\",severity="HIGH"} 0']);
   });
 

@@ -1,0 +1,33 @@
+/** `npm run generate`: writes the files that follow from the settings' schema. */
+import { execFileSync } from "node:child_process";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { argumentsFile } from "../stacks/arguments.ts";
+import { modelOf } from "../stacks/model.ts";
+import { schema } from "../stacks/schema.ts";
+import { projectFolder } from "./stack-file.ts";
+
+export interface GeneratedFile {
+  /** Path below the project's folder. */
+  readonly path: string;
+  readonly text: string;
+}
+
+/** Returns every generated file as it should be. */
+export function generatedFiles(): GeneratedFile[] {
+  const model = modelOf(schema);
+  return [{ path: "components/args.ts", text: formatted("components/args.ts", argumentsFile(model, schema.parse({}))) }];
+}
+
+/** Returns what a generated file holds now, or nothing if it does not exist. */
+export function currentText({ path }: GeneratedFile): string | undefined {
+  const file = join(projectFolder, path);
+  return existsSync(file) ? readFileSync(file, "utf8") : undefined;
+}
+
+function formatted(path: string, text: string): string {
+  const biome = join(projectFolder, "node_modules/.bin/biome");
+  return execFileSync(biome, ["format", `--stdin-file-path=${path}`], { cwd: projectFolder, input: text, encoding: "utf8" });
+}
+
+if (import.meta.main) for (const { path, text } of generatedFiles()) writeFileSync(join(projectFolder, path), text);

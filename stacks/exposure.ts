@@ -1,0 +1,53 @@
+import * as v from "./kinds/index.ts";
+
+const host = () => v.dnsName().describe("DNS name of the service.");
+
+const annotations = (of: string, examples: string) =>
+  v.tableOf(v.labelKey()).default({}).describe(`Annotations of the ${of}: ${examples}.`);
+
+const none = v
+  .block("NoExposureArgs", {
+    type: v.literal("none").optional().default("none").describe("The service can only be reached in the cluster."),
+  })
+  .describe("No access from outside the cluster.");
+
+const loadBalancer = v
+  .block("LoadBalancerArgs", {
+    type: v.literal("loadBalancer").describe("A second Service, of type LoadBalancer."),
+    class: v.className().optional().meta({ description: "Load balancer class.", otherwise: "the cluster's default" }),
+    annotations: annotations("LoadBalancer Service", "address, health checks, TLS at the balancer"),
+  })
+  .describe("A LoadBalancer Service, in addition to the one in the cluster.");
+
+const ingress = v
+  .block("IngressArgs", {
+    type: v.literal("ingress").describe("An Ingress."),
+    host: host(),
+    class: v.className().optional().meta({ description: "Ingress class.", otherwise: "the cluster's default" }),
+    tlsSecret: v
+      .objectName()
+      .optional()
+      .meta({ description: "Name of an existing Secret of type kubernetes.io/tls.", otherwise: "the controller's own certificate" }),
+    annotations: annotations("Ingress", "body size, time-outs, TLS"),
+  })
+  .describe("An Ingress. Its controller must allow bodies of several megabytes (the analysis of a layer) and requests of five minutes.");
+
+const gatewayApi = v
+  .block("GatewayApiArgs", {
+    type: v.literal("gatewayApi").describe("An HTTPRoute of the Gateway API."),
+    host: host(),
+    gateway: v
+      .block("GatewayReference", {
+        name: v.objectName().describe("Name of the Gateway."),
+        namespace: v.dnsLabel().optional().meta({ description: "Namespace of the Gateway.", otherwise: "the service's" }),
+        section: v.objectName().optional().meta({ description: "Name of one of its listeners.", otherwise: "all listeners" }),
+      })
+      .describe("The existing Gateway that the route attaches to, which has the certificate."),
+    annotations: annotations("HTTPRoute", "time-outs, policies"),
+  })
+  .describe("An HTTPRoute of the Gateway API, on a Gateway that exists already.");
+
+export const exposure = v
+  .variants("ExposureSettings", "type", [none, loadBalancer, ingress, gatewayApi])
+  .describe("How clients outside the cluster reach the service.")
+  .prefault({});

@@ -1,0 +1,52 @@
+import { z } from "zod";
+import { wrong } from "./message.ts";
+import { anyText } from "./text.ts";
+
+declare module "zod" {
+  interface GlobalMeta {
+    /** What the documentation calls this kind of value. */
+    kind?: string;
+    /** What holds without the setting, where that is not a value of the schema. */
+    otherwise?: string;
+    /** Name of the interface in components/args.ts; on blocks and unions. */
+    interface?: string;
+    /** Whether the components need the value while the program runs, so that it cannot be an output of another resource. */
+    plain?: boolean;
+    /** Regular expression for the JSON schema. */
+    pattern?: string;
+  }
+}
+
+/** A block of settings, in components/args.ts the interface called `name`; unknown keys are refused. */
+export const block = <Shape extends z.core.$ZodShape>(name: string, shape: Shape) =>
+  z
+    .strictObject(shape, {
+      error: (issue) => (issue.code === "unrecognized_keys" ? undefined : wrong("use a block of settings, `key: value`")(issue)),
+    })
+    .meta({ interface: name });
+
+type Variant = z.ZodObject<{ readonly [key: string]: z.ZodType }>;
+
+/** A block of which there are several variants: `key` says which one it is. */
+export const variants = <Key extends string, Options extends readonly [z.core.$ZodTypeDiscriminable, ...z.core.$ZodTypeDiscriminable[]]>(
+  name: string,
+  key: Key,
+  options: Options,
+) => z.discriminatedUnion(key, options, { error: wrong("use a block of settings, `key: value`") }).meta({ interface: name });
+
+/** A block of which there are several variants: each has a required key of its own, which is the first of its keys. */
+export const alternatives = <const Options extends readonly [Variant, ...Variant[]]>(name: string, options: Options) =>
+  z.union(options, { error: wrong("use a block of settings, `key: value`") }).meta({ interface: name });
+
+export const listOf = <Item extends z.ZodType>(item: Item) =>
+  z.array(item, { error: wrong("use a list, each item on its own line after a dash") });
+
+/** A table of names and texts. */
+export const tableOf = <Key extends z.core.$ZodRecordKey>(key: Key, value = anyText()) =>
+  z.record(key, value, { error: wrong("use `name: value` pairs") }).meta({ kind: "name: text" });
+
+/** A value that decides which resources exist or what they are called: components take it as it is, not as an output. */
+export const plain = <Type extends z.ZodType>(type: Type) => type.meta({ plain: true });
+
+/** The one value of a key that says which variant a block is. */
+export const literal = <const Value extends string>(value: Value) => z.literal(value).meta({ kind: value });

@@ -1,0 +1,65 @@
+import { z } from "zod";
+import { imageProblem } from "../../components/shared/images.ts";
+import { repositoryProblem, imageProblem as scannedImageProblem, versionsProblem } from "../../registry-scan/index.ts";
+import { wrong } from "./message.ts";
+import { checked, matching, text } from "./text.ts";
+
+/** An image that the service's pods run: pinned to a version. */
+export const image = () =>
+  z
+    .string({ error: wrong("use an image with an exact tag or a digest") })
+    .superRefine((value, context) => {
+      const found = imageProblem(value);
+      if (found !== undefined) context.addIssue({ code: "custom", message: `is ${JSON.stringify(value)}, which ${found}` });
+    })
+    .meta({ kind: "image", pattern: /^\S+[:@]\S+$/.source });
+
+const registryHost = /^[a-zA-Z0-9]([a-zA-Z0-9.-]*[a-zA-Z0-9])?(:\d{1,5})?$/;
+const pathComponent = /^[a-z0-9]+(([._]|__|-+)[a-z0-9]+)*$/;
+
+const isRegistry = (value: string) => {
+  const [host = "", ...path] = value.split("/");
+  return registryHost.test(host) && path.every((part) => pathComponent.test(part)) && Number(host.split(":")[1] ?? 1) <= 65535;
+};
+
+export const registry = () =>
+  text(
+    "registry",
+    "use a registry's host, with port and path if needed, such as mirror.example.com/hub; no scheme",
+    isRegistry,
+    /^[a-zA-Z0-9][a-zA-Z0-9.-]*(:\d{1,5})?(\/[a-z0-9._/-]+)?$/,
+  );
+
+const repositoryAdvice = "use an OCI repository such as ghcr.io/aquasecurity/trivy-db:2";
+
+/** A repository of a vulnerability database, with its registry. */
+export const repository = () =>
+  checked(
+    "OCI repository",
+    repositoryAdvice,
+    (value) => {
+      if (/^[a-z]+:\/\//i.test(value)) return `leave the scheme out; ${repositoryAdvice}`;
+      const { name = "" } = /^(?<name>.*?\/.*?)(?::[\w][\w.-]{0,127})?$/.exec(value)?.groups ?? {};
+      const host = name.split("/")[0] ?? "";
+      return isRegistry(name) && /[.:]|^localhost$/.test(host) ? undefined : repositoryAdvice;
+    },
+    { pattern: /^[a-zA-Z0-9][a-zA-Z0-9.-]*(:\d{1,5})?\/[^:]+(:[\w][\w.-]{0,127})?$/ },
+  );
+
+/** An image to scan: any tag will do, also one that moves. */
+export const scannedImage = () =>
+  checked("image", "use an image with its tag or digest, such as registry.example.com/team/app:1.0", scannedImageProblem, {
+    joint: ", which ",
+    pattern: /^[^\s@]+[:@][^\s/]+$/,
+  });
+
+export const scannedRepository = () =>
+  checked("repository", "use a repository without a tag, such as registry.example.com/team/app", repositoryProblem, {
+    joint: ", which ",
+    pattern: /^[^\s@]+$/,
+  });
+
+export const versionRange = () =>
+  checked("range of versions", "use a range of semantic versions such as >=1.4 <3", versionsProblem, { joint: ", which " });
+
+export const tagPattern = () => matching("tag or glob", "use a tag, or a glob such as release-*", /^[\w.\-*?[\]{},!]{1,128}$/);

@@ -1,0 +1,54 @@
+import { z } from "zod";
+import { bytes, bytesPattern, quantity } from "../../components/shared/quantity.ts";
+import { wrong } from "./message.ts";
+import { checked } from "./text.ts";
+
+const durationAdvice = "use a duration such as 168h or 1h30m";
+const durationPattern = /^(\d+(\.\d+)?(h|m|s|ms))+$/;
+
+/** A duration in Go's notation, which is what Trivy reads. */
+export const duration = () =>
+  checked(
+    "duration",
+    durationAdvice,
+    (value) => {
+      const days = /^(\d+)\s*d(ays?)?$/.exec(value)?.[1];
+      if (days) return `which has no unit d; use ${Number(days) * 24}h`;
+      if (!durationPattern.test(value)) return `which is not a valid duration; ${durationAdvice}`;
+      return /[1-9]/.test(value) ? undefined : "which would mean forever; use a duration above zero";
+    },
+    { joint: ", ", pattern: durationPattern },
+  );
+
+const sizeAdvice = "use a Kubernetes quantity such as 512Mi or 2Gi (1Gi = 1024Mi)";
+
+function sizeProblem(value: string): string | undefined {
+  const [, number, unit] = /^(\d+(?:\.\d+)?)\s*([KMGT])i?B$/i.exec(value) ?? [];
+  if (number && unit) return `quantities are written without B; use ${number}${unit.toUpperCase()}i`;
+  if (!bytesPattern.test(value)) return sizeAdvice;
+  if (bytes(value) < 2 ** 20) return "that is less than a mebibyte; use a unit such as Mi or Gi";
+  return bytes(value) > 2 ** 50 ? "that is more than a pebibyte; use less" : undefined;
+}
+
+/** Memory or disk space, spelt as the API server does: another spelling would show as a difference in every preview. */
+export const size = () =>
+  checked("quantity of bytes", sizeAdvice, sizeProblem)
+    .transform((value) => quantity(bytes(value)))
+    .meta({ kind: "quantity of bytes", pattern: bytesPattern.source });
+
+const cpuAdvice = "use cores, such as 200m (a fifth of a core) or 2";
+
+/** CPU: `200m` is a fifth of a core. Spelt as the API server does. */
+export const cpu = () =>
+  z
+    .union([z.string(), z.number()], { error: wrong(cpuAdvice) })
+    .transform(String)
+    .refine((value) => /^(\d+m|\d+(\.\d{1,3})?)$/.test(value) && Number.parseFloat(value) > 0, { error: wrong(cpuAdvice) })
+    .transform((value) => {
+      const millicores = value.endsWith("m") ? Number.parseInt(value, 10) : Math.round(Number(value) * 1000);
+      return millicores % 1000 === 0 ? String(millicores / 1000) : `${millicores}m`;
+    })
+    .meta({ kind: "quantity of cores" });
+
+/** Returns the cores in a quantity that `cpu` accepts. */
+export const cores = (value: string) => (value.endsWith("m") ? Number.parseInt(value, 10) / 1000 : Number(value));

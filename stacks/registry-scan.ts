@@ -1,0 +1,77 @@
+import { scanners, severities } from "../registry-scan/index.ts";
+import { alerts } from "./alerts.ts";
+import { credentials, credentialsSecret, resources } from "./common.ts";
+import * as v from "./kinds/index.ts";
+import { reports } from "./reports.ts";
+import { targets } from "./targets.ts";
+
+export const registryScan = v
+  .block("RegistryScanArgs", {
+    enabled: v.plain(v.flag()).default(false).describe("Scans images of registries on a schedule, through the service."),
+    schedule: v
+      .schedule()
+      .default("0 3 * * *")
+      .describe("When to scan: minute, hour, day of the month, month, day of the week; or a macro such as @daily."),
+    timeZone: v.timeZone().default("Etc/UTC").describe("Time zone of `schedule`."),
+    targets,
+    strict: v
+      .flag()
+      .default(false)
+      .describe("Treats a glob or version range that matches no tag as an error of the run, not as a warning in its report."),
+    severities: v
+      .listOf(v.choice(severities))
+      .min(1, { error: "is empty; name the severities that count" })
+      .default([...severities])
+      .describe("Severities of the findings that are reported."),
+    ignoreUnfixed: v.flag().default(false).describe("Leaves out vulnerabilities without a fix."),
+    scanners: v
+      .listOf(v.choice(scanners))
+      .min(1, { error: "is empty; name at least one scanner" })
+      .default(["vuln"])
+      .describe("Kinds of findings to look for."),
+    ignoreFile: v
+      .yamlText("use the content of a .trivyignore.yaml")
+      .optional()
+      .describe("Content of a .trivyignore.yaml: findings to leave out, with reasons and expiry dates."),
+    vex: v
+      .listOf(v.jsonText("use a VEX document as JSON: OpenVEX, CycloneDX or CSAF"))
+      .default([])
+      .describe("VEX documents (OpenVEX, CycloneDX or CSAF), each the text of a JSON file."),
+    credentials: credentials(),
+    existingSecret: credentialsSecret(),
+    plainHttp: v
+      .flag()
+      .default(false)
+      .describe("Tries plain HTTP when HTTPS fails, and verifies the certificate of no registry; prefer `caCertificates`."),
+    caCertificates: v
+      .certificates()
+      .optional()
+      .describe("Certificate authorities, PEM, to trust in addition to the system's: for registries, proxies and receivers."),
+    cidrs: v
+      .listOf(v.cidr())
+      .default([])
+      .describe("CIDR blocks that the pods may reach on any port, in addition to the hosts of registries and receivers."),
+    javaRepositories: v
+      .listOf(v.repository())
+      .min(1, { error: "is empty; use at least one repository, or remove the setting for Trivy's" })
+      .optional()
+      .meta({
+        description: "OCI repositories of Trivy's Java database (trivy-java-db), which identifies Java archives.",
+        otherwise: "Trivy's",
+      }),
+    parallelism: v.count(1, 1000).default(4).describe("Number of images that are scanned at a time, each by its own pod."),
+    timeout: v.duration().default("10m").describe("Maximum duration of the scan of one image."),
+    deadline: v
+      .duration()
+      .default("6h")
+      .describe("Maximum duration of a run; images that are not finished by then are reported as missing."),
+    workVolume: v.size().default("4Gi").describe("Size limit of each scanning pod's volume, on which layers are unpacked."),
+    resources: resources(
+      { requests: { cpu: "200m", memory: "256Mi" }, limits: { memory: "2Gi" } },
+      "CPU and memory of each scanning pod, which analyses large layers in memory.",
+    ),
+    reports,
+    alerts,
+  })
+  .describe("Scheduled scans of images in registries, with reports and alerts for new findings.")
+  .prefault({});

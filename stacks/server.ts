@@ -1,0 +1,55 @@
+import { resources, secretKeyRef } from "./common.ts";
+import * as v from "./kinds/index.ts";
+
+const autoscaling = v
+  .block("AutoscalingArgs", {
+    minReplicas: v.count(1, 100).default(2).describe("Minimum number of servers."),
+    maxReplicas: v.count(1, 100).describe("Maximum number of servers."),
+    targetCpuUtilization: v
+      .count(1, 1000)
+      .default(70)
+      .describe("Average CPU utilization to aim at, in percent of the servers' CPU request."),
+  })
+  .describe("Scales the number of servers with their CPU utilization, instead of `replicas`.")
+  .optional();
+
+const token = v
+  .block("TokenArgs", {
+    enabled: v.plain(v.flag()).default(true).describe("Whether clients must send a token."),
+    value: v.token().optional().meta({ description: "The token, as a secret.", otherwise: "32 generated letters and digits" }),
+    existingSecret: secretKeyRef("TokenSecretRef", "token")
+      .optional()
+      .describe("An existing Secret that holds the token, instead of `value`."),
+  })
+  .describe("The token that clients must send. It has no effect with the gateway, which has a token for each client.")
+  .prefault({});
+
+export const server = v
+  .block("ServerArgs", {
+    replicas: v.count(1, 100).default(2).describe("Number of servers."),
+    autoscaling,
+    token,
+    resources: resources(
+      { requests: { cpu: "200m", memory: "512Mi" }, limits: { memory: "2Gi" } },
+      "CPU and memory of each server. The vulnerability database is mapped into the memory, and read from disk again when memory is short.",
+    ),
+    databaseVolume: v
+      .size()
+      .default("2Gi")
+      .describe(
+        "Size limit of each of two volumes: one for the vulnerability database (1.2 GB in 2026, doubling every two years), one for unpacking an update.",
+      ),
+    drainSeconds: v
+      .count(0, 3600)
+      .default(15)
+      .describe("Seconds for which a server keeps answering after it has been removed from the Service's endpoints."),
+    debug: v.flag().default(false).describe("Whether the servers log verbosely."),
+    caCertificates: v
+      .certificates()
+      .optional()
+      .describe("Certificate authorities, PEM, to trust in addition to the system's: for registries, proxies and Redis."),
+    env: v.tableOf(v.variableName()).default({}).describe("Additional environment variables."),
+    envFromSecrets: v.listOf(v.objectName()).default([]).describe("Names of existing Secrets whose keys become environment variables."),
+  })
+  .describe("The Trivy servers.")
+  .prefault({});
