@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { imageProblem } from "../../components/shared/images.ts";
-import { repositoryProblem, imageProblem as scannedImageProblem, versionsProblem } from "../../registry-scan/index.ts";
+import { scannedImageProblem, scannedRepositoryProblem, versionRangeProblem } from "../../registry-scan/index.ts";
 import { wrong } from "./message.ts";
 import { checked, matching, text } from "./text.ts";
 
@@ -54,12 +54,12 @@ export const scannedImage = () =>
   });
 
 export const scannedRepository = () =>
-  checked("repository", "use a repository without a tag, such as registry.example.com/team/app", repositoryProblem, {
+  checked("repository", "use a repository without a tag, such as registry.example.com/team/app", scannedRepositoryProblem, {
     joint: ", which ",
     pattern: /^[^\s@]+$/,
   });
 
 export const versionRange = () =>
-  checked("range of versions", "use a range of semantic versions such as >=1.4 <3", versionsProblem, { joint: ", which " });
+  checked("range of versions", "use a range of semantic versions such as >=1.4 <3", versionRangeProblem, { joint: ", which " });
 
 export const tagPattern = () => matching("tag or glob", "use a tag, or a glob such as release-*", /^[\w.\-*?[\]{},!]{1,128}$/);

@@ -1,0 +1,93 @@
+import { spawnSync } from "node:child_process";
+import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { expect } from "chai";
+
+const root = join(import.meta.dirname, "../..");
+const program = join(import.meta.dirname, "program.ts");
+const readJson = (path: string) => JSON.parse(readFileSync(path, "utf8"));
+const { dependencies: tested } = readJson(join(root, "package.json"));
+
+/** What a user's project has in its package.json and tsconfig.json. The last one also checks the declarations themselves, which takes ten times as long. */
+const projects = {
+  "an ES module": { type: "module", module: "nodenext", skipLibCheck: true },
+  "CommonJS, resolved through exports": { type: "commonjs", module: "nodenext", skipLibCheck: true },
+  "CommonJS, as in Pulumi's TypeScript templates": { type: "commonjs", module: "commonjs", moduleResolution: "node10" },
+} as const;
+const typescripts = { "5.9.3": {}, "6.0.3": { ignoreDeprecations: "6.0" } } as const;
+
+/** Runs a command and returns its standard output; its errors are the message when it fails. */
+function run(folder: string, command: string, ...args: string[]): string {
+  const { status, stdout, stderr, error } = spawnSync(command, args, { cwd: folder, encoding: "utf8", maxBuffer: 2 ** 26 });
+  if (status !== 0) throw error ?? new Error(`${command} ${args.join(" ")} exited with ${status}\n${stdout}${stderr}`);
+  return stdout;
+}
+
+describe("the package", () => {
+  let scratch: string;
+  let files: string[];
+  let registeredBySource: unknown;
+  const installed = (...path: string[]) => join(scratch, "node_modules", ...path);
+
+  before(() => {
+    scratch = mkdtempSync(join(tmpdir(), "package-"));
+    const [packed] = JSON.parse(
+      run(root, "npm", "pack", "--workspace=trivy-server", `--pack-destination=${scratch}`, "--json", "--silent"),
+    );
+    files = packed.files.map(({ path }: { path: string }) => path);
+    const versions = ["@pulumi/kubernetes", "@pulumi/pulumi", "@pulumi/random", "@pulumi/tls"].map((name) => [name, tested[name]]);
+    const compilers = Object.keys(typescripts).map((version) => [`typescript-${version}`, `npm:typescript@${version}`]);
+    writeFileSync(
+      join(scratch, "package.json"),
+      JSON.stringify({
+        private: true,
+        dependencies: { "trivy-server": `file:${packed.filename}`, ...Object.fromEntries([...versions, ...compilers]) },
+      }),
+    );
+    run(scratch, "npm", "install", "--ignore-scripts", "--prefer-offline", "--no-audit", "--no-fund", "--silent");
+    registeredBySource = JSON.parse(run(root, process.execPath, "--conditions=@trivy-server/source", program));
+  });
+  after(() => rmSync(scratch, { recursive: true }));
+
+  it("the tarball contains the compiled package and no sources", () => {
+    expect(files).to.include.members([
+      "LICENSE",
+      "README.md",
+      "package.json",
+      "dist/index.js",
+      "dist/index.cjs",
+      "dist/run.sh",
+      "dist/programs/scan.js",
+    ]);
+    expect(files.filter((file) => !/^(LICENSE|README\.md|package\.json|dist\/.+\.(js|cjs|map|d\.c?ts|sh|json))$/.test(file))).to.deep.equal(
+      [],
+    );
+  });
+
+  it("the source maps contain the components' sources", () => {
+    for (const file of ["index.js.map", "index.cjs.map"]) {
+      const { sources, sourcesContent } = readJson(installed("trivy-server/dist", file));
+      expect(sources).to.include("../../components/scan-service.ts");
+      expect(sourcesContent).to.have.length(sources.length).and.not.include(null);
+    }
+  });
+
+  it("the package works without esbuild, which bundled the programs of the registry scan", () => {
+    expect(existsSync(installed("esbuild"))).to.equal(false);
+  });
+
+  for (const [kind, { type, ...compilerOptions }] of Object.entries(projects))
+    for (const [version, more] of Object.entries(typescripts))
+      it(`${kind}, compiled by TypeScript ${version}, registers what the source tree registers`, () => {
+        const project = mkdtempSync(join(scratch, "project-"));
+        copyFileSync(program, join(project, "program.ts"));
+        writeFileSync(join(project, "package.json"), JSON.stringify({ type }));
+        writeFileSync(
+          join(project, "tsconfig.json"),
+          JSON.stringify({ compilerOptions: { ...compilerOptions, ...more, target: "es2022", strict: true, types: [] } }),
+        );
+        run(project, process.execPath, installed(`typescript-${version}/bin/tsc`), "-p", project);
+        expect(JSON.parse(run(project, process.execPath, "program.js"))).to.deep.equal(registeredBySource);
+      });
+});

@@ -1,0 +1,49 @@
+/**
+ * A program that uses the package, run under Pulumi's mocks: prints every resource that it registers. `package.test.ts` runs it on the package, as an ES
+ * module and as CommonJS, and on the source tree.
+ */
+import * as pulumi from "@pulumi/pulumi";
+import { ScanService, type ScanServiceArgs } from "trivy-server";
+
+const everything: ScanServiceArgs = {
+  instance: "everything",
+  server: { autoscaling: { maxReplicas: 5 } },
+  gateway: { clients: [{ name: "team-a" }, { name: "team-b", token: pulumi.secret("given-token") }], tls: {}, monitors: ["monitoring"] },
+  redis: { mode: "embedded", tls: {}, monitors: ["monitoring"] },
+  clients: { namespaces: ["ci"] },
+  exposure: { type: "ingress", host: "trivy.example.com" },
+  registryScan: { targets: [{ image: "registry.example.com/team/app:1.0" }], reports: { keep: 7 } },
+  transform: {
+    redis: { statefulSet: (args) => ({ ...args, metadata: { ...args.metadata, annotations: { owner: "platform" } } }) },
+  },
+};
+
+const managedRedis: ScanServiceArgs = {
+  instance: "managed-redis",
+  namespace: { name: "scanning", create: false },
+  redis: { mode: "external", host: "redis.example.com", password: pulumi.output("managed").apply((name) => `${name}-password`), tls: {} },
+};
+
+// @ts-expect-error Declarations that could not be resolved would be `any` and accept this.
+({ instance: 1 }) satisfies ScanServiceArgs;
+
+async function main(): Promise<void> {
+  const resources: pulumi.runtime.MockResourceArgs[] = [];
+  await pulumi.runtime.setMocks({
+    newResource: (args) => {
+      resources.push(args);
+      const generated = { result: "password", privateKeyPem: "key", certPem: "certificate", certRequestPem: "request" };
+      return { id: args.name, state: { ...generated, ...args.inputs } };
+    },
+    call: (args) => args.inputs,
+  });
+  new ScanService("everything", everything);
+  new ScanService("managed-redis", managedRedis);
+  await pulumi.runtime.disconnect();
+  const sorted = resources
+    .map(({ type, name, inputs }) => ({ type, name, inputs }))
+    .sort((a, b) => (`${a.type} ${a.name}` < `${b.type} ${b.name}` ? -1 : 1));
+  console.log(JSON.stringify(sorted, undefined, 1));
+}
+
+void main();
