@@ -1,39 +1,42 @@
 /**
- * `npm run scan -- <stack> [image…]`: the stack's registry scan at once, or that of some images, with its progress and its outcome. It ends as the run
- * does: 0 clean, 1 findings, 2 errors.
+ * `npm run scan -- <stack> [image…]`: runs the stack's registry scan now, of its targets or of the given images, and shows its progress and its
+ * result. The exit code is that of the run: 0 clean, 1 findings, 2 errors.
  */
 import { Writable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import { BatchV1Api, CoreV1Api, Log, type V1CronJob, type V1Job, type V1Pod } from "@kubernetes/client-node";
 import { exitCodes, reportsName, runOf, scanContainer, scanName, scannedImageProblem } from "../registry-scan/index.ts";
-import { projectFolder, readProject, readStackFile, stacksOf } from "./stack-file.ts";
-import type { Cluster } from "./up/cluster.ts";
-import { podTrouble } from "./up/pods.ts";
-import { answer } from "./up/preflight.ts";
-import { locate } from "./up/stack.ts";
-import { main, Problem } from "./user-error.ts";
+import { respond } from "./cluster/api.ts";
+import type { Cluster } from "./cluster/cluster.ts";
+import { podTrouble } from "./cluster/pods.ts";
+import { openEngine } from "./engine/engine.ts";
+import { stackNamespace } from "./namespace.ts";
+import { stackCluster } from "./stack-cluster.ts";
+import { projectFolder, readStackFile, stacksOf } from "./stack-file.ts";
+import { main, UserError } from "./user-error.ts";
 
 async function scan([stack, ...images]: readonly string[]): Promise<number> {
   if (!stack || stack.startsWith("-"))
-    throw new Problem(`Usage: npm run scan -- <stack> [image…]\nStacks: ${stacksOf(projectFolder).join(", ")}`, exitCodes.errors);
-  const mistakes = images.flatMap((image) => {
+    throw new UserError(`Usage: npm run scan -- <stack> [image…]\nStacks: ${stacksOf(projectFolder).join(", ")}`, exitCodes.errors);
+  const problems = images.flatMap((image) => {
     const problem = scannedImageProblem(image);
     return problem === undefined ? [] : [`${image} ${problem}`];
   });
-  if (mistakes.length > 0) throw new Problem(mistakes.join("\n"), exitCodes.errors);
-  const file = readStackFile(projectFolder, readProject(projectFolder).name, stack);
-  const cluster = await locate(file);
-  const namespace = file.namespace.name;
+  if (problems.length > 0) throw new UserError(problems.join("\n"), exitCodes.errors);
+  const file = readStackFile(projectFolder, stack);
+  const cluster = await stackCluster(file, () => openEngine(projectFolder));
+  const { name: namespace } = stackNamespace(file);
   console.error(`Cluster: context ${cluster.context}, ${cluster.server}; namespace ${namespace}`);
 
   const batch = cluster.config.makeApiClient(BatchV1Api);
-  const cronJob = await answer(cluster, batch.readNamespacedCronJob({ name: scanName, namespace }));
+  const cronJob = await respond(cluster, batch.readNamespacedCronJob({ name: scanName, namespace }));
   if (!cronJob)
-    throw new Problem(
-      `The stack ${stack} has no registry scan in this cluster. Switch it on (registryScan.enabled: true, with targets) and bring it there: npm run up -- ${stack}`,
+    throw new UserError(
+      `The stack ${stack} has no registry scan in this cluster.\n` +
+        `Set registryScan.enabled to true and list targets, then run: npm run up -- ${stack}`,
       exitCodes.errors,
     );
-  const job = await answer(cluster, batch.createNamespacedJob({ namespace, body: jobOf(cronJob, images) }));
+  const job = await respond(cluster, batch.createNamespacedJob({ namespace, body: jobOf(cronJob, images) }));
   const { name = "", uid = "" } = job?.metadata ?? {};
   const run = runOf(name, uid);
   console.error(`Run: ${run}`);
@@ -49,11 +52,11 @@ async function scan([stack, ...images]: readonly string[]): Promise<number> {
   return status;
 }
 
-/** What `kubectl create job --from=cronjob/…` makes of it, for these images if there are any. */
+/** Returns the Job that `kubectl create job --from=cronjob/…` creates, restricted to the given images if there are any. */
 export function jobOf({ metadata, spec }: V1CronJob, images: readonly string[]): V1Job {
   const { jobTemplate } = spec ?? {};
   const template = structuredClone(jobTemplate?.spec);
-  if (!template) throw new TypeError("a CronJob without a template");
+  if (!template) throw new TypeError("the CronJob has no Job template");
   if (images.length > 0) {
     const pods = Math.min(template.parallelism ?? 1, images.length);
     Object.assign(template, { parallelism: pods, completions: pods });
@@ -71,7 +74,10 @@ export function jobOf({ metadata, spec }: V1CronJob, images: readonly string[]):
   };
 }
 
-/** Shows what the run's first pod says, until it ends with a verdict: that pod's, or, when a node was lost, that of the one that took its place. */
+/**
+ * Prints the log of the run's first pod until it ends, and returns the run's exit code. When its node is lost, another pod takes its place and
+ * ends with the run's exit code.
+ */
 async function follow(cluster: Cluster, namespace: string, name: string): Promise<number> {
   const core = cluster.config.makeApiClient(CoreV1Api);
   const batch = cluster.config.makeApiClient(BatchV1Api);
@@ -79,21 +85,21 @@ async function follow(cluster: Cluster, namespace: string, name: string): Promis
   const shown = new Set<string>();
   let trouble = "";
   for (;;) {
-    const items = (await answer(cluster, core.listNamespacedPod({ namespace, labelSelector })))?.items ?? [];
-    const verdict = items.map(exitCode).find((code) => code !== undefined && Object.values<number>(exitCodes).includes(code));
+    const items = (await respond(cluster, core.listNamespacedPod({ namespace, labelSelector })))?.items ?? [];
+    const result = items.map(exitCode).find((code) => code !== undefined && Object.values<number>(exitCodes).includes(code));
     const pod = items.find(({ metadata, status }) => status?.phase !== "Pending" && !shown.has(metadata?.name ?? ""));
     if (pod?.metadata?.name) {
       await showLog(cluster, namespace, pod.metadata.name);
       shown.add(pod.metadata.name);
       continue;
     }
-    if (verdict !== undefined) return verdict;
+    if (result !== undefined) return result;
     const waiting = items.map(podTrouble).find((found) => found !== undefined && found.reason !== trouble);
     if (waiting && !/PodInitializing|ContainerCreating/.test(waiting.reason)) {
       trouble = waiting.reason;
-      console.error(`waiting: ${waiting.name}: ${trouble}`);
+      console.error(`Waiting for pod ${waiting.name}: ${trouble}`);
     }
-    const job = await answer(cluster, batch.readNamespacedJob({ name, namespace }));
+    const job = await respond(cluster, batch.readNamespacedJob({ name, namespace }));
     const failed = job?.status?.conditions?.find(({ type, status }) => type === "Failed" && status === "True");
     if (!job || failed) {
       console.error(job ? `The Job failed: ${failed?.message ?? failed?.reason}` : `The Job ${name} was deleted.`);
@@ -105,7 +111,7 @@ async function follow(cluster: Cluster, namespace: string, name: string): Promis
 
 const exitCode = ({ status }: V1Pod) => status?.containerStatuses?.find(({ name }) => name === scanContainer)?.state?.terminated?.exitCode;
 
-/** Until the container ends, or the connection does. */
+/** Prints a log until the container ends or the connection is lost. */
 async function showLog(cluster: Cluster, namespace: string, pod: string): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
   const stream = new Writable({

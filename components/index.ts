@@ -1,48 +1,20 @@
-/** The components, for use in other Pulumi programs. */
+/** The components, for other Pulumi programs. */
 
-export type { TargetArgs } from "../registry-scan/index.ts";
-export {
-  type CacheConnection,
-  type EmbeddedRedisArgs,
-  type ExternalRedisArgs,
-  type PersistenceArgs,
-  type RedisArgs,
-  RedisCache,
-  type RedisCacheArgs,
-  type RedisTlsArgs,
-} from "./cache/redis-cache.ts";
+export type * from "./args.ts";
+export type { CacheConnection } from "./cache/connection.ts";
+export { RedisCache, type RedisCacheArgs } from "./cache/redis-cache.ts";
 export { RedisExporter, type RedisExporterArgs } from "./cache/redis-exporter.ts";
-export {
-  type BackendArgs,
-  Exposure,
-  type ExposureArgs,
-  type GatewayRouteArgs,
-  type IngressArgs,
-  type LoadBalancerArgs,
-} from "./exposure/exposure.ts";
-export { type ClientArgs, Gateway, type GatewayArgs, type GatewayComponentArgs, type GatewayTlsArgs } from "./gateway/gateway.ts";
-export { Namespace, type NamespaceArgs, type NamespaceSettings } from "./namespace/namespace.ts";
-export {
-  type BucketArgs,
-  type ReceiverArgs,
-  RegistryScan,
-  type RegistryScanArgs,
-  type RegistryScanComponentArgs,
-  type ReportsArgs,
-} from "./registry-scan/registry-scan.ts";
+export { type Backend, Exposure, type ExposureArgs } from "./exposure/exposure.ts";
+export { Gateway, type GatewayComponentArgs, type GatewayServers } from "./gateway/gateway.ts";
+export { Namespace, type NamespaceArgs } from "./namespace/namespace.ts";
+export { RegistryScan, type RegistryScanComponentArgs } from "./registry-scan/registry-scan.ts";
+export { ReportsServer, type ReportsServerArgs } from "./registry-scan/reports-server.ts";
+export { ScanJob, type ScanJobArgs, type ServiceConnection } from "./registry-scan/scan-job.ts";
 export { ScanService, type ScanServiceArgs } from "./scan-service.ts";
-export {
-  type AutoscalingArgs,
-  type DatabaseArgs,
-  type ServerArgs,
-  type TokenArgs,
-  TrivyServer,
-  type TrivyServerArgs,
-} from "./server/trivy-server.ts";
-export { type ImagesArgs, trivyVersion } from "./shared/images.ts";
-export type { Identity } from "./shared/labels.ts";
-export type { ClientsArgs, ProxyArgs } from "./shared/network.ts";
-export type { PodArgs, Resources, SchedulingArgs, SecretKey } from "./shared/pod.ts";
-export { PrivateAuthority } from "./shared/private-authority.ts";
-export type { LoginArgs } from "./shared/registry-login.ts";
+export { TrivyServer, type TrivyServerArgs } from "./server/trivy-server.ts";
+export type { Context, Identity } from "./shared/context.ts";
+export { trivyVersion } from "./shared/images.ts";
+export type { EgressRule, Peer } from "./shared/network.ts";
+export type { SecretKey } from "./shared/pod.ts";
+export { PrivateAuthority, type PrivateAuthorityArgs } from "./shared/private-authority.ts";
 export type { Transform } from "./shared/transform.ts";

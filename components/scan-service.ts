@@ -1,195 +1,93 @@
 import * as pulumi from "@pulumi/pulumi";
-import { type RedisArgs, RedisCache, type RedisCacheArgs, sealedRedis } from "./cache/redis-cache.ts";
-import { type BackendArgs, Exposure, type ExposureArgs, servicePort } from "./exposure/exposure.ts";
-import {
-  Gateway,
-  type GatewayArgs,
-  type GatewayComponentArgs,
-  gatewayDefaults,
-  gatewaySelector,
-  sealedGateway,
-} from "./gateway/gateway.ts";
-import { Namespace, type NamespaceArgs, type NamespaceSettings } from "./namespace/namespace.ts";
-import {
-  RegistryScan,
-  type RegistryScanArgs,
-  type RegistryScanComponentArgs,
-  registryScanClient,
-  registryScanSelector,
-  sealedRegistryScan,
-} from "./registry-scan/registry-scan.ts";
-import {
-  type DatabaseArgs,
-  type ServerArgs,
-  sealedDatabase,
-  sealedServer,
-  serverDefaults,
-  serverSelector,
-  TrivyServer,
-  type TrivyServerArgs,
-} from "./server/trivy-server.ts";
-import { imageReference, trivyVersion } from "./shared/images.ts";
-import type { Identity } from "./shared/labels.ts";
-import { type ClientsArgs, clientPeers, type Peer, type ProxyArgs } from "./shared/network.ts";
-import type { PodArgs, SecretKey } from "./shared/pod.ts";
+import { blockDefaults, defaults, type GatewayArgs, type ServerArgs, type SettingsArgs } from "./args.ts";
+import { RedisCache } from "./cache/redis-cache.ts";
+import { type Backend, Exposure } from "./exposure/exposure.ts";
+import { Gateway } from "./gateway/gateway.ts";
+import { Namespace } from "./namespace/namespace.ts";
+import { RegistryScan } from "./registry-scan/registry-scan.ts";
+import type { ServiceConnection } from "./registry-scan/scan-job.ts";
+import { TrivyServer } from "./server/trivy-server.ts";
+import { Component, optional, type Transforms } from "./shared/component.ts";
+import type { Context, Identity } from "./shared/context.ts";
+import { image, trivyVersion } from "./shared/images.ts";
+import { selector } from "./shared/labels.ts";
+import { withDefaults } from "./shared/merge.ts";
+import { accessPeers, type Peer, podsWith } from "./shared/network.ts";
+import { parts, serviceName, servicePort } from "./shared/parts.ts";
+import type { SecretKey } from "./shared/pod.ts";
 
-export interface ScanServiceArgs extends Identity, PodArgs {
-  /** Where all of it lives. @default a new namespace called trivy */
-  readonly namespace?: NamespaceSettings;
-  /** The cache that the servers share. @default a Redis of the service's own */
-  readonly redis?: RedisArgs;
-  readonly server?: ServerArgs;
-  /** Where the vulnerability database comes from. @default the public registries */
-  readonly database?: DatabaseArgs;
-  /** @default no proxy */
-  readonly proxy?: ProxyArgs;
-  /** Who may connect. @default nobody but `kubectl port-forward` */
-  readonly clients?: ClientsArgs;
-  /** What stands before the servers, so that no scan fails when one of them does. @default nothing: clients reach the servers themselves */
-  readonly gateway?: GatewayArgs;
-  /** How clients outside the cluster get in. @default not at all */
-  readonly exposure?: ExposureArgs["exposure"];
-  /** Images of registries that are scanned at regular times. @default none */
-  readonly registryScan?: RegistryScanArgs;
-  /** Changes to the parts' children before they are created. @default none */
-  readonly transform?: {
-    readonly namespace?: NamespaceArgs["transform"];
-    readonly redis?: RedisCacheArgs["transform"];
-    readonly server?: TrivyServerArgs["transform"];
-    readonly gateway?: GatewayComponentArgs["transform"];
-    readonly exposure?: ExposureArgs["transform"];
-    readonly registryScan?: RegistryScanComponentArgs["transform"];
-  };
+/** Name of the client of the gateway that the registry scan is. */
+export const registryScanClient = "registry-scan";
+
+const children = {
+  namespace: Namespace,
+  redis: RedisCache,
+  server: TrivyServer,
+  gateway: optional(Gateway),
+  exposure: Exposure,
+  registryScan: optional(RegistryScan),
+};
+
+export interface ScanServiceArgs extends SettingsArgs, Pick<Identity, "instance"> {
+  /** Changes to resources before they are created, by component and resource. @default none */
+  readonly transform?: Transforms<typeof children> | undefined;
 }
 
-/** One vulnerability-scanning service: Trivy servers behind one Service, with one cache. */
-export class ScanService extends pulumi.ComponentResource {
-  /** The namespace's name. */
+/**
+ * A vulnerability-scanning service: Trivy servers behind one Service, which share a cache.
+ *
+ * @example
+ * const service = new ScanService("trivy", {
+ *   instance: pulumi.getStack(),
+ *   server: { replicas: 3 },
+ *   access: { namespaces: ["ci"] },
+ *   transform: { redis: { claim: { metadata: { annotations: { "example.com/backup": "daily" } } } } },
+ * });
+ * export const { address, token } = service;
+ * export const servers = service.nodes.server.nodes.deployment.metadata.name;
+ */
+export class ScanService extends Component<ScanServiceArgs, typeof children> {
+  /** Name of the namespace. */
   readonly namespace: pulumi.Output<string>;
   /** URL for clients in the cluster. */
   readonly address: pulumi.Output<string>;
-  /** URL for clients outside the cluster, if the service is exposed. */
+  /** URL for clients outside the cluster; `undefined` if the service is not exposed. */
   readonly externalAddress: pulumi.Output<string> | undefined;
-  /** Makes the service reachable from this machine. */
+  /** The command that makes the service reachable on the user's machine, at http://localhost:8080. */
   readonly portForward: pulumi.Output<string>;
-  /** Scans an image through the port-forward, with the client of the server's version. */
+  /** The command that scans an image through the port-forward, with the client of the servers' version. */
   readonly scan: pulumi.Output<string>;
-  /** The token that clients send, of several clients the first one's; absent when it is switched off or stands in a Secret of somebody else's. */
+  /** The token that clients send, with several clients the first one's; `undefined` if it is switched off or in an existing Secret. */
   readonly token: pulumi.Output<string> | undefined;
-  /** With a gateway, each client's token by name. */
+  /** The token of each client of the gateway, by its name; `undefined` without a gateway. */
   readonly tokens: pulumi.Output<Record<string, string>> | undefined;
-  /** The authority that clients must trust, PEM, if it is a private one that is known here. */
+  /** The certificate authority that clients must trust, PEM; `undefined` if there is none, or it is not known here. */
   readonly caCertificate: pulumi.Output<string> | undefined;
-  /** With a registry scan, what makes its reports reachable from this machine. */
+  /** The command that makes the reports of the registry scan reachable on the user's machine; `undefined` without a registry scan. */
   readonly reports: pulumi.Output<string> | undefined;
 
-  constructor(name: string, args: ScanServiceArgs, opts?: pulumi.ComponentResourceOptions) {
-    const { transform, ...inputs } = args;
-    const redis = sealedRedis(args.redis ?? { mode: "embedded" });
-    const server = sealedServer(args.server ?? {});
-    const database = sealedDatabase(args.database ?? {});
-    const gateway = args.gateway && sealedGateway(args.gateway);
-    const registryScan = args.registryScan && sealedRegistryScan(args.registryScan);
-    const sealed = { redis, server, database, ...(gateway && { gateway }), ...(registryScan && { registryScan }) };
-    super("trivy-server:index:ScanService", name, { ...inputs, ...sealed }, opts);
-    const { instance, labels, images, scheduling, podAnnotations } = args;
-    const common = { instance, labels, images, scheduling, podAnnotations };
-    const child = { parent: this };
-
-    const namespace = new Namespace(name, { instance, labels, namespace: args.namespace, transform: transform?.namespace }, child);
-    const inNamespace = { ...common, namespace: namespace.name };
-    const { connection: cache } = new RedisCache(
-      `${name}-redis`,
-      {
-        ...inNamespace,
-        redis,
-        clients: gateway ? [serverSelector, gatewaySelector] : [serverSelector],
-        repeated: gateway !== undefined,
-        transform: transform?.redis,
-      },
-      child,
-    );
-    const peers = [...clientPeers(args.clients ?? {}), ...(registryScan ? [podsOf(registryScanSelector)] : [])];
-    const servers = new TrivyServer(
-      `${name}-server`,
-      {
-        ...inNamespace,
-        cache,
-        server,
-        database,
-        proxy: args.proxy,
-        peers: gateway ? [podsOf(gatewaySelector)] : peers,
-        ...(gateway && { tokenKeepers: tokenKeepers(args) }),
-        transform: transform?.server,
-      },
-      { parent: this, dependsOn: [...namespace.policies, ...cache.ready] },
-    );
-    const front =
-      gateway &&
-      new Gateway(
-        `${name}-gateway`,
-        {
-          ...inNamespace,
-          gateway: registryScan ? withClient(gateway, registryScanClient) : gateway,
-          servers: { selector: serverSelector, port: servers.portNumber, most: mostServers(server), token: tokenOf(servers) },
-          cache,
-          peers,
-          externalHost: args.exposure && "host" in args.exposure ? args.exposure.host : undefined,
-          transform: transform?.gateway,
-        },
-        { parent: this, dependsOn: [...namespace.policies] },
-      );
-    const alone: BackendArgs = { selector: serverSelector, http: servers.port, plainHttp: true };
-    const exposure = new Exposure(
-      `${name}-exposure`,
-      {
-        instance,
-        labels,
-        namespace: namespace.name,
-        backend: front?.backend ?? alone,
-        // A gateway reaches every server, so that it does not matter which one a client gets. With servers alone the nearest would get all the load.
-        nearest: front !== undefined,
-        exposure: args.exposure,
-        transform: transform?.exposure,
-      },
-      child,
-    );
-
-    const scan =
-      registryScan &&
-      new RegistryScan(
-        `${name}-registry-scan`,
-        {
-          ...inNamespace,
-          scan: registryScan,
-          service: {
-            url: exposure.address,
-            ...(front
-              ? {
-                  token: front.tokens.apply((tokens) => tokens[registryScanClient] ?? ""),
-                  selector: gatewaySelector,
-                  ports: front.ports,
-                  caCertificate: front.caCertificate,
-                }
-              : { tokenKey: servers.tokenKey, selector: serverSelector, ports: [servers.portNumber] }),
-          },
-          proxy: args.proxy,
-          transform: transform?.registryScan,
-        },
-        { parent: this, dependsOn: [...namespace.policies] },
-      );
+  /** @throws ResourceError if the servers' token is switched off behind a gateway */
+  constructor(name: string, args: ScanServiceArgs, options?: pulumi.ComponentResourceOptions) {
+    super("ScanService", name, args, { children, settings: settingsOf(args) }, options);
+    const namespace = this.createNamespace();
+    const context = this.context(namespace);
+    const cache = this.createCache(context);
+    const server = this.createServer(context, cache, namespace);
+    const gateway = this.gateway.enabled ? this.createGateway(context, cache, server, namespace) : undefined;
+    const exposure = this.createExposure(context, gateway?.backend ?? serversBackend(server));
+    const registryScan = this.args.registryScan?.enabled
+      ? this.createRegistryScan(context, connection(exposure, server, gateway), namespace)
+      : undefined;
 
     this.namespace = namespace.name;
     this.address = exposure.address;
     this.externalAddress = exposure.externalAddress;
-    this.tokens = front?.tokens.apply(({ [registryScanClient]: own, ...tokens }) => tokens);
-    this.reports = scan?.portForward;
-    const firstClient = (gateway?.clients ?? gatewayDefaults.clients)[0]?.name ?? "";
-    this.token = front ? front.tokens.apply((tokens) => tokens[firstClient] ?? "") : servers.token;
-    this.caCertificate = front?.caCertificate;
-    this.portForward = pulumi.interpolate`kubectl port-forward service/trivy 8080:${servicePort} -n ${this.namespace}`;
-    const tokenFlag = front || (args.server?.token?.enabled ?? true) ? ' --token "$TRIVY_TOKEN"' : "";
-    this.scan = pulumi.output(`trivy image --server http://localhost:8080${tokenFlag} alpine:3.10   # client ${trivyVersion}`);
+    this.portForward = pulumi.interpolate`kubectl port-forward service/${serviceName} 8080:${servicePort} -n ${namespace.name}`;
+    this.scan = pulumi.output(scanCommand(gateway !== undefined || server.tokenKey !== undefined));
+    this.token = gateway ? gateway.tokens.apply((tokens) => tokens[this.gateway.clients[0]?.name ?? ""] ?? "") : server.token;
+    this.tokens = gateway?.tokens.apply(({ [registryScanClient]: own, ...tokens }) => tokens);
+    this.caCertificate = gateway?.caCertificate;
+    this.reports = registryScan?.portForward;
     this.registerOutputs({
       namespace: this.namespace,
       address: this.address,
@@ -200,28 +98,120 @@ export class ScanService extends pulumi.ComponentResource {
       reports: this.reports,
     });
   }
+
+  private createNamespace(): Namespace {
+    const { instance, labels, namespace } = this.args;
+    // It has this component's name, because it holds everything else.
+    return this.create("namespace", { identity: { instance, labels }, namespace }, {}, "");
+  }
+
+  private context({ name }: Namespace): Context {
+    const { instance, labels, images, scheduling, podAnnotations, proxy, clusterDomain } = this.args;
+    return { instance, labels, namespace: name, images, scheduling, podAnnotations, proxy, clusterDomain };
+  }
+
+  private get gateway() {
+    return withDefaults(defaults.gateway, this.args.gateway);
+  }
+
+  private createCache(context: Context): RedisCache {
+    const { enabled: retried } = this.gateway;
+    const allowedPods = [selector(parts.server), ...(retried ? [selector(parts.gateway)] : [])];
+    return this.create("redis", { context, redis: this.args.redis, allowedPods, retried });
+  }
+
+  private createServer(context: Context, { connection: cache, ready }: RedisCache, { policies }: Namespace): TrivyServer {
+    const { server, database } = this.args;
+    const behindGateway = { peers: [podsWith(selector(parts.gateway))], tokenKeepers: this.tokenKeepers(context) };
+    return this.create(
+      "server",
+      { context, cache, server, database, ...(this.gateway.enabled ? behindGateway : { peers: this.clients() }) },
+      { dependsOn: [...policies, ...ready] },
+    );
+  }
+
+  /**
+   * What the servers' token depends on behind a gateway. No client knows it there, so it can change with the servers' version and with every other generated secret.
+   */
+  private tokenKeepers(context: Context): Record<string, pulumi.Input<string>> {
+    const { redis = {} } = this.args;
+    const generations = this.gateway.clients.map(({ name, generation = blockDefaults.ClientArgs.generation }) => `${name}=${generation}`);
+    const { generation } = blockDefaults.EmbeddedRedisArgs;
+    return {
+      server: image("trivy", context),
+      redis: String(redis.mode === "external" ? 0 : (redis.generation ?? generation)),
+      clients: generations.join(),
+    };
+  }
+
+  /** Who may connect to the service. */
+  private clients(): Peer[] {
+    const { access, registryScan } = this.args;
+    return [...accessPeers(access ?? {}), ...(registryScan?.enabled ? [podsWith(selector(parts.registryScan))] : [])];
+  }
+
+  private createGateway(context: Context, { connection: cache }: RedisCache, server: TrivyServer, { policies }: Namespace): Gateway {
+    const { exposure = {}, registryScan } = this.args;
+    return this.create(
+      "gateway",
+      {
+        context,
+        gateway: registryScan?.enabled ? withClient(this.gateway, registryScanClient) : this.gateway,
+        servers: {
+          selector: selector(parts.server),
+          port: server.port.number,
+          maximum: maximumServers(this.args.server),
+          token: this.serversToken(server),
+        },
+        cache,
+        peers: this.clients(),
+        externalHost: "host" in exposure ? exposure.host : undefined,
+      },
+      { dependsOn: [...policies] },
+    );
+  }
+
+  private serversToken({ tokenKey }: TrivyServer): SecretKey {
+    if (tokenKey) return tokenKey;
+    const message = "server.token.enabled is false, but behind the gateway the token keeps other clients from the servers; remove it";
+    throw new pulumi.ResourceError(message, this, true);
+  }
+
+  private createExposure(context: Context, backend: Backend): Exposure {
+    // Each gateway pod reaches every server. With servers only, those in the clients' zone would get all of the load.
+    return this.create("exposure", { context, backend, preferSameZone: this.gateway.enabled, exposure: this.args.exposure });
+  }
+
+  private createRegistryScan(context: Context, service: ServiceConnection, { policies }: Namespace): RegistryScan {
+    return this.create("registryScan", { context, registryScan: this.args.registryScan, service }, { dependsOn: [...policies] });
+  }
 }
 
-/** Behind a gateway nobody else knows the servers' token: it changes with their version, and whenever somebody changes another secret. */
-function tokenKeepers({ images, redis, gateway }: ScanServiceArgs): Record<string, string> {
-  const generations = (gateway?.clients ?? []).map((client) => `${client.name}=${client.generation ?? 1}`);
+const settingsOf = ({ transform, ...settings }: ScanServiceArgs) => Object.keys(settings) as (keyof ScanServiceArgs)[];
+
+const serversBackend = ({ port }: TrivyServer): Backend => ({ selector: selector(parts.server), http: port.name, plainHttp: true });
+
+const withClient = ({ clients, ...gateway }: GatewayArgs, name: string): GatewayArgs => ({
+  ...gateway,
+  clients: [...(clients ?? []), { name }],
+});
+
+function maximumServers(server: ServerArgs | undefined): pulumi.Input<number> {
+  const { autoscaling, replicas } = withDefaults(defaults.server, server);
+  return autoscaling?.maxReplicas ?? replicas;
+}
+
+/** Returns how the registry scan reaches the service: as a client of the gateway, or with the servers' token. */
+function connection({ address: url }: Exposure, server: TrivyServer, gateway: Gateway | undefined): ServiceConnection {
+  if (!gateway) return { url, tokenKey: server.tokenKey, selector: selector(parts.server), ports: [server.port.number] };
   return {
-    server: imageReference("trivy", images),
-    redis: String(redis?.mode === "external" ? 0 : (redis?.generation ?? 1)),
-    clients: generations.join(),
+    url,
+    token: gateway.tokens.apply((tokens) => tokens[registryScanClient] ?? ""),
+    selector: gateway.backend.selector,
+    ports: gateway.ports,
+    caCertificate: gateway.caCertificate,
   };
 }
 
-const podsOf = (selector: Readonly<Record<string, string>>): Peer => ({ podSelector: { matchLabels: { ...selector } } });
-
-const withClient = ({ clients = gatewayDefaults.clients, ...gateway }: GatewayArgs, name: string): GatewayArgs => ({
-  ...gateway,
-  clients: [...clients, { name }],
-});
-
-const mostServers = ({ replicas = serverDefaults.replicas, autoscaling }: ServerArgs) => autoscaling?.maxReplicas ?? replicas;
-
-function tokenOf({ tokenKey }: TrivyServer): SecretKey {
-  if (!tokenKey) throw new pulumi.RunError("server.token cannot be switched off behind a gateway: it is what keeps everybody else out");
-  return tokenKey;
-}
+const scanCommand = (token: boolean) =>
+  `trivy image --server http://localhost:8080${token ? ' --token "$TRIVY_TOKEN"' : ""} alpine:3.10   # client ${trivyVersion}`;

@@ -1,8 +1,8 @@
 import type * as pulumi from "@pulumi/pulumi";
-import { claimSize } from "../components/cache/redis-cache.ts";
-import { serviceName } from "../components/exposure/exposure.ts";
-import { registryScanClient } from "../components/registry-scan/registry-scan.ts";
-import { managedVariables } from "../components/server/trivy-server.ts";
+import { claimSize } from "../components/cache/sizes.ts";
+import { registryScanClient } from "../components/scan-service.ts";
+import { managedVariables } from "../components/server/environment.ts";
+import { serviceName } from "../components/shared/parts.ts";
 import { bytes, seconds } from "../components/shared/quantity.ts";
 import { authorityProblem, names, pairProblem, validityProblem } from "./certificates.ts";
 import type { Settings } from "./settings.ts";

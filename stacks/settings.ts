@@ -1,16 +1,21 @@
 import * as pulumi from "@pulumi/pulumi";
 import { distance } from "fastest-levenshtein";
 import { z } from "zod";
-import { redisDefaults } from "../components/cache/redis-cache.ts";
-import { gatewayDefaults } from "../components/gateway/gateway.ts";
-import { namespaceDefaults } from "../components/namespace/namespace.ts";
-import { registryScanDefaults } from "../components/registry-scan/registry-scan.ts";
+import { blockDefaults, defaults } from "../components/args.ts";
 import type { ScanServiceArgs } from "../components/scan-service.ts";
-import { databaseDefaults, serverDefaults } from "../components/server/trivy-server.ts";
 import { images } from "../components/shared/images.ts";
 import { scanners, severities } from "../registry-scan/index.ts";
 import { type Problem, project, rules, warnings } from "./rules.ts";
 import * as v from "./values.ts";
+
+const {
+  namespace: namespaceDefaults,
+  server: serverDefaults,
+  gateway: gatewayDefaults,
+  database: databaseDefaults,
+  registryScan: registryScanDefaults,
+} = defaults;
+const { AutoscalingArgs: autoscalingDefaults, EmbeddedRedisArgs: embeddedDefaults, ExternalRedisArgs: externalDefaults } = blockDefaults;
 
 const secretKey = (key: string) =>
   v.block({
@@ -31,19 +36,19 @@ interface ResourceDefaults {
 }
 
 /** CPU and memory of pods; `whose` they are, and what happens at the limit of memory. */
-const resources = (whose: string, defaults: ResourceDefaults, atLimit: string) =>
+const resources = (whose: string, standard: ResourceDefaults, atLimit: string) =>
   v
     .block({
       requests: v
         .block({
-          cpu: v.cpu().default(defaults.requests.cpu).describe(`CPU that ${whose} asks for.`),
-          memory: v.size().default(defaults.requests.memory).describe(`Memory that ${whose} asks for.`),
+          cpu: v.cpu().default(standard.requests.cpu).describe(`CPU that ${whose} asks for.`),
+          memory: v.size().default(standard.requests.memory).describe(`Memory that ${whose} asks for.`),
         })
         .prefault({}),
       limits: v
         .block({
           cpu: v.cpu().optional().describe(`CPU that ${whose} gets at most; without it, what is free.`),
-          memory: v.size().default(defaults.limits.memory).describe(`Memory that ${whose} gets at most; ${atLimit}.`),
+          memory: v.size().default(standard.limits.memory).describe(`Memory that ${whose} gets at most; ${atLimit}.`),
         })
         .prefault({}),
     })
@@ -100,11 +105,11 @@ export const schema = v.block({
       replicas: v.count(1, 100).default(serverDefaults.replicas).describe("Number of servers."),
       autoscaling: v
         .block({
-          minReplicas: v.count(1, 100).default(serverDefaults.autoscaling.minReplicas).describe("Never fewer servers."),
+          minReplicas: v.count(1, 100).default(autoscalingDefaults.minReplicas).describe("Never fewer servers."),
           maxReplicas: v.count(1, 100).describe("Never more servers."),
           targetCpuUtilization: v
             .count(1, 1000)
-            .default(serverDefaults.autoscaling.targetCpuUtilization)
+            .default(autoscalingDefaults.targetCpuUtilization)
             .describe("CPU to aim at, in percent of what the servers request."),
         })
         .optional()
@@ -118,7 +123,7 @@ export const schema = v.block({
               "Clients must send a token; generated, unless one of the next two is given. Without the gateway only, which has one for each client.",
             ),
           value: v.token().optional().describe("The token, as a secret."),
-          existingSecret: secretKey(serverDefaults.token.key).optional().describe("An existing Secret that holds the token."),
+          existingSecret: secretKey(blockDefaults.TokenSecretRef.key).optional().describe("An existing Secret that holds the token."),
         })
         .prefault({}),
       resources: resources(
@@ -159,9 +164,9 @@ export const schema = v.block({
           v.block({
             name: v.dnsLabel().describe("Name of the client, a team for instance; in the outputs, logs and metrics."),
             generation: generation()
-              .default(gatewayDefaults.generation)
+              .default(blockDefaults.ClientArgs.generation)
               .describe("Number of the generated token. One more is a new token; the one before stays valid until `retire`."),
-            retire: retired().default(gatewayDefaults.retire).describe("Tokens up to this generation are no longer valid."),
+            retire: retired().default(blockDefaults.ClientArgs.retire).describe("Tokens up to this generation are no longer valid."),
             token: v.token().optional().describe("The token, as a secret, instead of a generated one."),
             previousToken: v
               .token()
@@ -210,7 +215,7 @@ export const schema = v.block({
         })
         .prefault({}),
       resources: resources("each gateway pod", gatewayDefaults.resources, "it bounds the requests under way"),
-      clusterDomain: v.dnsName().default(gatewayDefaults.clusterDomain).describe("The cluster's DNS domain."),
+      clusterDomain: v.dnsName().default(defaults.clusterDomain).describe("The cluster's DNS domain."),
       monitors: v.listOf(v.clientNamespace()).default([]).describe("Namespaces whose pods may read the metrics, on port 8405."),
     })
     .prefault({}),
@@ -250,12 +255,12 @@ export const schema = v.block({
         .choice(["embedded", "external"])
         .default("embedded")
         .describe("`embedded`: a Redis of the service's own. `external`: one that exists."),
-      ttl: v.duration().default(redisDefaults.ttl).describe("How long an analysed image stays in the cache, counted from its analysis."),
+      ttl: v.duration().default(embeddedDefaults.ttl).describe("How long an analysed image stays in the cache, counted from its analysis."),
       maxMemory: v
         .size()
-        .default(redisDefaults.embedded.maxMemory)
+        .default(embeddedDefaults.maxMemory)
         .describe("Embedded: memory for the cache's data; the least recently used goes when it is full. The container gets twice that."),
-      cpu: v.cpu().default(redisDefaults.embedded.cpu).describe("Embedded: CPU that it asks for."),
+      cpu: v.cpu().default(embeddedDefaults.cpu).describe("Embedded: CPU that it asks for."),
       persistence: v
         .block({
           enabled: v.flag().default(true).describe("Embedded: keeps the cache over restarts. `persistence: false` is short for this one."),
@@ -264,9 +269,9 @@ export const schema = v.block({
         })
         .prefault({}),
       generation: generation()
-        .default(redisDefaults.embedded.generation)
+        .default(embeddedDefaults.generation)
         .describe("Embedded: number of the generated password. One more is a new password; the one before stays valid until `retire`."),
-      retire: retired().default(redisDefaults.embedded.retire).describe("Embedded: passwords up to this generation are no longer valid."),
+      retire: retired().default(embeddedDefaults.retire).describe("Embedded: passwords up to this generation are no longer valid."),
       monitors: v
         .listOf(v.clientNamespace())
         .default([])
@@ -275,11 +280,11 @@ export const schema = v.block({
         .redisHost()
         .optional()
         .describe("External: the one address that can be written to; Trivy knows neither Sentinel nor Cluster."),
-      port: v.count(1, 65535).default(redisDefaults.port).describe("External: port."),
-      database: v.count(0, 1000).default(redisDefaults.database).describe("External: number of the database."),
+      port: v.count(1, 65535).default(externalDefaults.port).describe("External: port."),
+      database: v.count(0, 1000).default(externalDefaults.database).describe("External: number of the database."),
       user: v.anyText().optional().describe("External: ACL user; needs GET, SET, DEL and PING on `fanal::*`."),
       password: v.secretText("write the password").optional().describe("External: password, as a secret."),
-      existingSecret: secretKey(redisDefaults.passwordKey)
+      existingSecret: secretKey(blockDefaults.PasswordSecretRef.key)
         .optional()
         .describe("External: an existing Secret with the password, which must be of letters and digits."),
       tls: v
@@ -437,7 +442,7 @@ export const schema = v.block({
           bucket: v
             .block({
               endpoint: v.webUrl().optional().meta({ description: "URL of the service.", otherwise: "Amazon's" }),
-              region: v.bucketName().default(registryScanDefaults.reports.bucketRegion).describe("Region."),
+              region: v.bucketName().default(blockDefaults.BucketArgs.region).describe("Region."),
               name: v.bucketName().describe("Name of the bucket."),
               prefix: v.anyText().default("").describe("What the objects' names begin with."),
               existingSecret: v
@@ -635,72 +640,29 @@ export function unwrapped(type: z.ZodType): z.ZodType {
   return type;
 }
 
-/** The settings as the components take them: without what has no meaning beside another. */
-export function serviceArgs({ redis, exposure, server, gateway, registryScan, ...settings }: Settings): Omit<ScanServiceArgs, "instance"> {
+/** The settings in the shape of the components' arguments. */
+export function serviceArgs({ redis, exposure, gateway, clients, registryScan, ...settings }: Settings): Omit<ScanServiceArgs, "instance"> {
+  const { clusterDomain, ...gatewayArgs } = gateway;
   return {
     ...settings,
-    server: serverArgs(server, gateway.enabled),
-    gateway: gatewayArgs(gateway),
+    clusterDomain,
+    access: clients,
+    gateway: gatewayArgs,
     redis: redisArgs(redis),
     exposure: exposureArgs(exposure),
-    registryScan: registryScanArgs(registryScan),
+    registryScan: {
+      ...registryScan,
+      targets: registryScan.targets.map(({ image, repository = "", ...choice }) =>
+        image === undefined ? { repository, ...choice } : { image },
+      ),
+    },
   };
 }
 
-function registryScanArgs({ enabled, targets, ...others }: Settings["registryScan"]): ScanServiceArgs["registryScan"] {
-  if (!enabled) return undefined;
-  return {
-    ...others,
-    targets: targets.map(({ image, repository = "", ...choice }) => (image === undefined ? { repository, ...choice } : { image })),
-  };
-}
-
-function serverArgs({ replicas, token, autoscaling, ...others }: Settings["server"], gateway: boolean): ScanServiceArgs["server"] {
-  return { ...others, ...(autoscaling ? { autoscaling } : { replicas }), ...(!gateway && { token }) };
-}
-
-function gatewayArgs({ enabled, clients, tls, ...others }: Settings["gateway"]): ScanServiceArgs["gateway"] {
-  if (!enabled) return undefined;
-  const { enabled: encrypted, existingSecret, certificate, key, caCertificates, names, plainHttp } = tls;
-  const generated = existingSecret === undefined && certificate === undefined;
-  return {
-    ...others,
-    clients: clients.map(({ name, generation, retire, token, previousToken }) =>
-      token === undefined ? { name, generation, retire } : { name, token, previousToken },
-    ),
-    tls: encrypted ? { plainHttp, ...(generated ? { names } : { existingSecret, certificate, key, caCertificates }) } : undefined,
-  };
-}
-
-function redisArgs({
-  mode,
-  ttl,
-  maxMemory,
-  cpu,
-  persistence,
-  generation,
-  retire,
-  monitors,
-  host = "",
-  tls,
-  cidrs,
-  ...login
-}: Settings["redis"]): NonNullable<ScanServiceArgs["redis"]> {
-  const { enabled: persistent, ...claim } = persistence;
-  const { enabled: encrypted, ...material } = tls;
-  if (mode === "embedded")
-    return {
-      mode,
-      ttl,
-      maxMemory,
-      cpu,
-      persistence: persistent && (Object.values(claim).some((value) => value !== undefined) ? claim : true),
-      generation,
-      retire,
-      monitors,
-      ...(encrypted && { tls: {} }),
-    };
-  return { mode, ttl, host, cidrs, ...login, ...(encrypted && { tls: material }) };
+function redisArgs(redis: Settings["redis"]): ScanServiceArgs["redis"] {
+  const { mode, ttl, maxMemory, cpu, persistence, generation, retire, monitors, tls, host = "", ...external } = redis;
+  if (mode === "embedded") return { mode, ttl, maxMemory, cpu, persistence, generation, retire, monitors, tls: { enabled: tls.enabled } };
+  return { mode, ttl, host, tls, ...external };
 }
 
 function exposureArgs({
@@ -713,12 +675,12 @@ function exposureArgs({
 }: Settings["exposure"]): ScanServiceArgs["exposure"] {
   switch (type) {
     case "none":
-      return undefined;
+      return { type };
     case "loadBalancer":
       return { type, class: className, annotations };
     case "ingress":
       return { type, host, class: className, tlsSecret, annotations };
     case "gateway":
-      return gateway && { type, host, gateway, annotations };
+      return gateway && { type: "gatewayApi", host, gateway, annotations };
   }
 }

@@ -2,7 +2,7 @@ import * as pulumi from "@pulumi/pulumi";
 import ipaddr from "ipaddr.js";
 import { isMap, parseDocument } from "yaml";
 import { z } from "zod";
-import { imageProblem } from "../components/shared/images.ts";
+import { pinnedImageProblem } from "../components/shared/images.ts";
 import { bytes, bytesPattern, quantity } from "../components/shared/quantity.ts";
 import * as targets from "../registry-scan/index.ts";
 import { certificatesIn, keyProblem, unreadable } from "./certificates.ts";
@@ -187,7 +187,7 @@ export const image = () =>
   z
     .string({ error: wrong("write an image with an exact tag or a digest") })
     .superRefine((value, context) => {
-      const found = imageProblem(value);
+      const found = pinnedImageProblem(value);
       if (found !== undefined) context.addIssue({ code: "custom", message: `is ${JSON.stringify(value)}, which ${found}` });
     })
     .meta({ kind: "image" });

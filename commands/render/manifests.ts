@@ -6,13 +6,13 @@ export interface Manifest {
   readonly resource: RecordedResource;
   readonly object: KubernetesObject;
   readonly body: Readonly<Record<string, unknown>>;
-  /** Name of its file; the same from run to run, whatever the object holds. */
+  /** The name of its file, which does not depend on the object's content. */
   readonly file: string;
 }
 
 export const secretsFile = "10-secrets.yaml";
 
-/** `kubectl apply -f` goes through a folder in the order of the names. */
+/** `kubectl apply -f` processes the files of a folder in alphabetical order. */
 const order: Readonly<Record<string, number>> = {
   CustomResourceDefinition: 0,
   Namespace: 0,
@@ -31,13 +31,14 @@ const order: Readonly<Record<string, number>> = {
 };
 const otherwise = 70;
 
+/** Returns the manifests of all Kubernetes objects in a recording. */
 export function manifests(resources: readonly RecordedResource[]): Manifest[] {
   const files = new Set<string>();
   return resources.flatMap((resource) => {
     const object = kubernetesObject(resource);
     if (!object) return [];
     const { kind, namespace } = object;
-    // A generated name changes with the content; a file's must not.
+    // A generated name changes with the content; a file name must not.
     const name = isNamed(resource) ? object.name : resource.name;
     const path = (...parts: (string | undefined)[]) =>
       `${String(order[kind] ?? otherwise).padStart(2, "0")}-${parts.filter(Boolean).join("-").toLowerCase()}.yaml`;
@@ -48,7 +49,7 @@ export function manifests(resources: readonly RecordedResource[]): Manifest[] {
   });
 }
 
-/** Whether the program gave the object its name, rather than leaving that to the provider. */
+/** Returns whether the program names the object, instead of the provider. */
 export function isNamed({ inputs }: Pick<RecordedResource, "inputs">): boolean {
   return (plain(inputs["metadata"]) as { name?: string } | undefined)?.name !== undefined;
 }
@@ -56,25 +57,25 @@ export function isNamed({ inputs }: Pick<RecordedResource, "inputs">): boolean {
 function body({ state }: RecordedResource): Record<string, unknown> {
   const { metadata, ...rest } = plain(state) as Record<string, unknown>;
   const { annotations, ...others } = metadata as { annotations?: Record<string, string> };
-  // These tell Pulumi's engine how to wait and to replace.
+  // Those of Pulumi control how its provider waits and replaces.
   const kept = Object.entries(annotations ?? {}).filter(([key]) => !key.startsWith("pulumi.com/"));
   return { ...rest, metadata: { ...others, ...(kept.length > 0 && { annotations: Object.fromEntries(kept) }) } };
 }
 
 const first = ["apiVersion", "kind", "metadata", "name", "namespace", "type", "image"];
 
-/** As people write manifests: what a thing is comes first. The rest is sorted, so that the order never changes. */
-function arranged(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(arranged);
+/** Sorts keys: what an object is comes first, as in hand-written manifests, then the rest alphabetically. */
+function sorted(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(sorted);
   if (typeof value !== "object" || value === null) return value;
   const rank = (key: string) => (first.includes(key) ? first.indexOf(key) : first.length);
   const entries = Object.entries(value).sort(([a], [b]) => rank(a) - rank(b) || (a < b ? -1 : 1));
-  return Object.fromEntries(entries.map(([key, inner]) => [key, arranged(inner)]));
+  return Object.fromEntries(entries.map(([key, inner]) => [key, sorted(inner)]));
 }
 
-/** In YAML 1.1, which is what Kubernetes reads: there, a bare `yes` is no text. */
+/** Kubernetes reads YAML 1.1, in which a bare `yes` is not text. */
 export const yamlVersion = "1.1";
 
 export function toYaml(body: Manifest["body"]): string {
-  return stringify(arranged(body), { version: yamlVersion, lineWidth: 0, aliasDuplicateObjects: false });
+  return stringify(sorted(body), { version: yamlVersion, lineWidth: 0, aliasDuplicateObjects: false });
 }

@@ -5,7 +5,7 @@ import type { Manifest } from "./manifests.ts";
 type Style = Parameters<typeof styleText>[0];
 export type Paint = (style: Style, text: string) => string;
 
-/** Components and resources as a tree: what each is called, where its manifest is, and the settings that shaped each component. */
+/** Formats components and resources as a tree: their names, the files of their manifests and the settings of each component. */
 export function tree(resources: readonly RecordedResource[], manifests: readonly Manifest[], width: number, paint: Paint): string[] {
   const manifestOf = new Map(manifests.map((manifest) => [manifest.resource.urn, manifest]));
   const kindOf = ({ urn, type }: RecordedResource) => manifestOf.get(urn)?.object.kind ?? type.split(":").at(-1) ?? type;
@@ -19,7 +19,7 @@ export function tree(resources: readonly RecordedResource[], manifests: readonly
   }[] = [];
   const visit = (parent: RecordedResource | undefined, stem: string) => {
     const children = resources.filter((resource) => resource.parent === parent?.urn);
-    // Resources first, in the order in which they are applied: what belongs to a component stands right under it.
+    // Resources come first, in the order in which they are applied, so that they follow directly after their component.
     const key = ({ urn, type, name }: RecordedResource) => `${manifestOf.get(urn)?.file ?? ""} ${type} ${name}`;
     const sorted = [
       ...children.filter(({ custom }) => custom).sort((a, b) => (key(a) < key(b) ? -1 : 1)),
@@ -32,7 +32,7 @@ export function tree(resources: readonly RecordedResource[], manifests: readonly
       rows.push({
         stem: `${stem}${last ? "└─ " : "├─ "}`,
         resource,
-        settings: resource.custom ? [] : shapedBy(resource, parent, resources),
+        settings: resource.custom ? [] : settingsOf(resource, parent, resources),
         below: `${below}${hasChildren ? "│  " : "   "}`,
       });
       visit(resource, below);
@@ -59,15 +59,15 @@ export function tree(resources: readonly RecordedResource[], manifests: readonly
 }
 
 /**
- * The inputs of a component, flattened. One that a single child takes over as it is stands at the child, one that several take over here:
- * each stands once.
+ * Returns the inputs of a component, flattened. An input that a component passes unchanged to one child is shown at the child, one that it passes to
+ * several children at the component, so that each is shown once.
  */
-function shapedBy(component: RecordedResource, parent: RecordedResource | undefined, resources: readonly RecordedResource[]): string[] {
-  const takers = (of: RecordedResource, key: string) =>
+function settingsOf(component: RecordedResource, parent: RecordedResource | undefined, resources: readonly RecordedResource[]): string[] {
+  const receivers = (of: RecordedResource, key: string) =>
     resources.filter(({ custom, parent: above, inputs }) => !custom && above === of.urn && same(inputs[key], of.inputs[key]));
   const shown = Object.entries(component.inputs).filter(([key, value]) => {
     const inherited = parent && same(parent.inputs[key], value);
-    return takers(component, key).length !== 1 && !(inherited && takers(parent, key).length > 1);
+    return receivers(component, key).length !== 1 && !(inherited && receivers(parent, key).length > 1);
   });
   return shown.flatMap(([key, value]) => flattened(key, value));
 }
@@ -86,7 +86,7 @@ function flattened(path: string, value: unknown): string[] {
   return [`${path}=${text.includes("\n") ? `${text.split("\n")[0]}…` : text}`];
 }
 
-/** Words in lines; a longer word has a line of its own. */
+/** Wraps words into lines; a word that is too long gets a line of its own. */
 function wrapped(words: readonly string[], width: number): string[] {
   const lines: string[] = [];
   for (const word of words) {

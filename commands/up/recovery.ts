@@ -1,76 +1,45 @@
-import { existsSync, readdirSync, readFileSync } from "node:fs";
-import { hostname } from "node:os";
-import { join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { KubernetesObjectApi } from "@kubernetes/client-node";
 import { z } from "zod";
+import { partOf } from "../../components/shared/labels.ts";
+import { respond } from "../cluster/api.ts";
+import type { Cluster } from "../cluster/cluster.ts";
+import { ask, type Engine, run } from "../engine/engine.ts";
+import { explain } from "../engine/explain.ts";
+import type { StackFile } from "../stack-file.ts";
+import { UserError } from "../user-error.ts";
 import type { State } from "./state.ts";
 
-/** Who holds the lock of a stack. */
-export interface Holder {
-  readonly user: string;
-  readonly host: string;
-  readonly pid: number;
-  readonly since: string;
+interface PendingObject {
+  readonly urn: string;
+  /** The provider's id: `namespace/name`. */
+  readonly id: string;
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly name: string;
+  readonly namespace: string | undefined;
 }
 
-const lockFile = z.object({ pid: z.number(), username: z.string(), hostname: z.string(), timestamp: z.string() });
-
-/** The locks of a stack whose state is in a folder. A file that cannot be read is none: the engine will say what it thinks of it. */
-export function readLocks(backendUrl: string, project: string, stack: string): Holder[] {
-  if (!backendUrl.startsWith("file:///")) return [];
-  const folder = join(fileURLToPath(backendUrl), ".pulumi", "locks", "organization", project, stack);
-  if (!existsSync(folder)) return [];
-  return readdirSync(folder).flatMap((file) => {
-    try {
-      const { username, hostname, pid, timestamp } = lockFile.parse(JSON.parse(readFileSync(join(folder, file), "utf8")));
-      return { user: username, host: hostname, pid, since: timestamp };
-    } catch {
-      return [];
-    }
-  });
-}
-
-/** The locks that the engine names in its refusal, whatever the backend. */
-export function parseLocks(error: string): Holder[] {
-  return [...error.matchAll(/created by (.+)@(\S+) \(pid (\d+)\) at (\S+)/g)].map(([, user = "", host = "", pid = "", since = ""]) => ({
-    user,
-    host,
-    pid: Number(pid),
-    since,
-  }));
-}
-
-export type Liveness = "running" | "gone" | "elsewhere";
-
-export function liveness({ host, pid }: Pick<Holder, "host" | "pid">): Liveness {
-  if (host !== hostname()) return "elsewhere";
-  try {
-    process.kill(pid, 0);
-    return ended(pid) ? "gone" : "running";
-  } catch (error) {
-    // A process of another user exists as well, though it may not be signalled.
-    return (error as NodeJS.ErrnoException).code === "EPERM" ? "running" : "gone";
-  }
-}
-
-/** Whether a process has ended and only waits for its parent to take note, as for ever in a container whose first process does not. Linux tells. */
-function ended(pid: number): boolean {
-  try {
-    return /^State:\s+[ZX]/m.test(readFileSync(`/proc/${pid}/status`, "utf8"));
-  } catch {
-    return false;
-  }
-}
-
-/** The objects in the cluster that an interrupted run may have created. */
-export function pendingObjects({
-  pending,
-}: State): { urn: string; id: string; apiVersion: string; kind: string; name: string; namespace: string | undefined }[] {
+/** Returns the cluster objects that an interrupted run may have created. */
+export function pendingObjects({ pending }: Pick<State, "pending">): PendingObject[] {
   return pending.flatMap(({ type, resource: { urn, type: token, inputs } }) => {
     const { apiVersion, kind, metadata: { name, namespace } = {} } = inputs;
     if (type !== "creating" || !token.startsWith("kubernetes:") || !apiVersion || !kind || !name) return [];
-    return { urn, id: namespace ? `${namespace}/${name}` : name, apiVersion, kind, name, namespace };
+    return [{ urn, id: namespace ? `${namespace}/${name}` : name, apiVersion, kind, name, namespace }];
   });
+}
+
+/** Returns those pending objects that exist in the cluster and belong to this stack according to their labels. */
+export async function adoptableObjects(cluster: Cluster, stackName: string, state: State): Promise<Pick<PendingObject, "urn" | "id">[]> {
+  const api = KubernetesObjectApi.makeApiClient(cluster.config);
+  const found = await Promise.all(
+    pendingObjects(state).map(async ({ urn, id, apiVersion, kind, name, namespace }) => {
+      const object = await respond(cluster, api.read({ apiVersion, kind, metadata: { name, ...(namespace && { namespace }) } }));
+      const labels = object?.metadata?.labels ?? {};
+      const ours = labels["app.kubernetes.io/part-of"] === partOf && labels["app.kubernetes.io/instance"] === stackName;
+      return ours ? [{ urn, id }] : [];
+    }),
+  );
+  return found.flat();
 }
 
 const initErrors = ["the run that created it was interrupted"];
@@ -83,11 +52,10 @@ const exportedState = z.looseObject({
 });
 
 /**
- * The state of an interrupted run as `pulumi stack import` takes it: with the objects that came to be, and with nothing pending. (`pulumi refresh
- * --import-pending-creates` is made for that, but the engine drops what it is told to import.) Nobody knows whether these objects became ready, so
- * they are noted as not initialised: the next `up` applies them again and waits for them.
+ * Returns the state of an interrupted run for `pulumi stack import`: with the adopted objects and without pending operations. It is unknown whether
+ * the adopted objects became ready, so they are marked as not initialised: the next `up` applies them again and waits for them.
  */
-export function mendedState(exported: string, adopted: readonly { readonly urn: string; readonly id: string }[]): string {
+export function recoveredState(exported: string, adopted: readonly Pick<PendingObject, "urn" | "id">[]): string {
   const state = exportedState.parse(JSON.parse(exported));
   const { resources, pending_operations: pending, ...rest } = state.deployment;
   const found = adopted.flatMap(({ urn, id }) => {
@@ -95,4 +63,34 @@ export function mendedState(exported: string, adopted: readonly { readonly urn: 
     return resource ? [{ ...resource, id, outputs: resource["inputs"], initErrors }] : [];
   });
   return JSON.stringify({ ...state, deployment: { ...rest, resources: [...(resources ?? []), ...found] } });
+}
+
+/**
+ * Resolves the pending operations of an interrupted run. An object whose creation was pending is adopted if it exists, and forgotten otherwise. After
+ * pending updates and deletions, a refresh finds out what the cluster has.
+ *
+ * @param exported the state as `pulumi stack export` prints it.
+ * @param flags the flags of every Pulumi command on this stack.
+ * @throws UserError if a Pulumi command fails.
+ */
+export async function recover(
+  cluster: Cluster,
+  engine: Engine,
+  { stack, name }: Pick<StackFile, "stack" | "name">,
+  state: State,
+  exported: string,
+  flags: readonly string[],
+): Promise<void> {
+  if (state.pending.length === 0) return;
+  const adopted = await adoptableObjects(cluster, name, state);
+  const outcome = (type: string, urn: string) => {
+    if (type !== "creating") return "";
+    return adopted.some((object) => object.urn === urn) ? ": it exists and is adopted" : ": forgotten";
+  };
+  const lines = state.pending.map(({ type, resource: { urn } }) => `  ${type} ${urn.split("::").at(-1)}${outcome(type, urn)}`);
+  console.error(["An earlier run was interrupted during these operations:", ...lines].join("\n"));
+  await ask(engine, ["stack", "import"], { stack, input: recoveredState(exported, adopted) });
+  if (state.pending.every(({ type }) => type === "creating")) return;
+  const { status, error } = await run(engine, "refresh", ...flags, "--yes", "--skip-preview");
+  if (status !== 0) throw new UserError(explain(error, { stack, backend: engine.backend, env: process.env }), status);
 }

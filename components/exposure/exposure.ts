@@ -1,186 +1,170 @@
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
-import { type Identity, labels } from "../shared/labels.ts";
-import { type Transform, transformed } from "../shared/transform.ts";
+import type { ExposureSettings, GatewayApiArgs, IngressArgs, LoadBalancerArgs } from "../args.ts";
+import { Component, optional, type Transforms } from "../shared/component.ts";
+import type { Context } from "../shared/context.ts";
+import { labels } from "../shared/labels.ts";
+import { serviceName, servicePort } from "../shared/parts.ts";
 
-/** The Service's name and port: the same in every environment, whatever stands behind it. */
-export const serviceName = "trivy";
-export const servicePort = 80;
 const tlsPort = 443;
 
-/** Longest request: a scan of a very large image over a slow line, as long as Trivy's own time-out. */
+/** Longest request, the scan of a very large image over a slow connection: as long as Trivy's own timeout. */
 const requestTimeout = "300s";
 
-/** A LoadBalancer Service beside the one of the cluster. TLS is the balancer's to end: say so in its annotations. */
-export interface LoadBalancerArgs {
-  readonly type: "loadBalancer";
-  /** Load balancer class. @default the cloud's */
-  readonly class?: string;
-  /** @default none */
-  readonly annotations?: Readonly<Record<string, string>>;
-}
+const children = {
+  service: k8s.core.v1.Service,
+  loadBalancer: optional(k8s.core.v1.Service),
+  ingress: optional(k8s.networking.v1.Ingress),
+  /** The HTTPRoute of the Gateway API. */
+  route: optional(k8s.apiextensions.CustomResource),
+};
 
-/** An Ingress. The controller must let large bodies (a layer's analysis has several megabytes) and requests of five minutes pass. */
-export interface IngressArgs {
-  readonly type: "ingress";
-  /** DNS name. */
-  readonly host: string;
-  /** Ingress class. @default the cluster's */
-  readonly class?: string;
-  /** Secret of type kubernetes.io/tls. @default the controller's own certificate */
-  readonly tlsSecret?: string;
-  /** @default none */
-  readonly annotations?: Readonly<Record<string, string>>;
-}
-
-/** An HTTPRoute of the Gateway API on a Gateway that exists, which has the certificate. */
-export interface GatewayRouteArgs {
-  readonly type: "gateway";
-  /** DNS name. */
-  readonly host: string;
-  /** The Gateway; `section` is one of its listeners. */
-  readonly gateway: { readonly name: string; readonly namespace?: string; readonly section?: string };
-  /** @default none */
-  readonly annotations?: Readonly<Record<string, string>>;
-}
-
-/** The pods that answer, and their ports by name. */
-export interface BackendArgs {
+/** Pods as a Service reaches them. */
+export interface Backend {
+  /** Labels of the pods. */
   readonly selector: Readonly<Record<string, string>>;
-  /** For plain HTTP. */
+  /** Name of their port for plain HTTP. */
   readonly http: string;
-  /** Whether plain HTTP is there for others than `kubectl port-forward`. */
+  /** Whether clients other than `kubectl port-forward` may use plain HTTP. */
   readonly plainHttp: boolean;
-  /** For HTTPS. @default none */
+  /** Name of their port for HTTPS. @default none */
   readonly https?: string;
 }
 
-export interface ExposureArgs extends Identity {
-  readonly namespace: pulumi.Input<string>;
-  readonly backend: BackendArgs;
-  /** Leads clients to pods of their own zone while there are any: losing another zone then breaks nobody's connections. @default false */
-  readonly nearest?: boolean;
-  /** How clients outside the cluster get in. @default not at all */
-  readonly exposure?: LoadBalancerArgs | IngressArgs | GatewayRouteArgs;
-  readonly transform?: {
-    readonly service?: Transform<k8s.types.input.core.v1.Service>;
-    readonly loadBalancer?: Transform<k8s.types.input.core.v1.Service>;
-    readonly ingress?: Transform<k8s.types.input.networking.v1.Ingress>;
-    readonly route?: Transform<k8s.apiextensions.CustomResourceArgs>;
-  };
+export interface ExposureArgs {
+  readonly context: Context;
+  readonly backend: Backend;
+  /**
+   * Prefers pods in the client's zone, so that the loss of another zone breaks no connection. Useful only if every pod can do the work of all, as a gateway can.
+   * @default false
+   */
+  readonly preferSameZone?: boolean;
+  /** How clients outside the cluster reach the service. @default not at all */
+  readonly exposure?: ExposureSettings;
+  readonly transform?: Transforms<typeof children> | undefined;
 }
 
-/** The Service under which clients know the scan service, and the way in from outside the cluster. */
-export class Exposure extends pulumi.ComponentResource {
-  /** URL of the Service inside the cluster. */
+/**
+ * The Service that clients use, and the access from outside the cluster.
+ *
+ * @example
+ * const exposure = new Exposure("exposure", {
+ *   context,
+ *   backend: { selector: { app: "trivy" }, http: "http", plainHttp: true },
+ *   exposure: { type: "ingress", host: "trivy.example.com" },
+ * });
+ * export const url = exposure.externalAddress;
+ */
+export class Exposure extends Component<ExposureArgs, typeof children> {
+  /** URL of the Service for clients in the cluster. */
   readonly address: pulumi.Output<string>;
-  /** URL for clients outside the cluster, if there is one that is known. */
+  /** URL for clients outside the cluster; `undefined` without exposure. */
   readonly externalAddress: pulumi.Output<string> | undefined;
 
-  constructor(name: string, args: ExposureArgs, opts?: pulumi.ComponentResourceOptions) {
-    const { transform, ...inputs } = args;
-    super("trivy-server:index:Exposure", name, inputs, opts);
-    const { namespace, backend, exposure, nearest = false } = args;
-    const metadata = { namespace, labels: labels(args, "service") };
-    const http = { name: "http", port: servicePort, targetPort: backend.http, appProtocol: "http" };
-    const https = backend.https === undefined ? [] : [{ name: "https", port: tlsPort, targetPort: backend.https, appProtocol: "https" }];
-    const service = new k8s.core.v1.Service(
-      `${name}-service`,
-      transformed(transform?.service, {
-        metadata: { ...metadata, name: serviceName },
-        spec: {
-          type: "ClusterIP",
-          selector: { ...backend.selector },
-          // Always with plain HTTP, which is how `kubectl port-forward` comes.
-          ports: [http, ...https],
-          ...(nearest && { trafficDistribution: "PreferSameZone" }),
-        },
-      }),
-      { parent: this },
-    );
-    this.address = pulumi.interpolate`${scheme(backend)}://${service.metadata.name}.${namespace}.svc`;
-    const outside = [...(backend.plainHttp ? [http] : []), ...https];
-    this.externalAddress = exposure && this.expose(name, args, exposure, metadata, outside, service.metadata.name);
+  constructor(name: string, args: ExposureArgs, options?: pulumi.ComponentResourceOptions) {
+    super("Exposure", name, args, { children, settings: ["exposure"] }, options);
+    const { context, backend } = this.args;
+    const service = this.createService();
+    this.address = pulumi.interpolate`${scheme(backend)}://${service}.${context.namespace}.svc`;
+    this.externalAddress = this.expose(service);
     this.registerOutputs({ address: this.address, externalAddress: this.externalAddress });
   }
 
-  private expose(
-    name: string,
-    { backend, transform }: ExposureArgs,
-    exposure: NonNullable<ExposureArgs["exposure"]>,
-    metadata: k8s.types.input.meta.v1.ObjectMeta,
-    ports: k8s.types.input.core.v1.ServicePort[],
-    service: pulumi.Output<string>,
-  ): pulumi.Output<string> {
-    const { annotations = {} } = exposure;
-    const annotated = (suffix: string) => ({
-      ...metadata,
-      name: `${serviceName}${suffix}`,
-      ...(Object.keys(annotations).length > 0 && { annotations: { ...annotations } }),
+  /** Returns the Service's name. */
+  private createService(): pulumi.Output<string> {
+    const { backend, preferSameZone = false } = this.args;
+    const { metadata } = this.create("service", {
+      metadata: this.metadata(),
+      spec: {
+        type: "ClusterIP",
+        selector: { ...backend.selector },
+        // Always with plain HTTP, which `kubectl port-forward` uses.
+        ports: [httpPort(backend), ...httpsPorts(backend)],
+        ...(preferSameZone && { trafficDistribution: "PreferSameZone" }),
+      },
     });
+    return metadata.name;
+  }
+
+  private expose(service: pulumi.Output<string>): pulumi.Output<string> | undefined {
+    const { exposure = {} } = this.args;
     switch (exposure.type) {
-      case "loadBalancer": {
-        const balancer = new k8s.core.v1.Service(
-          `${name}-load-balancer`,
-          transformed(transform?.loadBalancer, {
-            metadata: annotated("-load-balancer"),
-            spec: {
-              type: "LoadBalancer",
-              // Keeps the client's address, which the network policy looks at.
-              externalTrafficPolicy: "Local",
-              selector: { ...backend.selector },
-              ports,
-              ...(exposure.class !== undefined && { loadBalancerClass: exposure.class }),
-            },
-          }),
-          { parent: this },
-        );
-        return balancer.status.loadBalancer.ingress.apply((ingress) => {
-          const { hostname, ip } = ingress?.[0] ?? {};
-          return `${scheme(backend)}://${hostname ?? ip ?? "pending"}`;
-        });
-      }
+      case "loadBalancer":
+        return this.createLoadBalancer(exposure);
       case "ingress":
-        new k8s.networking.v1.Ingress(
-          `${name}-ingress`,
-          transformed(transform?.ingress, {
-            metadata: annotated(""),
-            spec: {
-              ...(exposure.class !== undefined && { ingressClassName: exposure.class }),
-              ...(exposure.tlsSecret !== undefined && { tls: [{ hosts: [exposure.host], secretName: exposure.tlsSecret }] }),
-              rules: [
-                {
-                  host: exposure.host,
-                  http: { paths: [{ path: "/", pathType: "Prefix", backend: { service: { name: service, port: { name: "http" } } } }] },
-                },
-              ],
-            },
-          }),
-          { parent: this },
-        );
-        return pulumi.output(`https://${exposure.host}`);
-      case "gateway": {
-        const { name: gateway, namespace, section } = exposure.gateway;
-        new k8s.apiextensions.CustomResource(
-          `${name}-route`,
-          transformed(transform?.route, {
-            apiVersion: "gateway.networking.k8s.io/v1",
-            kind: "HTTPRoute",
-            metadata: annotated(""),
-            spec: {
-              parentRefs: [
-                { name: gateway, ...(namespace !== undefined && { namespace }), ...(section !== undefined && { sectionName: section }) },
-              ],
-              hostnames: [exposure.host],
-              rules: [{ timeouts: { request: requestTimeout }, backendRefs: [{ name: service, port: servicePort }] }],
-            },
-          }),
-          { parent: this },
-        );
-        return pulumi.output(`https://${exposure.host}`);
-      }
+        return this.createIngress(exposure, service);
+      case "gatewayApi":
+        return this.createRoute(exposure, service);
+      default:
+        return undefined;
     }
+  }
+
+  private createLoadBalancer({ class: loadBalancerClass, annotations }: LoadBalancerArgs): pulumi.Output<string> {
+    const { backend } = this.args;
+    const balancer = this.create("loadBalancer", {
+      metadata: this.metadata(`${serviceName}-load-balancer`, annotations),
+      spec: {
+        type: "LoadBalancer",
+        // Keeps the client's address, which the network policy checks.
+        externalTrafficPolicy: "Local",
+        selector: { ...backend.selector },
+        ports: [...(backend.plainHttp ? [httpPort(backend)] : []), ...httpsPorts(backend)],
+        ...(loadBalancerClass !== undefined && { loadBalancerClass }),
+      },
+    });
+    return balancer.status.loadBalancer.ingress.apply((ingress) => {
+      const { hostname, ip } = ingress?.[0] ?? {};
+      return `${scheme(backend)}://${hostname ?? ip ?? "pending"}`;
+    });
+  }
+
+  private createIngress({ host, class: ingressClassName, tlsSecret, annotations }: IngressArgs, service: pulumi.Output<string>) {
+    this.create("ingress", {
+      metadata: this.metadata(serviceName, annotations),
+      spec: {
+        ...(ingressClassName !== undefined && { ingressClassName }),
+        ...(tlsSecret !== undefined && { tls: [{ hosts: [host], secretName: tlsSecret }] }),
+        rules: [
+          {
+            host,
+            http: { paths: [{ path: "/", pathType: "Prefix", backend: { service: { name: service, port: { name: "http" } } } }] },
+          },
+        ],
+      },
+    });
+    return pulumi.interpolate`https://${host}`;
+  }
+
+  private createRoute({ host, gateway, annotations }: GatewayApiArgs, service: pulumi.Output<string>) {
+    const { name, namespace, section } = gateway;
+    this.create("route", {
+      apiVersion: "gateway.networking.k8s.io/v1",
+      kind: "HTTPRoute",
+      metadata: this.metadata(serviceName, annotations),
+      spec: {
+        parentRefs: [{ name, ...(namespace !== undefined && { namespace }), ...(section !== undefined && { sectionName: section }) }],
+        hostnames: [host],
+        rules: [{ timeouts: { request: requestTimeout }, backendRefs: [{ name: service, port: servicePort }] }],
+      },
+    });
+    return pulumi.interpolate`https://${host}`;
+  }
+
+  private metadata(name: string = serviceName, annotations: Readonly<Record<string, pulumi.Input<string>>> = {}) {
+    const { context } = this.args;
+    return {
+      namespace: context.namespace,
+      labels: labels(context, { component: "service" }),
+      name,
+      ...(Object.keys(annotations).length > 0 && { annotations: { ...annotations } }),
+    };
   }
 }
 
-const scheme = ({ https }: BackendArgs) => (https === undefined ? "http" : "https");
+const scheme = ({ https }: Backend) => (https === undefined ? "http" : "https");
+
+const httpPort = ({ http }: Backend) => ({ name: "http", port: servicePort, targetPort: http, appProtocol: "http" });
+
+const httpsPorts = ({ https }: Backend) =>
+  https === undefined ? [] : [{ name: "https", port: tlsPort, targetPort: https, appProtocol: "https" }];

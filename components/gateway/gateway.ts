@@ -2,375 +2,313 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
+import * as random from "@pulumi/random";
 import ipaddr from "ipaddr.js";
-import type { CacheConnection } from "../cache/redis-cache.ts";
-import { type BackendArgs, serviceName } from "../exposure/exposure.ts";
-import { dependencies } from "../shared/dependencies.ts";
-import { generatedSecret, sha256, validGenerations } from "../shared/generated-secret.ts";
-import { imageReference } from "../shared/images.ts";
-import { type Identity, labels, selector } from "../shared/labels.ts";
-import { ingressFrom, inNamespace, type Peer, tcp } from "../shared/network.ts";
-import {
-  containerResources,
-  containerSecurity,
-  disruptionBudget,
-  fromSecret,
-  httpProbe,
-  type Mount,
-  oneByOne,
-  type PodArgs,
-  podMetadata,
-  type Resources,
-  replicatedPodSpec,
-  type SecretKey,
-  secretVolume,
-  userIds,
-  volumeMounts,
-  volumes,
-} from "../shared/pod.ts";
+import { blockDefaults, type ClientArgs, defaults, type GatewayArgs } from "../args.ts";
+import type { CacheConnection } from "../cache/connection.ts";
+import type { Backend } from "../exposure/exposure.ts";
+import { Component, optional, several, type Transforms } from "../shared/component.ts";
+import type { Context } from "../shared/context.ts";
+import { secretText, sha256, validGenerations } from "../shared/generated-secret.ts";
+import { image } from "../shared/images.ts";
+import { selector } from "../shared/labels.ts";
+import { type WithDefaults, withDefaults } from "../shared/merge.ts";
+import { clusterDomainOf, ingressFrom, type Peer, podsInNamespace, podsWith, tcp } from "../shared/network.ts";
+import { configMap, disruptionBudget, generatedMetadata, namedMetadata, networkPolicy, secret } from "../shared/objects.ts";
+import { parts, project, serviceName } from "../shared/parts.ts";
+import { containerResources, fromSecret, httpProbe, type Mount, type SecretKey, secretVolume } from "../shared/pod.ts";
 import { PrivateAuthority } from "../shared/private-authority.ts";
 import { bytes } from "../shared/quantity.ts";
-import { type Transform, transformed } from "../shared/transform.ts";
+import { surgeOne, workload } from "../shared/workload.ts";
 import { clientMetrics, gatewayPaths, gatewayPorts, haproxyCfg, longestRequest } from "./haproxy.cfg.ts";
 
-const component = "gateway";
-const objectName = "trivy-gateway";
+const part = parts.gateway;
+
+/** Name of the headless Service by which the gateway finds the servers. */
 const serversName = "trivy-servers";
 
-/** Selects the gateway's pods. */
-export const gatewaySelector = selector(component);
+/** Memory that HAProxy itself needs, with TLS and a thousand connections, in addition to that of requests. In bytes. */
+const ownMemory = bytes("128Mi");
 
-export const gatewayDefaults = {
-  replicas: 2,
-  clients: [{ name: "default" }],
-  generation: 1,
-  retire: 0,
-  requestsPerServer: 16,
-  maxRequestSize: "64Mi",
-  resources: { requests: { cpu: "100m", memory: "64Mi" }, limits: { memory: "1Gi" } },
-  clusterDomain: "cluster.local",
-} as const;
+/** Seconds between the removal from the Service's endpoints and the stop: until every kube-proxy knows of the removal (measured). */
+const drainSeconds = 15;
 
-/** One who may scan, a team for instance: known by a token. */
-export interface ClientArgs {
-  /** Name in logs and metrics, a DNS label. */
-  readonly name: string;
-  /** Number of the generated token. Raised by one, a new token is made and the one before stays valid. @default 1 */
-  readonly generation?: number;
-  /** Generated tokens up to this number are no longer valid. @default 0 */
-  readonly retire?: number;
-  /** The token. @default 32 generated letters and digits */
-  readonly token?: pulumi.Input<string>;
-  /** A given token that is valid as well, while clients move to the new one. @default none */
-  readonly previousToken?: pulumi.Input<string>;
+const script = readFileSync(join(import.meta.dirname, "run.sh"), "utf8");
+
+const children = {
+  /** The generated tokens of all clients, the newest of each client first. */
+  tokens: several(random.RandomPassword),
+  /** The Secret with the hashes of the clients' tokens. */
+  clients: k8s.core.v1.Secret,
+  authority: optional(PrivateAuthority),
+  /** The Secret with the certificate. */
+  certificate: optional(k8s.core.v1.Secret),
+  /** The ConfigMap with HAProxy's configuration. */
+  config: k8s.core.v1.ConfigMap,
+  /** The headless Service by which the gateway finds the servers. */
+  servers: k8s.core.v1.Service,
+  policy: k8s.networking.v1.NetworkPolicy,
+  deployment: k8s.apps.v1.Deployment,
+  disruptionBudget: k8s.policy.v1.PodDisruptionBudget,
+};
+
+/** The servers that a gateway distributes requests to. */
+export interface GatewayServers {
+  /** Labels of their pods. */
+  readonly selector: Readonly<Record<string, string>>;
+  readonly port: number;
+  /** Maximum number of servers. */
+  readonly maximum: pulumi.Input<number>;
+  /** The token that they require. */
+  readonly token: SecretKey;
 }
 
-/** Without anything: a certificate of a private authority that is generated. */
-export interface GatewayTlsArgs {
-  /** An existing Secret of type kubernetes.io/tls, such as cert-manager's; when it is renewed the gateway takes the new one within a minute. @default none */
-  readonly existingSecret?: string;
-  /** The certificate, with what stands between it and its authority, PEM. @default generated */
-  readonly certificate?: string;
-  /** The certificate's key, PEM. */
-  readonly key?: pulumi.Input<string>;
-  /** The authority that clients must trust for it, PEM. @default the generated one */
-  readonly caCertificates?: string;
-  /** Further DNS names and IP addresses in the generated certificate. @default those of the Service in the cluster */
-  readonly names?: readonly string[];
-  /** Serves plain HTTP in the cluster as well; without it, only `kubectl port-forward` gets to the Service's port 80. @default false */
-  readonly plainHttp?: boolean;
-}
-
-/** What stands between the clients and the servers, so that no scan fails when a server does. */
-export interface GatewayArgs {
-  /** @default 2 */
-  readonly replicas?: number;
-  /** Who may scan. @default one, called default */
-  readonly clients?: readonly ClientArgs[];
-  /** Requests that one server works on at once; the others wait, with a fair share for each client. @default 16 */
-  readonly requestsPerServer?: number;
-  /** Requests a minute of each client; who sends more is told to try again, which Trivy does. A scan needs three, and one more for each new layer. @default no limit */
-  readonly rateLimit?: number;
-  /** Largest request, a quantity of bytes: what is known of one layer. 20,000 packages have about 4Mi. @default 64Mi */
-  readonly maxRequestSize?: string;
-  /** @default plain HTTP */
-  readonly tls?: GatewayTlsArgs;
-  /** The memory limit bounds the requests under way. @default requests of 100m and 64Mi, a memory limit of 1Gi, no CPU limit */
-  readonly resources?: Resources;
-  /** The cluster's DNS domain. @default cluster.local */
-  readonly clusterDomain?: string;
-  /** Namespaces whose pods may read the metrics, on port 8405 under /metrics and /metrics/clients. @default none */
-  readonly monitors?: readonly string[];
-}
-
-/** The arguments as the state may hold them: what is secret marked as such. */
-export function sealedGateway(gateway: GatewayArgs): GatewayArgs {
-  const { clients, tls } = gateway;
-  return {
-    ...gateway,
-    ...(clients && {
-      clients: clients.map(({ token, previousToken, ...client }) => ({
-        ...client,
-        ...(token !== undefined && { token: pulumi.secret(token) }),
-        ...(previousToken !== undefined && { previousToken: pulumi.secret(previousToken) }),
-      })),
-    }),
-    ...(tls?.key !== undefined && { tls: { ...tls, key: pulumi.secret(tls.key) } }),
-  };
-}
-
-export interface GatewayComponentArgs extends Identity, PodArgs {
-  readonly namespace: pulumi.Input<string>;
-  readonly gateway: GatewayArgs;
-  /** The servers behind it. */
-  readonly servers: {
-    readonly selector: Readonly<Record<string, string>>;
-    readonly port: number;
-    /** Most servers that there may be. */
-    readonly most: number;
-    /** The token that they ask for. */
-    readonly token: SecretKey;
-  };
+export interface GatewayComponentArgs {
+  readonly context: Context;
+  readonly gateway?: GatewayArgs;
+  readonly servers: GatewayServers;
+  /** The servers' cache, whose health tells an outage from a lost entry. */
   readonly cache: CacheConnection;
-  /** Who may connect. @default nobody but `kubectl port-forward` */
+  /** Who may connect to the gateway. @default no one but `kubectl port-forward` */
   readonly peers?: readonly Peer[];
-  /** DNS name under which clients outside the cluster know the service. @default none */
-  readonly externalHost?: string;
-  readonly transform?: {
-    readonly deployment?: Transform<k8s.types.input.apps.v1.Deployment>;
-    /** The one without an address of its own, by which the servers are found. */
-    readonly service?: Transform<k8s.types.input.core.v1.Service>;
-    readonly networkPolicy?: Transform<k8s.types.input.networking.v1.NetworkPolicy>;
-    readonly podDisruptionBudget?: Transform<k8s.types.input.policy.v1.PodDisruptionBudget>;
-    readonly configMap?: Transform<k8s.types.input.core.v1.ConfigMap>;
-    /** The clients' hashes' and the certificate's. */
-    readonly secret?: Transform<k8s.types.input.core.v1.Secret>;
-  };
+  /** DNS name of the service outside the cluster, for the generated certificate. @default none */
+  readonly externalHost?: pulumi.Input<string> | undefined;
+  readonly transform?: Transforms<typeof children> | undefined;
 }
 
-/** HAProxy between clients and servers: it finds the servers, repeats what can be repeated, queues fairly, knows the clients and speaks TLS. */
-export class Gateway extends pulumi.ComponentResource {
-  /** How the Service reaches it. */
-  readonly backend: BackendArgs;
-  /** The pods' ports that clients in the cluster come to. */
+type Settings = WithDefaults<GatewayArgs, typeof defaults.gateway>;
+
+interface Certificate {
+  /** Name of the Secret. */
+  readonly secret: pulumi.Input<string>;
+  /** The authorities that clients must trust, PEM, if they are known. */
+  readonly authorities: pulumi.Output<string> | undefined;
+}
+
+/**
+ * HAProxy in front of the servers: it retries failed requests on another server, queues them fairly, authenticates clients by their tokens, and terminates TLS.
+ *
+ * @example
+ * const gateway = new Gateway("gateway", {
+ *   context,
+ *   gateway: { clients: [{ name: "team-a" }], tls: { enabled: true } },
+ *   servers: { selector: { app: "trivy" }, port: 4954, maximum: 8, token: { name: "servers-token", key: "token" } },
+ *   cache: cache.connection,
+ *   peers: [{ namespaceSelector: {} }],
+ * });
+ * export const tokens = gateway.tokens;
+ */
+export class Gateway extends Component<GatewayComponentArgs, typeof children> {
+  /** The pods as a Service reaches them. */
+  readonly backend: Backend;
+  /** The ports of the pods that clients in the cluster may use. */
   readonly ports: readonly number[];
-  /** The clients' tokens by name, the newest of each. */
+  /** The current token of each client, by its name. */
   readonly tokens: pulumi.Output<Record<string, string>>;
-  /** The authority that clients must trust, PEM; absent when that is somebody else's to know. */
+  /** The certificate authority that clients must trust, PEM; `undefined` if it is not known here. */
   readonly caCertificate: pulumi.Output<string> | undefined;
 
-  constructor(name: string, args: GatewayComponentArgs, opts?: pulumi.ComponentResourceOptions) {
-    const { transform, cache, ...inputs } = args;
-    const gateway = sealedGateway(args.gateway);
-    super("trivy-server:index:Gateway", name, { ...inputs, gateway }, opts);
-    const { namespace, servers } = args;
-    const { replicas = gatewayDefaults.replicas, clients = gatewayDefaults.clients, tls } = gateway;
-    const domain = gateway.clusterDomain ?? gatewayDefaults.clusterDomain;
-    const metadata = { namespace, labels: labels(args, component) };
-    const child = { parent: this };
+  constructor(name: string, args: GatewayComponentArgs, options?: pulumi.ComponentResourceOptions) {
+    super("Gateway", name, args, { children, settings: ["gateway"] }, options);
+    const gateway = withDefaults(defaults.gateway, this.args.gateway);
+    const { tls } = gateway;
+    const plainHttp = !tls.enabled || tls.plainHttp;
+    this.backend = { selector: selector(part), http: "http", plainHttp, ...(tls.enabled && { https: "https" }) };
+    this.ports = [...(plainHttp ? [gatewayPorts.http] : []), ...(tls.enabled ? [gatewayPorts.https] : [])];
 
-    const { hashes, newest } = this.makeTokens(name, clients);
-    this.tokens = newest;
-    const clientsSecret = new k8s.core.v1.Secret(
-      `${name}-clients`,
-      transformed(transform?.secret, { metadata, stringData: { "clients.map": hashes } }),
-      child,
-    );
-    const certificate = tls && this.certificate(name, args, tls, domain);
-    this.caCertificate = certificate?.authority;
-
-    const plainHttp = !tls || (tls.plainHttp ?? false);
-    const { resources } = gateway;
-    const memoryLimit = resources?.limits?.memory ?? gatewayDefaults.resources.limits.memory;
-    const configuration = new k8s.core.v1.ConfigMap(
-      `${name}-config`,
-      transformed(transform?.configMap, {
-        metadata,
-        data: {
-          "haproxy.cfg": pulumi.all([namespace, cache.health.host]).apply(([namespaceName, cacheHost]) =>
-            haproxyCfg({
-              servers: {
-                host: `${serversName}.${namespaceName}.svc.${domain}`,
-                port: servers.port,
-                slots: slots(servers.most),
-                requests: Math.ceil((gateway.requestsPerServer ?? gatewayDefaults.requestsPerServer) / replicas),
-              },
-              cache: {
-                // HAProxy asks the cluster's DNS itself, and knows no search domains.
-                host: cacheHost.endsWith(".svc") ? `${cacheHost}.${domain}` : cacheHost,
-                port: cache.health.port,
-                user: cache.health.user,
-                tls: cache.tls,
-                clientCertificate: cache.clientCertificate !== undefined,
-              },
-              memory: bytes(memoryLimit) - ownMemory,
-              maxRequestBytes: bytes(gateway.maxRequestSize ?? gatewayDefaults.maxRequestSize),
-              // Each gateway sees its share of a client's requests.
-              rateLimit: gateway.rateLimit === undefined ? undefined : Math.ceil(gateway.rateLimit / replicas),
-              tls: tls !== undefined,
-              plainHttp,
-            }),
-          ),
-          "run.sh": script,
-          "client-metrics.txt": clientMetrics(clients.map((client) => client.name)),
-        },
-      }),
-      child,
-    );
-
-    new k8s.core.v1.Service(
-      `${name}-servers`,
-      transformed(transform?.service, {
-        metadata: { ...metadata, name: serversName },
-        // Only what is ready: a server that drains is taken out of DNS and goes on answering until everybody knows.
-        spec: { clusterIP: "None", selector: { ...servers.selector }, ports: [{ name: "http", port: servers.port, targetPort: "http" }] },
-      }),
-      // Without servers it has no addresses, and nothing may wait for it.
-      { parent: this },
-    );
-    const monitors = (gateway.monitors ?? []).map(inNamespace);
-    this.ports = [...(plainHttp ? [gatewayPorts.http] : []), ...(tls ? [gatewayPorts.https] : [])];
-    const policy = new k8s.networking.v1.NetworkPolicy(
-      `${name}-policy`,
-      transformed(transform?.networkPolicy, {
-        metadata: { ...metadata, name: objectName },
-        spec: {
-          podSelector: { matchLabels: gatewaySelector },
-          policyTypes: ["Ingress", "Egress"],
-          ingress: [...ingressFrom(args.peers ?? [], this.ports), ...ingressFrom(monitors, [gatewayPorts.admin])],
-          egress: [{ to: [{ podSelector: { matchLabels: { ...servers.selector } } }], ports: [tcp(servers.port)] }, cache.egress],
-        },
-      }),
-      child,
-    );
-
-    const mounts: Mount[] = [
-      { name: "configuration", mountPath: gatewayPaths.configuration, volume: { configMap: { name: configuration.metadata.name } } },
-      { name: "clients", mountPath: gatewayPaths.clients, volume: secretVolume(clientsSecret.metadata.name) },
-      ...(certificate ? [{ name: "certificate", mountPath: gatewayPaths.certificate, volume: secretVolume(certificate.secret) }] : []),
-      ...(cache.clientCertificate
-        ? [{ name: "cache-certificate", mountPath: gatewayPaths.cacheCertificate, volume: secretVolume(cache.clientCertificate.secret) }]
-        : []),
-    ];
-    new k8s.apps.v1.Deployment(
-      `${name}-deployment`,
-      transformed(transform?.deployment, {
-        metadata: { ...metadata, name: objectName },
-        spec: {
-          replicas,
-          selector: { matchLabels: gatewaySelector },
-          strategy: oneByOne(),
-          template: {
-            metadata: podMetadata(metadata.labels, args),
-            spec: {
-              ...replicatedPodSpec(userIds.gateway, gatewaySelector, args),
-              terminationGracePeriodSeconds: drainSeconds + longestRequest + 15,
-              containers: [
-                {
-                  name: "haproxy",
-                  image: imageReference("haproxy", args.images),
-                  command: ["sh", `${gatewayPaths.configuration}/run.sh`],
-                  env: [fromSecret("SERVER_TOKEN", servers.token)],
-                  ports: [
-                    { name: "http", containerPort: gatewayPorts.http },
-                    ...(tls ? [{ name: "https", containerPort: gatewayPorts.https }] : []),
-                    { name: "admin", containerPort: gatewayPorts.admin },
-                  ],
-                  // It looks for the servers as soon as it runs. It is ready without any: then clients are told to try again, not refused.
-                  readinessProbe: { ...httpProbe("/ready", "admin"), initialDelaySeconds: 2, periodSeconds: 2, failureThreshold: 2 },
-                  livenessProbe: { ...httpProbe("/live", "admin"), periodSeconds: 10, failureThreshold: 6 },
-                  lifecycle: { preStop: { sleep: { seconds: drainSeconds } } },
-                  resources: containerResources(gatewayDefaults.resources, resources, { request: "16Mi", limit: "256Mi" }),
-                  securityContext: containerSecurity,
-                  volumeMounts: volumeMounts(mounts),
-                },
-              ],
-              volumes: volumes(mounts),
-            },
-          },
-        },
-      }),
-      { parent: this, dependsOn: [policy, ...dependencies(opts)] },
-    );
-    disruptionBudget(
-      `${name}-disruption-budget`,
-      { ...metadata, name: objectName },
-      gatewaySelector,
-      transform?.podDisruptionBudget,
-      child,
-    );
-
-    this.backend = { selector: gatewaySelector, http: "http", plainHttp, ...(tls && { https: "https" }) };
+    const tokens = this.createTokens(gateway);
+    this.tokens = currentTokens(tokens);
+    const clients = this.createClients(tokens);
+    const certificate = tls.enabled ? this.createCertificate(gateway) : undefined;
+    this.caCertificate = certificate?.authorities;
+    const config = this.createConfig(gateway);
+    this.createServersService();
+    const policy = this.createPolicy(gateway);
+    this.createDeployment(gateway, this.mounts(config, clients, certificate), policy);
+    this.create("disruptionBudget", disruptionBudget(this.args.context, part));
     this.registerOutputs({ tokens: this.tokens, caCertificate: this.caCertificate });
   }
 
-  /** What the gateway needs to know a client by, and what the clients need. */
-  private makeTokens(name: string, clients: readonly ClientArgs[]) {
-    const valid = clients.map(
-      ({ name: client, token, previousToken, generation = gatewayDefaults.generation, retire = gatewayDefaults.retire }) => {
-        if (token !== undefined) return { client, tokens: [token, ...(previousToken === undefined ? [] : [previousToken])] };
-        return {
-          client,
-          tokens: validGenerations(generation, retire, (number) => generatedSecret(`${name}-token-${client}-${number}`, this)),
-        };
-      },
-    );
-    const known = pulumi.all(valid.map(({ client, tokens }) => pulumi.all(tokens).apply((texts) => ({ client, texts }))));
-    return {
-      hashes: pulumi.secret(
-        known.apply((all) => all.flatMap(({ client, texts }) => texts.map((text) => `${sha256(text)} ${client}\n`)).join("")),
-      ),
-      newest: pulumi.secret(known.apply((all) => Object.fromEntries(all.map(({ client, texts }) => [client, texts[0] ?? ""])))),
-    };
+  private createTokens({ clients }: Settings): pulumi.Output<ClientTokens[]> {
+    const generate = (client: string, generation: number) =>
+      this.create("tokens", secretText(), {}, `token-${client}-${generation}`).result;
+    const valid = clients.map((given) => {
+      const { name, token, previousToken, ...generations } = withDefaults<ClientArgs, typeof blockDefaults.ClientArgs>(
+        blockDefaults.ClientArgs,
+        given,
+      );
+      const tokens =
+        token === undefined
+          ? validGenerations(generations).map((generation) => generate(name, generation))
+          : [token, ...(previousToken === undefined ? [] : [previousToken])];
+      return pulumi.all(tokens).apply((texts) => ({ name, tokens: texts }));
+    });
+    return pulumi.all(valid);
   }
 
-  private certificate(name: string, args: GatewayComponentArgs, tls: GatewayTlsArgs, domain: string) {
-    const given = tls.caCertificates === undefined ? undefined : pulumi.output(tls.caCertificates);
-    if (tls.existingSecret !== undefined) return { secret: tls.existingSecret, authority: given };
-    const { certificate, key, authority } =
-      tls.certificate !== undefined && tls.key !== undefined
-        ? { certificate: tls.certificate, key: tls.key, authority: given }
-        : this.generated(name, args, tls.names ?? [], domain);
-    const secret = new k8s.core.v1.Secret(
-      `${name}-certificate`,
-      transformed(args.transform?.secret, {
-        metadata: { namespace: args.namespace, labels: labels(args, component) },
-        type: "kubernetes.io/tls",
-        stringData: { "tls.crt": certificate, "tls.key": key },
-      }),
-      { parent: this },
-    );
-    return { secret: secret.metadata.name, authority };
+  /** Returns the name of the Secret with the map from the hashes of tokens to clients. */
+  private createClients(tokens: pulumi.Output<ClientTokens[]>): pulumi.Output<string> {
+    return this.create("clients", secret(this.args.context, part, { "clients.map": clientsMap(tokens) })).metadata.name;
   }
 
-  private generated(name: string, { namespace, externalHost }: GatewayComponentArgs, names: readonly string[], domain: string) {
-    const authority = new PrivateAuthority(`${name}-authority`, { commonName: "trivy-server" }, { parent: this });
-    const issued = authority.issue(name, {
+  private createCertificate({ tls }: Settings): Certificate {
+    const { context } = this.args;
+    const { existingSecret, certificate, key, caCertificates } = tls;
+    const authorities = caCertificates === undefined ? undefined : pulumi.output(caCertificates);
+    if (existingSecret !== undefined) return { secret: existingSecret, authorities };
+    const own = certificate !== undefined && key !== undefined ? { certificate, key, authorities } : this.issueCertificate(tls.names);
+    const data = { "tls.crt": own.certificate, "tls.key": own.key };
+    const { metadata } = this.create("certificate", secret(context, part, data, "kubernetes.io/tls"));
+    return { secret: metadata.name, authorities: own.authorities };
+  }
+
+  private issueCertificate(names: readonly pulumi.Input<string>[]) {
+    const { context, externalHost } = this.args;
+    const { namespace } = context;
+    const all = pulumi.all([...(externalHost === undefined ? [] : [externalHost]), ...names]);
+    const ownNames = pulumi.all([
+      serviceName,
+      pulumi.interpolate`${serviceName}.${namespace}`,
+      pulumi.interpolate`${serviceName}.${namespace}.svc`,
+      pulumi.interpolate`${serviceName}.${namespace}.svc.${clusterDomainOf(context)}`,
+      "localhost",
+    ]);
+    const authority = this.create("authority", { commonName: project });
+    const issued = authority.issue("server", {
       commonName: serviceName,
-      dnsNames: [
-        serviceName,
-        pulumi.interpolate`${serviceName}.${namespace}`,
-        pulumi.interpolate`${serviceName}.${namespace}.svc`,
-        pulumi.interpolate`${serviceName}.${namespace}.svc.${domain}`,
-        "localhost",
-        ...(externalHost === undefined ? [] : [externalHost]),
-        ...names.filter((text) => !ipaddr.isValid(text)),
-      ],
-      ipAddresses: ["127.0.0.1", ...names.filter((text) => ipaddr.isValid(text))],
+      dnsNames: pulumi.all([ownNames, all]).apply(([own, more]) => [...own, ...more.filter((text) => !ipaddr.isValid(text))]),
+      ipAddresses: all.apply((more) => ["127.0.0.1", ...more.filter((text) => ipaddr.isValid(text))]),
       use: "server",
     });
-    return { ...issued, authority: authority.certificate };
+    return { ...issued, authorities: authority.certificate };
+  }
+
+  /** Returns the name of the ConfigMap with everything that HAProxy reads. */
+  private createConfig(gateway: Settings): pulumi.Output<string> {
+    const { metadata } = this.create(
+      "config",
+      configMap(this.args.context, part, {
+        "haproxy.cfg": this.configuration(gateway),
+        "run.sh": script,
+        "client-metrics.txt": clientMetrics(gateway.clients.map((client) => client.name)),
+      }),
+    );
+    return metadata.name;
+  }
+
+  private configuration({ replicas, requestsPerServer, rateLimit, maxRequestSize, resources, tls }: Settings): pulumi.Output<string> {
+    const { context, servers, cache } = this.args;
+    const domain = clusterDomainOf(context);
+    const options = { replicas, requestsPerServer, rateLimit, maxRequestSize, memoryLimit: resources.limits.memory };
+    return pulumi
+      .all([context.namespace, domain, servers.maximum, cache.health.host, cache.health.port, pulumi.output(options)])
+      .apply(([namespace, clusterDomain, maximum, cacheHost, cachePort, own]) =>
+        haproxyCfg({
+          servers: {
+            host: `${serversName}.${namespace}.svc.${clusterDomain}`,
+            port: servers.port,
+            slots: slots(maximum),
+            requests: Math.ceil(own.requestsPerServer / own.replicas),
+          },
+          cache: {
+            // HAProxy queries the cluster's DNS itself and has no search domains.
+            host: cacheHost.endsWith(".svc") ? `${cacheHost}.${clusterDomain}` : cacheHost,
+            port: cachePort,
+            user: cache.health.user,
+            tls: cache.tls,
+            clientCertificate: cache.clientCertificate !== undefined,
+          },
+          memory: bytes(own.memoryLimit) - ownMemory,
+          maxRequestBytes: bytes(own.maxRequestSize),
+          // Each pod counts only its share of a client's requests.
+          rateLimit: own.rateLimit === undefined ? undefined : Math.ceil(own.rateLimit / own.replicas),
+          tls: tls.enabled,
+          plainHttp: this.backend.plainHttp,
+        }),
+      );
+  }
+
+  private createServersService(): void {
+    const { context, servers } = this.args;
+    this.create("servers", {
+      metadata: { ...generatedMetadata(context, part), name: serversName },
+      // It has no address of its own, and only ready servers: one that drains is removed from DNS, and keeps answering until every client of DNS knows.
+      spec: { clusterIP: "None", selector: { ...servers.selector }, ports: [{ name: "http", port: servers.port, targetPort: "http" }] },
+    });
+  }
+
+  private createPolicy({ monitors }: Settings): pulumi.Resource {
+    const { context, servers, cache, peers = [] } = this.args;
+    return this.create(
+      "policy",
+      networkPolicy(context, part, {
+        ingress: [...ingressFrom(peers, this.ports), ...ingressFrom(monitors.map(podsInNamespace), [gatewayPorts.admin])],
+        egress: [{ to: [podsWith(servers.selector)], ports: [tcp(servers.port)] }, cache.egress],
+      }),
+    );
+  }
+
+  private mounts(config: pulumi.Input<string>, clients: pulumi.Input<string>, certificate: Certificate | undefined): Mount[] {
+    const { clientCertificate } = this.args.cache;
+    return [
+      { name: "configuration", mountPath: gatewayPaths.configuration, volume: { configMap: { name: config } } },
+      { name: "clients", mountPath: gatewayPaths.clients, volume: secretVolume(clients) },
+      ...(certificate ? [{ name: "certificate", mountPath: gatewayPaths.certificate, volume: secretVolume(certificate.secret) }] : []),
+      ...(clientCertificate !== undefined
+        ? [{ name: "cache-certificate", mountPath: gatewayPaths.cacheCertificate, volume: secretVolume(clientCertificate) }]
+        : []),
+    ];
+  }
+
+  private createDeployment({ replicas, resources, tls }: Settings, mounts: readonly Mount[], policy: pulumi.Resource): void {
+    const { context, servers } = this.args;
+    this.create(
+      "deployment",
+      {
+        metadata: namedMetadata(context, part),
+        spec: {
+          replicas,
+          strategy: surgeOne,
+          ...workload(context, {
+            part,
+            replicated: true,
+            terminationGracePeriodSeconds: drainSeconds + longestRequest + 15,
+            container: {
+              name: "haproxy",
+              image: image("haproxy", context),
+              command: ["sh", `${gatewayPaths.configuration}/run.sh`],
+              env: [fromSecret("SERVER_TOKEN", servers.token)],
+              ports: [
+                { name: "http", containerPort: gatewayPorts.http },
+                ...(tls.enabled ? [{ name: "https", containerPort: gatewayPorts.https }] : []),
+                { name: "admin", containerPort: gatewayPorts.admin },
+              ],
+              // It looks for the servers as soon as it runs. It is ready without any server, so that clients are told to retry, and not refused.
+              readinessProbe: { ...httpProbe("/ready", "admin"), initialDelaySeconds: 2, periodSeconds: 2, failureThreshold: 2 },
+              livenessProbe: { ...httpProbe("/live", "admin"), periodSeconds: 10, failureThreshold: 6 },
+              lifecycle: { preStop: { sleep: { seconds: drainSeconds } } },
+              resources: containerResources(resources, { request: "16Mi", limit: "256Mi" }),
+            },
+            mounts,
+          }),
+        },
+      },
+      { dependsOn: [policy, ...this.dependencies] },
+    );
   }
 }
 
-/** Room for servers that come and go, in powers of two: a server more or less must not change the gateway's configuration. */
-export const slots = (most: number) => Math.max(16, 2 ** Math.ceil(Math.log2(2 * most)));
+/** The valid tokens of a client, newest first. */
+interface ClientTokens {
+  readonly name: string;
+  readonly tokens: readonly string[];
+}
 
-/** HAProxy's own memory, with TLS and a thousand connections, beside that of requests. */
-const ownMemory = bytes("128Mi");
+const currentTokens = (clients: pulumi.Output<ClientTokens[]>): pulumi.Output<Record<string, string>> =>
+  pulumi.secret(clients.apply((all) => Object.fromEntries(all.map(({ name, tokens }) => [name, tokens[0] ?? ""]))));
 
-/** Seconds between leaving the Service and closing the door: until everybody's kube-proxy knows, measured to be enough. */
-const drainSeconds = 15;
+const clientsMap = (clients: pulumi.Output<ClientTokens[]>): pulumi.Output<string> =>
+  pulumi.secret(clients.apply((all) => all.flatMap(({ name, tokens }) => tokens.map((token) => `${sha256(token)} ${name}\n`)).join("")));
 
-/** What the pods run. */
-const script = readFileSync(join(import.meta.dirname, "run.sh"), "utf8");
+/** Returns the number of servers that the configuration has room for: a power of two, so that one more server does not change the configuration. */
+export const slots = (maximum: number) => Math.max(16, 2 ** Math.ceil(Math.log2(2 * maximum)));

@@ -1,77 +1,68 @@
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
-import { type Identity, labels, partOf } from "../shared/labels.ts";
-import { toDns } from "../shared/network.ts";
-import { type Transform, transformed } from "../shared/transform.ts";
+import { defaults, type NamespaceSettings } from "../args.ts";
+import { Component, optional, type Transforms } from "../shared/component.ts";
+import type { Identity } from "../shared/context.ts";
+import { labels, partOf } from "../shared/labels.ts";
+import { withDefaults } from "../shared/merge.ts";
+import { dnsEgress } from "../shared/network.ts";
 
-export const namespaceDefaults = { name: "trivy", create: true } as const;
-
-/** Fixed, so that an upgrade of the cluster does not change what is admitted; 1.34 was the last version that added a rule. */
+/** Fixed, so that an upgrade of the cluster does not change which pods are admitted. Version 1.34 was the last one that added a rule. */
 const podSecurityVersion = "v1.35";
 
-export interface NamespaceSettings {
-  /** Name of the namespace. @default trivy */
-  readonly name?: string;
-  /** Whether to create it; otherwise it must exist, and only the service's own pods are isolated in it. @default true */
-  readonly create?: boolean;
-}
+const children = {
+  namespace: optional(k8s.core.v1.Namespace),
+  /** The policy that allows no connection. */
+  defaultDeny: k8s.networking.v1.NetworkPolicy,
+  /** The policy that allows connections to the cluster's DNS. */
+  allowDns: k8s.networking.v1.NetworkPolicy,
+};
 
-export interface NamespaceArgs extends Identity {
+export interface NamespaceArgs {
+  readonly identity: Identity;
   readonly namespace?: NamespaceSettings;
-  readonly transform?: {
-    readonly namespace?: Transform<k8s.types.input.core.v1.Namespace>;
-    readonly defaultDeny?: Transform<k8s.types.input.networking.v1.NetworkPolicy>;
-    readonly allowDns?: Transform<k8s.types.input.networking.v1.NetworkPolicy>;
-  };
+  readonly transform?: Transforms<typeof children> | undefined;
 }
 
-/** A namespace under Pod Security `restricted` in which no pod reaches or is reached by anything but DNS, until another policy allows it. */
-export class Namespace extends pulumi.ComponentResource {
-  /** Name of the namespace, known when it is there. */
+/**
+ * A namespace with Pod Security `restricted`, whose pods can connect only to DNS until a policy allows more. In a namespace that exists already, this applies to
+ * the service's own pods only.
+ *
+ * @example
+ * const namespace = new Namespace("scanning", { identity: { instance: "prod" }, namespace: { name: "scanning" } });
+ * export const name = namespace.name;
+ */
+export class Namespace extends Component<NamespaceArgs, typeof children> {
+  /** Name of the namespace, known when it exists. */
   readonly name: pulumi.Output<string>;
-  /** What pods that need the network must wait for: without it a pod could start before its DNS is allowed. */
+  /** The policies. Pods that use the network must wait for them, because without them a pod could start before its DNS is allowed. */
   readonly policies: readonly pulumi.Resource[];
 
-  constructor(name: string, args: NamespaceArgs, opts?: pulumi.ComponentResourceOptions) {
-    const { transform, ...inputs } = args;
-    super("trivy-server:index:Namespace", name, inputs, opts);
-    const { name: namespace, create } = { ...namespaceDefaults, ...args.namespace };
-    const metadata = { labels: labels(args, "namespace") };
-    this.name = create
-      ? new k8s.core.v1.Namespace(
-          `${name}-namespace`,
-          transformed(transform?.namespace, {
-            metadata: {
-              name: namespace,
-              labels: {
-                ...metadata.labels,
-                ...Object.fromEntries(
-                  ["enforce", "audit", "warn"].flatMap((mode) => [
-                    [`pod-security.kubernetes.io/${mode}`, "restricted"],
-                    [`pod-security.kubernetes.io/${mode}-version`, podSecurityVersion],
-                  ]),
-                ),
-              },
-            },
-          }),
-          { parent: this },
-        ).metadata.name
-      : pulumi.output(namespace);
+  constructor(name: string, args: NamespaceArgs, options?: pulumi.ComponentResourceOptions) {
+    super("Namespace", name, args, { children, settings: ["namespace"] }, options);
+    const { name: given, create } = withDefaults(defaults.namespace, this.args.namespace);
+    this.name = create ? this.createNamespace(given) : pulumi.output(given);
     const podSelector = create ? {} : { matchLabels: { "app.kubernetes.io/part-of": partOf } };
-    const policy = (
-      suffix: string,
-      spec: Omit<k8s.types.input.networking.v1.NetworkPolicySpec, "podSelector">,
-      change: Transform<k8s.types.input.networking.v1.NetworkPolicy> | undefined,
-    ) =>
-      new k8s.networking.v1.NetworkPolicy(
-        `${name}-${suffix}`,
-        transformed(change, { metadata: { ...metadata, name: suffix, namespace: this.name }, spec: { ...spec, podSelector } }),
-        { parent: this },
-      );
     this.policies = [
-      policy("default-deny", { policyTypes: ["Ingress", "Egress"] }, transform?.defaultDeny),
-      policy("allow-dns", { policyTypes: ["Egress"], egress: [toDns] }, transform?.allowDns),
+      this.create("defaultDeny", this.policy("default-deny", { podSelector, policyTypes: ["Ingress", "Egress"] })),
+      this.create("allowDns", this.policy("allow-dns", { podSelector, policyTypes: ["Egress"], egress: [dnsEgress] })),
     ];
     this.registerOutputs({ name: this.name });
+  }
+
+  private createNamespace(name: pulumi.Input<string>): pulumi.Output<string> {
+    const podSecurity = ["enforce", "audit", "warn"].flatMap((mode) => [
+      [`pod-security.kubernetes.io/${mode}`, "restricted"],
+      [`pod-security.kubernetes.io/${mode}-version`, podSecurityVersion],
+    ]);
+    return this.create("namespace", { metadata: { name, labels: { ...this.labels(), ...Object.fromEntries(podSecurity) } } }).metadata.name;
+  }
+
+  private policy(name: string, spec: k8s.types.input.networking.v1.NetworkPolicySpec): k8s.networking.v1.NetworkPolicyArgs {
+    return { metadata: { labels: this.labels(), name, namespace: this.name }, spec };
+  }
+
+  private labels() {
+    return labels(this.args.identity, { component: "namespace" });
   }
 }

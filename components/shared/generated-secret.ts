@@ -1,25 +1,27 @@
 import { createHash } from "node:crypto";
 import type * as pulumi from "@pulumi/pulumi";
-import * as random from "@pulumi/random";
+import type * as random from "@pulumi/random";
 
 /**
- * 32 letters and digits, which stand in a URL, a header or a shell as they are. They are made once and kept in the state, encrypted; others are made when
- * one of the keepers changes.
+ * Returns the arguments of a generated secret: 32 letters and digits, which need no escaping in a URL, a header or a shell. It is generated once and kept
+ * in the state, encrypted; it is generated again when one of the keepers changes.
  */
-export function generatedSecret(name: string, parent: pulumi.Resource, keepers?: Readonly<Record<string, string>>): pulumi.Output<string> {
-  return new random.RandomPassword(name, { length: 32, special: false, ...(keepers && { keepers: { ...keepers } }) }, { parent }).result;
+export function secretText(keepers?: Readonly<Record<string, pulumi.Input<string>>>): random.RandomPasswordArgs {
+  return { length: 32, special: false, ...(keepers && { keepers: { ...keepers } }) };
 }
 
-/** The generations of a secret that are valid: the present one, and after it the one before, until that is retired. */
-export function validGenerations<Secret>(
-  generation: number,
-  retire: number,
-  make: (generation: number) => Secret,
-): [present: Secret, ...before: Secret[]] {
-  return [make(generation), ...(generation - 1 > retire ? [make(generation - 1)] : [])];
+/** Returns the numbers of the valid generations of a secret, newest first: the current one and the one before it, unless that is retired. */
+export function validGenerations({
+  generation = 1,
+  retire = 0,
+}: {
+  readonly generation?: number;
+  readonly retire?: number;
+}): [number, ...number[]] {
+  return [generation, ...(generation - 1 > retire ? [generation - 1] : [])];
 }
 
-/** What may be known of a secret by those who only compare: hexadecimal digits. */
+/** Returns the SHA-256 digest of a text, in hexadecimal. */
 export function sha256(text: string): string {
   return createHash("sha256").update(text).digest("hex");
 }

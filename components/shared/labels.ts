@@ -1,23 +1,20 @@
-/** Labels that every object carries, as Kubernetes recommends them. */
-export interface Identity {
-  /** Which installation the objects belong to: the stack. */
-  readonly instance: string;
-  /** Labels of the organisation's own, on every object: cost centre, team. @default none */
-  readonly labels?: Readonly<Record<string, string>>;
-}
+import type { Input } from "@pulumi/pulumi";
+import type { Identity } from "./context.ts";
+import { type Part, project } from "./parts.ts";
 
-/** The service that the parts are parts of. */
-export const partOf = "trivy-server";
+/** Value of the label `app.kubernetes.io/part-of` of every object. */
+export const partOf = project;
 
-/** Selects the pods of one part. A strict subset of the labels, without anything that ever changes: selectors are immutable. */
-export function selector(component: string): Record<string, string> {
+/** Returns the labels that select the pods of a part: a strict subset of their labels that never changes, because selectors are immutable. */
+export function selector({ component }: Pick<Part, "component">): Record<string, string> {
   return { "app.kubernetes.io/part-of": partOf, "app.kubernetes.io/component": component };
 }
 
-export function labels(identity: Identity, component: string): Record<string, string> {
+/** Returns the labels of a part's objects, as Kubernetes recommends them, in addition to the user's own. */
+export function labels(identity: Identity, part: Pick<Part, "component">): Record<string, Input<string>> {
   return {
     ...identity.labels,
-    ...selector(component),
+    ...selector(part),
     "app.kubernetes.io/instance": identity.instance,
     "app.kubernetes.io/managed-by": "pulumi",
   };

@@ -1,114 +1,126 @@
 import type { types } from "@pulumi/kubernetes";
+import * as pulumi from "@pulumi/pulumi";
 import ipaddr from "ipaddr.js";
+import { type AccessArgs, defaults, type ProxyArgs } from "../args.ts";
+import type { Context } from "./context.ts";
 
 export type Peer = types.input.networking.v1.NetworkPolicyPeer;
+export type IngressRule = types.input.networking.v1.NetworkPolicyIngressRule;
 export type EgressRule = types.input.networking.v1.NetworkPolicyEgressRule;
 
-/** Who may connect from outside the service's own pods. */
-export interface ClientsArgs {
-  /** Namespaces whose pods may connect; `*` means all of the cluster. @default none: only `kubectl port-forward` gets through */
-  readonly namespaces?: readonly string[];
-  /** Addresses that may connect, as CIDR blocks: load balancers, nodes, machines outside the cluster. @default none */
-  readonly cidrs?: readonly string[];
-}
-
-/** Where a host and port may be, as far as a NetworkPolicy can say it. */
+/** A host and a port that pods connect to. */
 export interface Endpoint {
+  /** DNS name or IP address, an IPv6 one without brackets. */
   readonly host: string;
   readonly port: number;
 }
 
-/** Ranges that are never a public registry. 100.64.0.0/10 is the carriers', 169.254.0.0/16 holds the clouds' metadata services. */
+/** Ranges that no public registry has: private ones, 100.64.0.0/10 of carriers, and 169.254.0.0/16 with the metadata services of clouds. */
 const privateV4 = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16"];
 const privateV6 = ["fc00::/7", "fe80::/10"];
 
 const publicPeers: Peer[] = [{ ipBlock: { cidr: "0.0.0.0/0", except: privateV4 } }, { ipBlock: { cidr: "::/0", except: privateV6 } }];
 const anyPeers: Peer[] = [{ ipBlock: { cidr: "0.0.0.0/0" } }, { ipBlock: { cidr: "::/0" } }];
 
-export const inNamespace = (name: string): Peer => ({
-  namespaceSelector: name === "*" ? {} : { matchLabels: { "kubernetes.io/metadata.name": name } },
+const namespaceSelector = (name: string) => (name === "*" ? {} : { matchLabels: { "kubernetes.io/metadata.name": name } });
+
+/** Returns the pods of a namespace; `*` means every namespace. */
+export const podsInNamespace = (name: pulumi.Input<string>): Peer => ({
+  namespaceSelector: pulumi.output(name).apply(namespaceSelector),
 });
 
-export const tcp = (port: number): types.input.networking.v1.NetworkPolicyPort => ({ port, protocol: "TCP" });
+/** Returns the pods of the service's namespace that have labels. */
+export const podsWith = (labels: Readonly<Record<string, string>>): Peer => ({ podSelector: { matchLabels: { ...labels } } });
 
-export function clientPeers({ namespaces = [], cidrs = [] }: ClientsArgs): Peer[] {
-  return [...namespaces.map(inNamespace), ...cidrs.map((cidr) => ({ ipBlock: { cidr } }))];
+/** Returns a block of addresses. */
+export const addressBlock = (cidr: pulumi.Input<string>): Peer => ({ ipBlock: { cidr } });
+
+export const tcp = (port: pulumi.Input<number>): types.input.networking.v1.NetworkPolicyPort => ({ port, protocol: "TCP" });
+
+/** Returns the peers that may connect to the service from outside its own pods. */
+export function accessPeers({ namespaces = [], cidrs = [] }: AccessArgs): Peer[] {
+  return [...namespaces.map(podsInNamespace), ...cidrs.map(addressBlock)];
 }
 
-/** Lets peers in on some ports. A rule without peers would mean everybody to Kubernetes, so there is none for nobody. */
-export function ingressFrom(peers: readonly Peer[], ports: readonly number[]): types.input.networking.v1.NetworkPolicyIngressRule[] {
+/** Returns rules that let peers connect to ports; no rule without peers, because Kubernetes takes a rule without peers for one that allows everyone. */
+export function ingressFrom(peers: readonly Peer[], ports: readonly number[]): IngressRule[] {
   return peers.length > 0 ? [{ from: [...peers], ports: ports.map(tcp) }] : [];
 }
 
-/** Pods reach the cluster's DNS, and the cache of it that some clusters run on each node under this address. */
-export const toDns: EgressRule = {
-  to: [inNamespace("kube-system"), { ipBlock: { cidr: "169.254.20.10/32" } }],
+/** Connections to the cluster's DNS, and to the DNS cache that some clusters run on each node under this address. */
+export const dnsEgress: EgressRule = {
+  to: [{ namespaceSelector: namespaceSelector("kube-system") }, addressBlock("169.254.20.10/32")],
   ports: [
     { port: 53, protocol: "UDP" },
     { port: 53, protocol: "TCP" },
   ],
 };
 
-/** Names that no public DNS answers. */
+/** Names that no public DNS resolves. */
 const privateName = /^[^.]+$|\.(local|localhost|internal|intranet|private|corp|home|lan|home\.arpa|test)$/i;
 
 /**
- * The narrowest rule that lets a connection to a host through. NetworkPolicies know addresses, not names: a public name on 443 may be anywhere
- * but in the private ranges; a name that only the inside knows, or another port, may be anywhere at all; a Service of the cluster is known by its
- * namespace, on any port, because the policy sees the pod's port and not the Service's.
+ * Returns the narrowest rule that allows connections to an endpoint. NetworkPolicies know addresses, not names: a public name on port 443 may have any address
+ * outside of the private ranges; a private name, or one on another port, may have any address; a Service of the cluster is known by its namespace, on any port,
+ * because the policy sees the pod's port and not the Service's.
  */
-export function toEndpoint({ host, port }: Endpoint): EgressRule {
+export function endpointEgress({ host, port }: Endpoint): EgressRule {
   if (ipaddr.isValid(host)) {
     const address = ipaddr.parse(host);
-    return { to: [{ ipBlock: { cidr: `${address.toString()}/${address.kind() === "ipv4" ? 32 : 128}` } }], ports: [tcp(port)] };
+    return { to: [addressBlock(`${address.toString()}/${address.kind() === "ipv4" ? 32 : 128}`)], ports: [tcp(port)] };
   }
   const service = /^[^.]+\.([^.]+)\.svc(?:\.|$)/.exec(host);
-  if (service?.[1]) return { to: [inNamespace(service[1])] };
+  if (service?.[1]) return { to: [{ namespaceSelector: namespaceSelector(service[1]) }] };
   return { to: port === 443 && !privateName.test(host) ? publicPeers : anyPeers, ports: [tcp(port)] };
 }
 
-/** Rules for several endpoints, each rule once. */
-export function toEndpoints(endpoints: readonly Endpoint[]): EgressRule[] {
-  const rules = new Map(endpoints.map((endpoint) => toEndpoint(endpoint)).map((rule) => [JSON.stringify(rule), rule]));
-  return [...rules.values()];
-}
+type Proxy = pulumi.Unwrap<ProxyArgs>;
 
-/** An HTTP proxy for the way out of the cluster. */
-export interface ProxyArgs {
-  /** URL for plain HTTP. @default none */
-  readonly http?: string;
-  /** URL for HTTPS. @default none */
-  readonly https?: string;
-  /** Hosts, domains and CIDR blocks that are reached directly, besides the cluster's own. @default none */
-  readonly noProxy?: readonly string[];
-}
+/** What the pods reach without a proxy. */
+const inCluster = (clusterDomain: string) => ["localhost", "127.0.0.1", "::1", ".svc", `.${clusterDomain}`];
 
-const inCluster = ["localhost", "127.0.0.1", "::1", ".svc", ".cluster.local"];
+/** Returns the DNS domain of the cluster. */
+export const clusterDomainOf = ({ clusterDomain = defaults.clusterDomain }: Pick<Context, "clusterDomain">) => clusterDomain;
 
-/** The variables by which programs are told of the proxy. */
-export function proxyVariables({ http, https, noProxy = [] }: ProxyArgs): Record<string, string | undefined> {
+/** Returns the environment variables that make programs use the proxies. */
+export function proxyVariables(context: Pick<Context, "proxy" | "clusterDomain">): Record<string, pulumi.Input<string> | undefined> {
+  const { http, https, noProxy = [] } = context.proxy ?? {};
+  const direct = pulumi.all([clusterDomainOf(context), pulumi.all([...noProxy])]);
   return {
     HTTP_PROXY: http,
     HTTPS_PROXY: https,
-    NO_PROXY: (http ?? https) === undefined ? undefined : [...inCluster, ...noProxy].join(","),
+    NO_PROXY: (http ?? https) === undefined ? undefined : direct.apply(([domain, hosts]) => [...inCluster(domain), ...hosts].join(",")),
   };
 }
 
-/** Where a URL leads to. */
+/** Returns the host and port of a URL. */
 export function urlEndpoint(text: string): Endpoint {
   const { hostname, port, protocol } = new URL(text);
   return { host: hostname.replace(/^\[|\]$/g, ""), port: Number(port) || (protocol === "https:" ? 443 : 80) };
 }
 
-/** What pods may reach outside of the service: the proxies, the endpoints that are not behind them, and blocks of addresses. */
-export function egress(
+/** Returns rules for connections out of the service: to the proxies, to the endpoints that are reached without them, and to blocks of addresses. */
+export function egressRules(
   endpoints: readonly Endpoint[],
-  { http, https, noProxy = [] }: ProxyArgs,
+  { http, https, noProxy = [] }: Proxy = {},
   cidrs: readonly string[] = [],
+  clusterDomain: string = defaults.clusterDomain,
 ): EgressRule[] {
-  const direct = [...inCluster, ...noProxy].map((entry) => entry.replace(/^\*?\./, ""));
+  const direct = [...inCluster(clusterDomain), ...noProxy].map((entry) => entry.replace(/^\*?\./, ""));
   const proxies = [http, https].filter((url) => url !== undefined);
-  const proxied = ({ host }: Endpoint) => proxies.length > 0 && !direct.some((entry) => entry === host || host.endsWith(`.${entry}`));
-  const rules = toEndpoints([...proxies.map(urlEndpoint), ...endpoints.filter((endpoint) => !proxied(endpoint))]);
-  return cidrs.length > 0 ? [...rules, { to: cidrs.map((cidr) => ({ ipBlock: { cidr } })) }] : rules;
+  const isProxied = ({ host }: Endpoint) => proxies.length > 0 && !direct.some((entry) => entry === host || host.endsWith(`.${entry}`));
+  const rules = [...proxies.map(urlEndpoint), ...endpoints.filter((endpoint) => !isProxied(endpoint))].map(endpointEgress);
+  const distinct = [...new Map(rules.map((rule) => [JSON.stringify(rule), rule])).values()];
+  return cidrs.length > 0 ? [...distinct, { to: cidrs.map(addressBlock) }] : distinct;
+}
+
+/** Returns `egressRules` for endpoints and addresses that may be outputs, with the proxies of the context. */
+export function egress(
+  context: Pick<Context, "proxy" | "clusterDomain">,
+  endpoints: pulumi.Input<readonly Endpoint[]>,
+  cidrs: readonly pulumi.Input<string>[] = [],
+): pulumi.Output<EgressRule[]> {
+  return pulumi
+    .all([endpoints, pulumi.output(context.proxy), pulumi.all([...cidrs]), clusterDomainOf(context)])
+    .apply(([to, proxy, blocks, domain]) => egressRules(to, proxy, blocks, domain));
 }

@@ -1,86 +1,96 @@
-import * as pulumi from "@pulumi/pulumi";
+import type * as pulumi from "@pulumi/pulumi";
 import * as tls from "@pulumi/tls";
+import { Component, several, type Transforms } from "./component.ts";
 
-const year = 365 * 24;
+const hoursPerYear = 365 * 24;
 
-/** Renewed by the first `up` in the last quarter of its life: a stack that is brought up every three months never sees one expire. */
-const validity = (hours: number) => ({ validityPeriodHours: hours, earlyRenewalHours: hours / 4 });
+/** Renewed by the first `up` in the last quarter of the validity: in a stack that is updated every three months, no certificate ever expires. */
+const validity = (years: number) => ({ validityPeriodHours: years * hoursPerYear, earlyRenewalHours: (years * hoursPerYear) / 4 });
+
+const children = {
+  /** The authority's private key. */
+  key: tls.PrivateKey,
+  /** The authority's own certificate. */
+  certificate: tls.SelfSignedCert,
+  /** The private keys of issued certificates. */
+  issuedKeys: several(tls.PrivateKey),
+  requests: several(tls.CertRequest),
+  issuedCertificates: several(tls.LocallySignedCert),
+};
 
 export interface PrivateAuthorityArgs {
-  /** What the authority is called in its certificate. */
+  /** Name of the authority in its certificate. */
   readonly commonName: string;
+  readonly transform?: Transforms<typeof children> | undefined;
 }
 
 export interface CertificateArgs {
-  /** What its holder is called in it; nothing is verified by this name. */
+  /** Name of the holder in the certificate; clients do not verify it. */
   readonly commonName: string;
   /** DNS names that clients may use for a server. @default none */
-  readonly dnsNames?: readonly pulumi.Input<string>[];
+  readonly dnsNames?: pulumi.Input<pulumi.Input<string>[]>;
   /** IP addresses that clients may use for a server. @default none */
-  readonly ipAddresses?: readonly string[];
-  /** Which side of a connection shows it. */
+  readonly ipAddresses?: pulumi.Input<pulumi.Input<string>[]>;
+  /** The side of the connection that uses the certificate. */
   readonly use: "server" | "client";
 }
 
 export interface IssuedCertificate {
   /** PEM. */
   readonly certificate: pulumi.Output<string>;
-  /** PEM, a secret. */
+  /** The private key, PEM, as a secret. */
   readonly key: pulumi.Output<string>;
 }
 
-/** A certificate authority of the stack's own. Its key is in the state, encrypted, and nowhere else. */
-export class PrivateAuthority extends pulumi.ComponentResource {
-  /** The authority's certificate, PEM; renewed with the same key and name, so that what the earlier one has signed stays valid. */
+/**
+ * A certificate authority of the stack's own. Its private key is kept in the state, encrypted, and nowhere else.
+ *
+ * @example
+ * const authority = new PrivateAuthority("internal", { commonName: "internal services" });
+ * const { certificate, key } = authority.issue("server", { commonName: "shop", dnsNames: ["shop.mall.svc"], use: "server" });
+ */
+export class PrivateAuthority extends Component<PrivateAuthorityArgs, typeof children> {
+  /** The authority's certificate, PEM. It is renewed with the same key and name, so that certificates issued earlier stay valid. */
   readonly certificate: pulumi.Output<string>;
-  private readonly key: pulumi.Output<string>;
 
-  constructor(name: string, args: PrivateAuthorityArgs, opts?: pulumi.ComponentResourceOptions) {
-    super("trivy-server:index:PrivateAuthority", name, args, opts);
-    this.key = this.generateKey(name);
-    this.certificate = new tls.SelfSignedCert(
-      `${name}-certificate`,
-      {
-        privateKeyPem: this.key,
-        subject: { commonName: args.commonName },
-        ...validity(10 * year),
-        isCaCertificate: true,
-        setSubjectKeyId: true,
-        allowedUses: ["cert_signing", "crl_signing"],
-      },
-      { parent: this },
-    ).certPem;
+  constructor(name: string, args: PrivateAuthorityArgs, options?: pulumi.ComponentResourceOptions) {
+    super("PrivateAuthority", name, args, { children, settings: ["commonName"] }, options);
+    const { privateKeyPem } = this.create("key", ellipticKey);
+    const { certPem } = this.create("certificate", {
+      privateKeyPem,
+      subject: { commonName: args.commonName },
+      ...validity(10),
+      isCaCertificate: true,
+      setSubjectKeyId: true,
+      allowedUses: ["cert_signing", "crl_signing"],
+    });
+    this.certificate = certPem;
     this.registerOutputs({ certificate: this.certificate });
   }
 
-  /** A certificate for a server or a client, with a key of its own; valid for a year. */
-  issue(name: string, { commonName, dnsNames = [], ipAddresses = [], use }: CertificateArgs): IssuedCertificate {
-    const key = this.generateKey(name);
-    const { certRequestPem } = new tls.CertRequest(
+  /** Issues a certificate with a private key of its own, valid for one year. `name` distinguishes the certificates of this authority. */
+  issue(name: string, { commonName, dnsNames, ipAddresses, use }: CertificateArgs): IssuedCertificate {
+    const { privateKeyPem } = this.create("issuedKeys", ellipticKey, {}, `${name}-key`);
+    const { certRequestPem } = this.create(
+      "requests",
+      { privateKeyPem, subject: { commonName }, ...(dnsNames && { dnsNames }), ...(ipAddresses && { ipAddresses }) },
+      {},
       `${name}-request`,
-      {
-        privateKeyPem: key,
-        subject: { commonName },
-        ...(dnsNames.length > 0 && { dnsNames: [...dnsNames] }),
-        ...(ipAddresses.length > 0 && { ipAddresses: [...ipAddresses] }),
-      },
-      { parent: this },
     );
-    const { certPem } = new tls.LocallySignedCert(
-      `${name}-certificate`,
+    const { certPem } = this.create(
+      "issuedCertificates",
       {
         certRequestPem,
-        caPrivateKeyPem: this.key,
+        caPrivateKeyPem: this.nodes.key.privateKeyPem,
         caCertPem: this.certificate,
-        ...validity(year),
+        ...validity(1),
         allowedUses: ["digital_signature", `${use}_auth`],
       },
-      { parent: this },
+      {},
+      `${name}-certificate`,
     );
-    return { certificate: certPem, key };
-  }
-
-  private generateKey(name: string): pulumi.Output<string> {
-    return new tls.PrivateKey(`${name}-key`, { algorithm: "ECDSA", ecdsaCurve: "P256" }, { parent: this }).privateKeyPem;
+    return { certificate: certPem, key: privateKeyPem };
   }
 }
+
+const ellipticKey: tls.PrivateKeyArgs = { algorithm: "ECDSA", ecdsaCurve: "P256" };

@@ -2,14 +2,21 @@ const units = { Ki: 2 ** 10, Mi: 2 ** 20, Gi: 2 ** 30, Ti: 2 ** 40, k: 1e3, M: 1
 
 export const bytesPattern = /^(\d+(?:\.\d+)?)(Ki|Mi|Gi|Ti|k|M|G|T|)$/;
 
-/** Bytes in a Kubernetes quantity. */
+/**
+ * Returns the bytes of a Kubernetes quantity, such as 1048576 for `1Mi`.
+ *
+ * @throws RangeError if the text is not a quantity of bytes
+ */
 export function bytes(quantity: string): number {
   const [, number, unit] = bytesPattern.exec(quantity) ?? [];
-  if (number === undefined) throw new RangeError(`${quantity} is no quantity of bytes`);
+  if (number === undefined) throw new RangeError(`${quantity} is not a quantity of bytes; use one such as 512Mi or 2Gi`);
   return Math.round(Number(number) * units[unit as keyof typeof units]);
 }
 
-/** The quantity as the API server writes it, rounded up to whole mebibytes: another spelling would show as a difference for ever. */
+/**
+ * Returns bytes as a Kubernetes quantity, rounded up to whole mebibytes, as the API server writes it: with another spelling, every preview would show a
+ * difference.
+ */
 export function quantity(byteCount: number): string {
   const mebibytes = Math.ceil(byteCount / units.Mi);
   if (mebibytes % 2 ** 20 === 0) return `${mebibytes / 2 ** 20}Ti`;
@@ -18,9 +25,14 @@ export function quantity(byteCount: number): string {
 
 const durations = { h: 3600, m: 60, s: 1, ms: 0.001 } as const;
 
-/** Seconds in a duration as Go writes it: 1h30m. Rounded up. */
+/**
+ * Returns the seconds of a duration in Go's notation, such as 5400 for `1h30m`, rounded up.
+ *
+ * @throws RangeError if the text is not a duration
+ */
 export function seconds(duration: string): number {
   const parts = [...duration.matchAll(/(\d+(?:\.\d+)?)(h|ms|m|s)/g)];
-  if (parts.length === 0 || parts.map(([text]) => text).join("") !== duration) throw new RangeError(`${duration} is no duration`);
+  if (parts.length === 0 || parts.map(([text]) => text).join("") !== duration)
+    throw new RangeError(`${duration} is not a duration; use one such as 10m or 1h30m`);
   return Math.ceil(parts.reduce((sum, [, number, unit]) => sum + Number(number) * durations[unit as keyof typeof durations], 0));
 }

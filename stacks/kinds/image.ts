@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { imageProblem } from "../../components/shared/images.ts";
+import { pinnedImageProblem } from "../../components/shared/images.ts";
 import { scannedImageProblem, scannedRepositoryProblem, versionRangeProblem } from "../../registry-scan/index.ts";
 import { wrong } from "./message.ts";
 import { checked, matching, text } from "./text.ts";
@@ -9,7 +9,7 @@ export const image = () =>
   z
     .string({ error: wrong("use an image with an exact tag or a digest") })
     .superRefine((value, context) => {
-      const found = imageProblem(value);
+      const found = pinnedImageProblem(value);
       if (found !== undefined) context.addIssue({ code: "custom", message: `is ${JSON.stringify(value)}, which ${found}` });
     })
     .meta({ kind: "image", pattern: /^\S+[:@]\S+$/.source });

@@ -1,9 +1,9 @@
 /**
- * `npm run bench`: measures what docs/reference/performance.md tells, prints it with the bounds that are kept or missed, and fails if one is missed.
- * `npm run bench -- throughput growth` measures these topics alone; `--docs` writes what is measured into the document.
+ * `npm run bench`: takes the measurements of docs/reference/performance.md, prints them with the bounds that they meet or miss, and fails if one is
+ * missed. `npm run bench -- throughput growth` measures only these topics; `--docs` writes the measurements into the document.
  *
- * What is compared is measured in turns in the same run, because a machine's load changes. Needs what the end-to-end tests need
- * (test/e2e/support/environment.ts), and time; BENCH_ROUNDS is how often everything is measured, each topic's own number unless given.
+ * Alternatives are measured in turns in the same run, because a machine's load changes. Needs the environment of the end-to-end tests
+ * (test/e2e/support/environment.ts). BENCH_ROUNDS is the number of rounds; each topic has its own default.
  */
 import { readFile, writeFile } from "node:fs/promises";
 import { availableParallelism } from "node:os";
@@ -13,15 +13,15 @@ import { trivyVersion } from "../../components/shared/images.ts";
 import { kubectl } from "../e2e/support/cluster.ts";
 import { checkEnvironment } from "../e2e/support/environment.ts";
 import { Project } from "../e2e/support/project.ts";
-import type { Report, Verdict } from "./figures.ts";
 import { growth } from "./growth.ts";
 import { registryScan } from "./registry-scan.ts";
 import { resources } from "./resources.ts";
 import { Services } from "./services.ts";
+import type { Report, Verdict } from "./statistics.ts";
 import { throughput } from "./throughput.ts";
 import { up } from "./up.ts";
 
-/** In this order: nothing of the others is there while commands are timed. */
+/** In order of execution: `up` comes first, so that no other service runs while the commands are timed. */
 const topics: Readonly<Record<string, (project: Project, services: Services) => Promise<Report>>> = {
   up: (project) => up(project),
   throughput: (_, services) => throughput(services),
@@ -33,7 +33,7 @@ const topics: Readonly<Record<string, (project: Project, services: Services) => 
 const { values, positionals } = parseArgs({ allowPositionals: true, options: { docs: { type: "boolean", default: false } } });
 const unknown = positionals.filter((name) => !(name in topics));
 if (unknown.length > 0) {
-  console.error(`There is no topic ${unknown.join(", ")}; there are ${Object.keys(topics).join(", ")}.`);
+  console.error(`${unknown.join(", ")}: not a topic of the benchmark; use ${Object.keys(topics).join(", ")}`);
   process.exit(2);
 }
 
@@ -50,9 +50,9 @@ try {
       for (const section of Object.values(report.sections)) console.log(`\n${section}`);
       if (values.docs) await write(report.sections);
     } catch (error) {
-      // The others can be measured all the same.
+      // The remaining topics are measured nevertheless.
       console.error(error);
-      verdicts.push({ what: name, figure: "not measured", bound: "see above", outcome: "missed" });
+      verdicts.push({ what: name, value: "not measured", bound: "see above", outcome: "missed" });
     }
   }
 } finally {
@@ -60,10 +60,10 @@ try {
 }
 
 console.log();
-for (const { what, figure, bound, outcome } of verdicts) console.log(`${outcome.padEnd(9)} ${what}: ${figure}; ${bound}`);
+for (const { what, value, bound, outcome } of verdicts) console.log(`${outcome.padEnd(9)} ${what}: ${value}; ${bound}`);
 process.exitCode = verdicts.some(({ outcome }) => outcome === "missed") ? 1 : 0;
 
-/** Each section replaces what stands between its marks. */
+/** Replaces the text between each section's marks. */
 async function write(sections: Report["sections"]): Promise<void> {
   const path = join(import.meta.dirname, "../../docs/reference/performance.md");
   const { serverVersion } = JSON.parse(await kubectl("version", "-o", "json"));
@@ -72,7 +72,7 @@ async function write(sections: Report["sections"]): Promise<void> {
   for (const [name, section] of Object.entries(sections)) {
     const [begin, end] = [`<!-- ${name}: npm run bench -->`, `<!-- /${name} -->`];
     const [from, to] = [text.indexOf(begin), text.indexOf(end)];
-    if (from < 0 || to < from) throw new Error(`docs/reference/performance.md has no ${begin} … ${end}`);
+    if (from < 0 || to < from) throw new Error(`docs/reference/performance.md lacks the marks ${begin} … ${end}`);
     text = `${text.slice(0, from)}${begin}\n${section}\n\n${measured}\n${text.slice(to)}`;
   }
   await writeFile(path, text);

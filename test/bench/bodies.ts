@@ -9,11 +9,11 @@ import type { Service } from "./services.ts";
 export interface Upload {
   readonly image: string;
   readonly packages: number;
-  /** Bytes of the largest request that a layer is uploaded with. */
+  /** Size of the largest request that uploads a layer, in bytes. */
   readonly largest: number;
 }
 
-/** Scans an image as if nobody had before, through a proxy that takes the measure of what is uploaded. */
+/** Scans an image without the cache, through a proxy that measures the uploads. */
 export async function measureUpload({ server, token = "" }: Service, image: string): Promise<Upload> {
   let largest = 0;
   const proxy = createServer((incoming, answer) => {

@@ -1,13 +1,13 @@
-/** How much longer a repeated scan takes with more servers, and with more images in the cache. */
+/** Topic `growth`: the duration of a repeated scan with more servers and with more images in the cache. */
 import { addAdministrator, redis } from "../e2e/support/cluster.ts";
 import { environment } from "../e2e/support/environment.ts";
-import { atMost, markdownTable, median, type Report, ratio, rounds, showRatio } from "./figures.ts";
 import { firstGoodScan, goodLoad, type Service, type Services } from "./services.ts";
+import { atMost, markdownTable, median, type Report, ratio, rounds, showRatio } from "./statistics.ts";
 
-/** It may take so many times as long as with the least. */
+/** Maximum ratio to the smallest case. */
 const bound = 1.1;
 const levels = [10, 100, 1_000, 10_000];
-/** One of those that have several layers and as many packages as are usual. */
+/** An image with several layers and a usual number of packages. */
 const image = environment.images.at(-1) ?? environment.alpine;
 
 export async function growth(services: Services): Promise<Report> {
@@ -28,7 +28,7 @@ export async function growth(services: Services): Promise<Report> {
   return {
     sections: {
       growth: markdownTable(
-        ["repeated scan", "median, s", "beside the first"],
+        ["repeated scan", "median, s", "compared with the first"],
         [byServers, byImages].flatMap(([first, ...others]) => [
           [first?.what ?? "", median(first?.seconds ?? []).toFixed(3), ""],
           ...others.map(({ what, seconds }) => [what, median(seconds).toFixed(3), showRatio(ratio(seconds, first?.seconds ?? []))]),
@@ -47,7 +47,7 @@ interface Case {
   readonly prepare?: () => Promise<void>;
 }
 
-/** Seconds of a repeated scan in each case, one figure a round: one client, because several would measure the machine's cores. */
+/** Measures a repeated scan in each case, in seconds, one value per round. With one client, because several would measure the machine's cores. */
 async function inTurns(cases: readonly Case[]): Promise<{ readonly what: string; readonly seconds: number[] }[]> {
   const measured = cases.map((each) => ({ ...each, seconds: [] as number[] }));
   for (let round = 0; round < rounds(6); round++) {
@@ -62,17 +62,18 @@ async function inTurns(cases: readonly Case[]): Promise<{ readonly what: string;
   return measured;
 }
 
-/** Makes the cache hold so many images: one, as Trivy has written it, and copies of that under other digests. */
+/** Fills the cache with the entries of `images` images: those of a real one, and copies of them under other digests. */
 async function fill(service: Service, images: number): Promise<void> {
   const { namespace } = service;
   await redis(namespace, "flushall");
   await goodLoad(service, { images: [image], scans: 1 });
   const originals = (await redis(namespace, "--scan", "--pattern", "fanal::*")).split("\n").filter(Boolean);
-  // In portions, because Redis answers nobody else meanwhile.
+  // In batches, because Redis serves no other client during the script.
   for (let from = 2; from <= images; from += 1000)
     await redis(namespace, "eval", copying, String(originals.length), ...originals, String(from), String(Math.min(images, from + 999)));
   const entries = Number(await redis(namespace, "dbsize"));
-  if (entries !== images * originals.length) throw new Error(`the cache has ${entries} entries, not ${images} times ${originals.length}`);
+  if (entries !== images * originals.length)
+    throw new Error(`the cache has ${entries} entries instead of ${images} times ${originals.length}`);
 }
 
 const copying = `

@@ -1,4 +1,4 @@
-/** `node planner.ts URL TARGETS`: makes and sends a plan as a pod does, with a registry that answers at once; prints its time and peak memory. */
+/** `node planner.ts URL TARGETS`: plans and sends a run like a pod, with a registry that responds at once; prints the time and the peak memory. */
 import { createHash } from "node:crypto";
 import { plan } from "../../registry-scan/worker/plan.ts";
 import { Reports } from "../../registry-scan/worker/reports-client.ts";

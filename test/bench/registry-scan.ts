@@ -1,9 +1,10 @@
 /**
- * A registry scan beside a shell loop of the plain client over the same service, of images that are new to it and once more; and what the planner takes.
+ * Topic `registry-scan`: a registry scan compared with a shell loop of the plain client, of new and of unchanged images; and the planner's time and
+ * memory.
  *
- * Needed: E2E_SCRATCH_REPOSITORY, where images may be pushed to, and BENCH_PUSH_IMAGE, a command that pushes to `{reference}` an image that shares no layer
- * with those of other numbers `{seed}`. BENCH_SCAN_IMAGES is how many images a run has, 200 unless given. Before each measurement of images that are new to
- * the service its cache is emptied. All images must fit on the registry's disk.
+ * Required: E2E_SCRATCH_REPOSITORY, a repository prefix for images, and BENCH_PUSH_IMAGE, a command that pushes an image to `{reference}` that shares no
+ * layer with images of another `{seed}`. BENCH_SCAN_IMAGES is the number of images of a run, 200 by default. The cache is emptied before each
+ * measurement of new images. All images must fit on the registry's disk.
  */
 import { mkdtemp, rm } from "node:fs/promises";
 import { createServer } from "node:http";
@@ -14,14 +15,14 @@ import { runOf } from "../../registry-scan/protocol/model.ts";
 import { addAdministrator, get, type KubernetesObject, portForward, redis } from "../e2e/support/cluster.ts";
 import type { Project } from "../e2e/support/project.ts";
 import { must } from "../support/command.ts";
-import { atLeast, atMost, markdownTable, mebibytes, median, type Report, ratio, rounds, showRatio, type Verdict } from "./figures.ts";
 import { firstGoodScan, type Service, type Services } from "./services.ts";
+import { atLeast, atMost, markdownTable, mebibytes, median, type Report, ratio, rounds, showRatio, type Verdict } from "./statistics.ts";
 
 const bounds = {
-  /** So many times as fast as the loop, and as the first run. */
+  /** Minimum speed of a run compared with the loop, and of a repeated run compared with the first. */
   loop: 2.5,
   repeat: 3,
-  /** Peak memory with most targets, beside that with fewest; seconds of planning most. */
+  /** Maximum ratio of the peak memory with the most targets to that with the fewest; maximum seconds of planning the most targets. */
   memory: 1.5,
   planning: 2,
 } as const;
@@ -29,7 +30,7 @@ const bounds = {
 const { env } = process;
 const imagesPerRun = Number(env["BENCH_SCAN_IMAGES"] || 200);
 const parallelism = 4;
-/** The same whenever it is measured, so that a registry does not grow. */
+/** Constant, so that repeated measurements do not fill the registry. */
 const firstSeed = 800_000;
 
 export async function registryScan(project: Project, services: Services): Promise<Report> {
@@ -46,7 +47,7 @@ interface Part {
   readonly verdicts: readonly Verdict[];
 }
 
-/** Seconds that something took, of which the run says so many itself: the rest is the start of its pods, and their end. */
+/** Durations in seconds: of the whole Job, and of the run itself by its report; the rest is the start and the end of the pods. */
 interface Times {
   readonly whole: number[];
   readonly within: number[];
@@ -55,14 +56,14 @@ interface Times {
 async function runs(project: Project, services: Services): Promise<Part> {
   const { E2E_SCRATCH_REPOSITORY: scratch, BENCH_PUSH_IMAGE: push } = env;
   if (!scratch || !push)
-    throw new Error("E2E_SCRATCH_REPOSITORY and BENCH_PUSH_IMAGE are needed, see the head of test/bench/registry-scan.ts");
+    throw new Error("E2E_SCRATCH_REPOSITORY and BENCH_PUSH_IMAGE must be set; see the comment at the top of test/bench/registry-scan.ts");
   const plainHttp = Boolean(env["TRIVY_INSECURE"]);
   const service = await services.stack("registry-scan", {
     server: { replicas: 2 },
-    gateway: true,
+    gateway: { enabled: true },
     registryScan: {
       enabled: true,
-      // Not by itself while it is measured.
+      // Once a year: no scheduled run during the measurements.
       schedule: "0 3 1 1 *",
       targets: [{ image: `${scratch}/bench-scan:none` }],
       plainHttp,
@@ -91,18 +92,18 @@ async function runs(project: Project, services: Services): Promise<Part> {
         times.whole.push(whole);
         times.within.push(within);
         console.error(
-          `round ${round + 1}, ${what} run of ${images.length} images: ${whole.toFixed(1)} s, ${within.toFixed(1)} s of them its own`,
+          `round ${round + 1}, ${what} run of ${images.length} images: ${whole.toFixed(1)} s, ${within.toFixed(1)} s from its start to its report`,
         );
       }
     }
     const faster = ratio(loop, first.whole);
     const fasterAgain = ratio(loopAgain, repeat.whole);
     const again = ratio(first.whole, repeat.whole);
-    const row = (what: string, whole: readonly number[], within?: readonly number[], beside = "") => [
+    const row = (what: string, whole: readonly number[], within?: readonly number[], comparison = "") => [
       what,
       median(whole).toFixed(1),
       within ? median(within).toFixed(1) : "",
-      beside,
+      comparison,
     ];
     return {
       text: markdownTable(
@@ -130,7 +131,7 @@ async function runs(project: Project, services: Services): Promise<Part> {
   }
 }
 
-/** Images of which no layer is in the cache. */
+/** Pushes images that share no layer, and returns their references. */
 async function pushed(scratch: string, command: string): Promise<string[]> {
   const [program = "", ...args] = command.split(/\s+/);
   const images = Array.from({ length: imagesPerRun }, (_, index) => `${scratch}/bench-scan:${index}`);
@@ -142,7 +143,7 @@ async function pushed(scratch: string, command: string): Promise<string[]> {
   return images;
 }
 
-/** Seconds of what one would write without all this. Without the options the client looks for a container engine, and for a newer version of itself. */
+/** Measures a shell loop over the plain client, in seconds; its options avoid the search for a container engine and for a newer version. */
 async function shellLoop({ server, token = "" }: Service, images: readonly string[]): Promise<number> {
   const folder = await mkdtemp(join(tmpdir(), "loop-"));
   try {
@@ -151,7 +152,7 @@ async function shellLoop({ server, token = "" }: Service, images: readonly strin
     const begun = performance.now();
     await must("sh", ["-c", script, "sh", ...images], {
       cwd: folder,
-      env: { ...env, HOME: folder, SERVER: server, TRIVY_TOKEN: token },
+      env: { HOME: folder, SERVER: server, TRIVY_TOKEN: token },
       timeout: 3_600_000,
     });
     const seconds = (performance.now() - begun) / 1000;
@@ -162,7 +163,7 @@ async function shellLoop({ server, token = "" }: Service, images: readonly strin
   }
 }
 
-/** Seconds of a run: from its Job's creation to the end of its last pod, and by its own report. */
+/** Measures a run in seconds: from its Job's creation to the end of its last pod, and from its start to its report. */
 async function run(project: Project, stack: string, reports: string, images: readonly string[]) {
   const { exitCode, stdout, stderr } = await project.run("npm", ["run", "--silent", "scan", "--", stack, ...images], {
     timeout: 3_600_000,
@@ -171,10 +172,10 @@ async function run(project: Project, stack: string, reports: string, images: rea
   const response = await fetch(`${reports}/runs/${runName}/report.json`);
   if (!response.ok) throw new Error(`the run ended with ${exitCode}, without a report: ${stdout.slice(-1000)}${stderr.slice(-1000)}`);
   const report: KubernetesObject = await response.json();
-  // What fails is fast.
+  // Failed scans are fast, so a run with failures is not a measurement.
   const { totals, startedAt, finishedAt } = report;
   if (totals.scanned !== images.length)
-    throw new Error(`of ${images.length} images ${totals.scanned} were scanned: ${stdout.slice(-2000)}`);
+    throw new Error(`only ${totals.scanned} of ${images.length} images were scanned: ${stdout.slice(-2000)}`);
   const { items } = await get("jobs", "-n", stack);
   const job = items.find(({ metadata }: KubernetesObject) => runOf(metadata.name, metadata.uid) === runName);
   const pods = await get("pods", "-n", stack, "-l", `batch.kubernetes.io/job-name=${job.metadata.name}`);
@@ -204,7 +205,7 @@ async function planner(): Promise<Part> {
       for (const { targets, seconds, bytes } of levels) {
         const { stdout } = await must("node", [program, url, `${targets}`]);
         const measured: { seconds: number; bytes: number } = JSON.parse(stdout);
-        if (lines !== targets) throw new Error(`of ${targets} targets ${lines} were sent`);
+        if (lines !== targets) throw new Error(`only ${lines} of ${targets} targets were sent`);
         seconds.push(measured.seconds);
         bytes.push(measured.bytes);
       }
@@ -219,7 +220,7 @@ async function planner(): Promise<Part> {
   const count = (targets: number | undefined) => `${targets?.toLocaleString("en")} targets`;
   return {
     text: markdownTable(
-      ["planning", "seconds", "peak memory", "beside the fewest"],
+      ["planning", "seconds", "peak memory", "compared with the fewest"],
       levels.map(({ targets, seconds, bytes }, level) => [
         count(targets),
         median(seconds).toFixed(2),
@@ -231,9 +232,9 @@ async function planner(): Promise<Part> {
       atMost(bounds.memory, `peak memory of the planner, ${count(most?.targets)} / ${count(levels[0]?.targets)}`, growth),
       {
         what: `planning ${count(most?.targets)}`,
-        figure: `${slowest.toFixed(2)} s`,
-        bound: `less than ${bounds.planning} s, besides the registry's answers`,
-        outcome: slowest < bounds.planning ? "kept" : "missed",
+        value: `${slowest.toFixed(2)} s`,
+        bound: `less than ${bounds.planning} s, without the registry's response times`,
+        outcome: slowest < bounds.planning ? "met" : "missed",
       },
     ],
   };

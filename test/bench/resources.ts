@@ -1,8 +1,8 @@
 /**
- * What each pod uses, idle and under load, as its node's kubelet counts it; and how large the layers are that are uploaded.
+ * Topic `resources`: the memory and CPU of each pod, idle and under load, as measured by the kubelets; and the sizes of uploaded layers.
  *
- * BENCH_SOAK_SECONDS is how long 32 clients upload the image with the largest layer, one minute unless given. E2E_BIG_IMAGES are images with large
- * layers, separated by blanks; without them the largest of the others stands in.
+ * BENCH_SOAK_SECONDS is how long 32 clients upload the image with the largest layer, 60 by default. E2E_BIG_IMAGES are images with large layers,
+ * separated by spaces; by default the largest of the other images is used.
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
@@ -10,10 +10,10 @@ import { get, type KubernetesObject, kubectl, restarts } from "../e2e/support/cl
 import { environment } from "../e2e/support/environment.ts";
 import { load } from "../e2e/support/load.ts";
 import { measureUpload } from "./bodies.ts";
-import { markdownTable, mebibytes, type Report, type Verdict } from "./figures.ts";
 import { goodLoad, type Services } from "./services.ts";
+import { markdownTable, mebibytes, type Report, type Verdict } from "./statistics.ts";
 
-/** Memory of one gateway with 32 clients, besides the bodies of requests that are on their way. */
+/** Memory of one gateway with 32 clients in bytes, without the bodies of pending requests. */
 const gatewayBytes = 64 * 2 ** 20;
 const mostClients = 32;
 
@@ -48,13 +48,13 @@ export async function resources(services: Services): Promise<Report> {
   const after = await pods(service.namespace);
 
   const { scans, good, reasons } = soak.result;
-  // A pod that was replaced has restarted as well.
+  // A replaced pod counts as restarted.
   const restarted = after.filter(({ name, restarts }) => before.find((pod) => pod.name === name)?.restarts !== restarts);
   const within = (what: string, usage: Map<string, Usage>, body: number): Verdict => {
     const bytes = usage.get("gateway")?.bytes ?? Number.NaN;
     const most = gatewayBytes + mostClients * body;
-    const bound = `at most ${mebibytes(most)}, ${mostClients} bodies of ${mebibytes(body)} among them`;
-    return { what: `memory of a gateway, ${what}`, figure: mebibytes(bytes), bound, outcome: bytes <= most ? "kept" : "missed" };
+    const bound = `at most ${mebibytes(most)}, ${mostClients} request bodies of ${mebibytes(body)} included`;
+    return { what: `memory of a gateway, ${what}`, value: mebibytes(bytes), bound, outcome: bytes <= most ? "met" : "missed" };
   };
   const components = [...(states[0]?.usage.keys() ?? [])];
   const uploadRows = bySize.map(({ image, packages, largest }) => [
@@ -75,30 +75,30 @@ export async function resources(services: Services): Promise<Report> {
       within(`${mostClients} clients, large layers`, soak.usage, biggest.largest),
       {
         what: `pods that restarted, ${soakSeconds} s of ${mostClients} clients with layers of ${mebibytes(biggest.largest)}`,
-        figure: restarted.length === 0 ? "0" : restarted.map(({ name }) => name).join(", "),
+        value: restarted.length === 0 ? "0" : restarted.map(({ name }) => name).join(", "),
         bound: "none",
-        outcome: restarted.length === 0 ? "kept" : "missed",
+        outcome: restarted.length === 0 ? "met" : "missed",
       },
       {
         what: "scans that failed meanwhile",
-        figure: `${scans - good} of ${scans} ${JSON.stringify(reasons)}`,
+        value: `${scans - good} of ${scans} ${JSON.stringify(reasons)}`,
         bound: "none",
-        outcome: good === scans ? "kept" : "missed",
+        outcome: good === scans ? "met" : "missed",
       },
     ],
   };
 }
 
 interface Usage {
-  /** The largest working set of any pod, in bytes. */
+  /** Largest working set of any pod, in bytes. */
   readonly bytes: number;
-  /** The largest average of any pod, in cores. */
+  /** Largest average CPU of any pod, in cores. */
   readonly cores: number;
 }
 
 const show = (usage: Usage | undefined) => (usage ? `${mebibytes(usage.bytes)}, ${Math.round(usage.cores * 1000)}m` : "");
 
-/** What the registry and the path say is of no interest to others. */
+/** Returns an image's name without registry and path, which are of no interest to readers. */
 const nameOf = (image: string) => image.slice(image.lastIndexOf("/") + 1);
 
 interface Pod {
@@ -118,7 +118,7 @@ async function pods(namespace: string): Promise<Pod[]> {
   }));
 }
 
-/** The kubelet's own figures, of now: what metrics servers tell is older. */
+/** The kubelet's stats summary, which is more recent than the metrics server's data. */
 const summary = z.object({
   pods: z.array(
     z.object({
@@ -156,7 +156,7 @@ async function sample(namespace: string, nodes: readonly string[]): Promise<Map<
   );
 }
 
-/** What the pods of each component use while something is done: memory at its highest of what is seen every two seconds, CPU on average. */
+/** Measures each component's pods during `action`: the highest memory of samples taken every two seconds, and the average CPU. */
 async function observe<T>(namespace: string, action: () => Promise<T>): Promise<{ usage: Map<string, Usage>; result: T }> {
   const known = await pods(namespace);
   const nodes = [...new Set(known.map(({ node }) => node))];

@@ -21,7 +21,7 @@ export interface Service {
   readonly token?: string;
 }
 
-/** The services that are compared. Each is brought up when it is first asked for, and stays for the topics that follow. */
+/** The services under comparison. Each is created on first use and kept for the topics that follow. */
 export class Services {
   private readonly project: Project;
   private readonly all = new Map<string, Promise<Service>>();
@@ -30,7 +30,7 @@ export class Services {
     this.project = project;
   }
 
-  /** A stack of this project. */
+  /** Returns a stack of this project. */
   stack(name: string, settings: Settings): Promise<Service> {
     return this.once(`e2e-bench-${name}`, async (stack) => {
       await this.project.writeStack(stack, settings);
@@ -39,17 +39,17 @@ export class Services {
     });
   }
 
-  /** Two servers behind the Service. */
+  /** Returns two servers without a gateway. */
   servers(): Promise<Service> {
     return this.stack("servers", { server: { replicas: 2 } });
   }
 
-  /** The same behind a gateway, with room in the cache for five minutes of large layers. */
+  /** Returns two servers behind a gateway, with a cache large enough for five minutes of large layers. */
   gateway(): Promise<Service> {
-    return this.stack("gateway", { server: { replicas: 2 }, gateway: true, redis: { maxMemory: "1Gi" } });
+    return this.stack("gateway", { server: { replicas: 2 }, gateway: { enabled: true }, redis: { maxMemory: "1Gi" } });
   }
 
-  /** What the official Helm chart deploys. */
+  /** Returns the objects of the official Helm chart. */
   control(): Promise<Service> {
     return this.once("e2e-bench-control", async (namespace) => {
       await apply(namespaceObject(namespace), ...(await controlObjects(namespace)));
@@ -58,7 +58,7 @@ export class Services {
     });
   }
 
-  /** Takes everything away, at once and without the ceremony of `destroy`. */
+  /** Removes all services by deleting their namespaces. */
   async down(): Promise<void> {
     if (this.all.size > 0) await deleteNamespaces(...this.all.keys());
   }
@@ -76,7 +76,7 @@ export class Services {
   }
 }
 
-/** The fixture with the images and the database that the other stacks use. */
+/** Returns the Helm chart's objects with the images and the database of the other stacks. */
 async function controlObjects(namespace: string): Promise<KubernetesObject[]> {
   const files = await Promise.all(["chart", "redis"].map((name) => readFile(join(import.meta.dirname, "control", `${name}.yaml`), "utf8")));
   const items: KubernetesObject[] = files.flatMap((text) => parseAllDocuments(text).map((document) => document.toJS()));
@@ -89,12 +89,12 @@ async function controlObjects(namespace: string): Promise<KubernetesObject[]> {
   return items;
 }
 
-/** Tries at once and again: a Service's address may lead nowhere for a moment after its pods are ready. */
+/** Waits for a successful scan: a Service's address may not work for a moment after its pods are ready. */
 export async function firstGoodScan(service: Pick<Service, "server" | "token">): Promise<void> {
   await eventually("a good scan", async () => (await scan(environment.alpine, service).catch(() => [])).length > 0 || undefined);
 }
 
-/** Load of which every scan must be good: what fails is fast. */
+/** Runs a load. @throws if a scan fails: failed scans are fast and would distort the measurement */
 export async function goodLoad(
   { server, token }: Service,
   options: Omit<LoadOptions, "server" | "token">,
@@ -102,5 +102,5 @@ export async function goodLoad(
 ): Promise<LoadResult> {
   const result = await load({ ...options, server, token }, meanwhile);
   if (result.good === result.scans) return result;
-  throw new Error(`${server}: of ${result.scans} scans ${result.good} are good: ${JSON.stringify(result.reasons)}`);
+  throw new Error(`${server}: only ${result.good} of ${result.scans} scans succeeded: ${JSON.stringify(result.reasons)}`);
 }

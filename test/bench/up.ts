@@ -1,13 +1,13 @@
-/** How long the commands take, from nothing to the first good scan, beside `kubectl apply` of the same objects. */
+/** Topic `up`: the duration of the commands from an empty cluster to the first good scan, compared with `kubectl apply` of the same objects. */
 import { join } from "node:path";
 import { deleteNamespaces, kubectl, serviceUrl } from "../e2e/support/cluster.ts";
 import type { Project } from "../e2e/support/project.ts";
-import { atMost, markdownTable, median, type Report, ratio, rounds, showRatio } from "./figures.ts";
 import { firstGoodScan } from "./services.ts";
+import { atMost, markdownTable, median, type Report, ratio, rounds, showRatio } from "./statistics.ts";
 
 const stack = "e2e-bench-up";
 
-/** `pulumi up` may take so many times as long as `kubectl apply` to the first good scan. What `npm run up` does before and after is shown beside it. */
+/** Maximum ratio of `pulumi up` to `kubectl apply`, to the first good scan. `npm run up`, which does more, is reported without a bound. */
 const bound = 1.5;
 
 export async function up(project: Project): Promise<Report> {
@@ -45,16 +45,16 @@ export async function up(project: Project): Promise<Report> {
     await deleteNamespaces(stack);
   }
 
-  const beside = (what: string) => ratio(seconds.get(what) ?? [], seconds.get("kubectl apply, to the first good scan") ?? []);
+  const compared = (what: string) => ratio(seconds.get(what) ?? [], seconds.get("kubectl apply, to the first good scan") ?? []);
   const rows = [...seconds].map(([what, all]) => [
     what,
-    ...[median(all), Math.min(...all), Math.max(...all)].map((figure) => figure.toFixed(1)),
+    ...[median(all), Math.min(...all), Math.max(...all)].map((value) => value.toFixed(1)),
   ]);
-  const npmUp = showRatio(beside("npm run up, to the first good scan"));
+  const npmUp = showRatio(compared("npm run up, to the first good scan"));
   return {
     sections: {
-      up: `${markdownTable(["seconds", "median", "best", "worst"], rows)}\n\n\`npm run up\` beside \`kubectl apply\`: ${npmUp} times as long.`,
+      up: `${markdownTable(["seconds", "median", "best", "worst"], rows)}\n\n\`npm run up\` takes ${npmUp} times as long as \`kubectl apply\`.`,
     },
-    verdicts: [atMost(bound, "pulumi up / kubectl apply", beside("pulumi up, to the first good scan"))],
+    verdicts: [atMost(bound, "pulumi up / kubectl apply", compared("pulumi up, to the first good scan"))],
   };
 }

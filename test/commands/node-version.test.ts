@@ -6,7 +6,7 @@ import { parse } from "yaml";
 
 const root = join(import.meta.dirname, "../..");
 
-/** What Pulumi runs before the program, under a Node that calls itself `version`. */
+/** Runs what Pulumi runs before the program, on a Node that reports `version`. */
 function under(version: string) {
   const { nodeargs } = parse(readFileSync(join(root, "Pulumi.yaml"), "utf8")).runtime.options;
   const [flag, file = ""] = nodeargs.split(" ");
@@ -15,8 +15,8 @@ function under(version: string) {
   return spawnSync(process.execPath, ["--eval", pretend], { cwd: root, encoding: "utf8" });
 }
 
-describe("a Node that cannot run the program", () => {
-  it("ends with what to do, and with the status by which Pulumi adds no stack trace", () => {
+describe("the Node version check", () => {
+  it("refuses an old Node with what to do, and with the exit code by which Pulumi adds no stack trace", () => {
     for (const version of ["18.20.0", "20.20.2", "22.17.1"]) {
       const { status, stderr } = under(version);
       expect(status).to.equal(32);
@@ -26,7 +26,7 @@ describe("a Node that cannot run the program", () => {
     }
   });
 
-  it("is none that can", () => {
+  it("accepts Node 22.18 and newer", () => {
     for (const version of ["22.18.0", "24.21.0", "26.0.0"]) expect(under(version)).to.include({ status: 0, stderr: "" });
   });
 });

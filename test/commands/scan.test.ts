@@ -17,8 +17,8 @@ const cronJob: V1CronJob = {
     },
   },
 };
-describe("a scan that is asked for", () => {
-  it("is the CronJob's Job, and the CronJob's to clean up", () => {
+describe("the Job of `npm run scan`", () => {
+  it("is created from the CronJob, which owns it", () => {
     const job = jobOf(cronJob, []);
     expect(job.metadata).to.deep.include({ generateName: "trivy-registry-scan-", labels: { team: "security" } });
     expect(job.metadata?.ownerReferences?.[0]).to.deep.equal({
@@ -30,7 +30,7 @@ describe("a scan that is asked for", () => {
     expect(job.spec).to.deep.equal(cronJob.spec?.jobTemplate.spec);
   });
 
-  it("is restricted to images, with no more pods than these", () => {
+  it("is restricted to the given images, with at most one pod for each", () => {
     const { spec } = jobOf(cronJob, ["alpine:3.10", "nginx:1.18"]);
     expect(spec).to.include({ parallelism: 2, completions: 2 });
     expect(spec?.template.spec?.containers[0]?.env).to.deep.include({ name: "IMAGES", value: "alpine:3.10 nginx:1.18" });

@@ -8,7 +8,7 @@ const { leaf, key } = serverCertificate;
 const [, textOfKey = ""] = key.split("\n");
 
 describe("the scan service", () => {
-  it("consists of these parts and no others", async () => {
+  it("the scan service consists of these resources", async () => {
     const deployed = await deploy();
     const tree = deployed.resources.map(
       ({ type, name, parent }) => `${parent?.split("::").at(-1) ?? ""} > ${type.split(":").at(-1)} ${name}`,
@@ -39,7 +39,7 @@ describe("the scan service", () => {
     ]);
   });
 
-  it("lets no workload wait for a Service, for which the engine waits until it has ready pods", async () => {
+  it("no workload waits for a Service, which is ready only when it has ready pods", async () => {
     const { resources } = await deploy({ server: { autoscaling: { maxReplicas: 3 } } });
     const services = resources.filter(({ type }) => type === "kubernetes:core/v1:Service").map(({ urn }) => urn);
     expect(services).to.have.length(2);
@@ -51,18 +51,18 @@ describe("the scan service", () => {
         ).to.deep.equal([]);
   });
 
-  it("keeps every secret out of plain text: generated ones", async () => {
+  it("generated secrets are not in plain text anywhere", async () => {
     const deployed = await deploy();
     const secrets = ["trivy-redis-credentials", "trivy-redis-users", "trivy-server-credentials"].flatMap(
       (name) => Object.values(deployed.one("Secret", name).stringData) as string[],
     );
     expect(secrets).to.have.length(3);
-    // The password as the random provider answers it is marked by the provider itself, not by the program.
+    // The random provider marks its output itself; the program does not.
     const inputs = deployed.resources.map((resource) => ({ ...resource, state: {} }));
     expect(plainSecrets(inputs, secrets)).to.deep.equal([]);
   });
 
-  it("keeps every secret out of plain text: those of the settings, in whatever a component hands to the state", async () => {
+  it("secrets in the arguments are not in plain text anywhere, also not in the state of components", async () => {
     const deployed = await deploy({
       server: { token: { value: "token-of-the-settings" } },
       database: { credentials: [{ registry: "ghcr.io", username: "me", password: "password-of-a-registry" }] },
@@ -75,24 +75,34 @@ describe("the scan service", () => {
     });
     const secrets = ["token-of-the-settings", "password-of-a-registry", "password-of-redis", textOfKey];
     expect(plainSecrets(deployed.resources, secrets)).to.deep.equal([]);
-    // They are there, only not to be read.
+    // They are there, but not readable.
     const everything = JSON.stringify(deployed.resources.map(({ inputs }) => plain(inputs)));
     for (const secret of secrets.filter((text) => !text.includes("registry"))) expect(everything).to.contain(secret);
   });
 
-  it("keeps them also when another program hands them over as ordinary strings", async () => {
-    const deployed = await deploy(
-      {},
-      {
-        server: { token: { value: "a-plain-string-token" } },
-        database: { credentials: [{ registry: "ghcr.io", username: "me", password: "a-plain-string-login" }] },
-        redis: { mode: "external", host: "redis.example.com", password: "a-plain-string-password" },
+  it("the components mark secrets that a program gives as ordinary strings", async () => {
+    const alert = { url: "https://hooks.example.com/a-plain-string-url", authorization: "a-plain-string-header" };
+    const deployed = await deploy({
+      gateway: {
+        enabled: true,
+        clients: [{ name: "a", token: "a-plain-string-client", previousToken: "a-plain-string-earlier" }],
+        tls: { enabled: true, certificate: leaf, key },
       },
-    );
-    expect(plainSecrets(deployed.resources, ["a-plain-string-token", "a-plain-string-login", "a-plain-string-password"])).to.deep.equal([]);
+      database: { credentials: [{ registry: "ghcr.io", username: "me", password: "a-plain-string-login" }] },
+      redis: { mode: "external", host: "redis.example.com", password: "a-plain-string-password" },
+      registryScan: {
+        enabled: true,
+        credentials: [{ registry: "ghcr.io", username: "me", password: "another-plain-string-login" }],
+        alerts: [{ name: "team", type: "slack", ...alert }],
+      },
+    });
+    const secrets = ["client", "earlier", "login", "password", "url", "header"].map((name) => `a-plain-string-${name}`);
+    expect(plainSecrets(deployed.resources, [...secrets, "another-plain-string-login", textOfKey])).to.deep.equal([]);
+    const withoutGateway = await deploy({ server: { token: { value: "a-plain-string-token" } } });
+    expect(plainSecrets(withoutGateway.resources, ["a-plain-string-token"])).to.deep.equal([]);
   });
 
-  it("labels everything, and selects by what never changes", async () => {
+  it("every object has the recommended labels and the user's own, and selectors use only labels that never change", async () => {
     const deployed = await deploy({ labels: { team: "platform", "app.kubernetes.io/part-of": "ours" } });
     const objects = deployed.resources.filter(({ type }) => type.startsWith("kubernetes:"));
     expect(objects.length).to.be.above(10);
@@ -110,7 +120,7 @@ describe("the scan service", () => {
     }
   });
 
-  it("takes all images from the mirror of a closed cluster, but for those that are named whole", async () => {
+  it("images come from the given registry, except those that are given completely", async () => {
     const deployed = await deploy({
       images: { registry: "mirror.example.com/hub", redis: "docker.io/valkey/valkey:8.1.1", pullSecrets: ["pull"] },
     });
@@ -120,35 +130,30 @@ describe("the scan service", () => {
       expect(deployed.one(kind).spec.template.spec.imagePullSecrets).to.deep.equal([{ name: "pull" }]);
   });
 
-  it("pulls exact versions", async () => {
+  it("the default images have exact versions", async () => {
     const deployed = await deploy();
     for (const kind of ["Deployment", "StatefulSet"] as const)
       expect(deployed.container(kind).image).to.match(/^[a-z0-9.]+\/[a-z/]+:\d+\.\d+\.\d+/);
   });
 
-  it("runs where the settings send it", async () => {
-    const scheduling = { nodeSelector: { pool: "scan" }, tolerations: [{ key: "scan", operator: "Exists" }], priorityClassName: "high" };
-    const deployed = await deploy({ scheduling, podAnnotations: { "sidecar.istio.io/inject": "false" } });
+  it("pods are scheduled and annotated as the arguments say", async () => {
+    const tolerations = [{ key: "scan", operator: "Exists" }] as const;
+    const others = { nodeSelector: { pool: "scan" }, priorityClassName: "high" };
+    const deployed = await deploy({ scheduling: { ...others, tolerations }, podAnnotations: { "sidecar.istio.io/inject": "false" } });
     for (const kind of ["Deployment", "StatefulSet"]) {
       const { template } = deployed.one(kind).spec;
-      const { tolerations, ...others } = scheduling;
       expect(template.spec).to.deep.include(others);
       expect(template.spec.tolerations).to.deep.include.members(tolerations);
       expect(template.metadata.annotations).to.deep.equal({ "sidecar.istio.io/inject": "false" });
     }
   });
 
-  it("lets a program change each child where no argument reaches, and only that one", async () => {
-    const annotate =
-      (name: string) =>
-      <Args extends { metadata?: unknown }>(args: Args): Args => ({
-        ...args,
-        metadata: { ...(args.metadata as object), annotations: { changed: name } },
-      });
+  it("a transform changes the resource that it is for, and no other", async () => {
+    const annotate = (changed: string) => ({ metadata: { annotations: { changed } } });
     const hooks = {
       namespace: ["namespace", "defaultDeny", "allowDns"],
-      redis: ["statefulSet", "service", "persistentVolumeClaim", "configMap", "networkPolicy", "secret", "secret"],
-      server: ["deployment", "networkPolicy", "podDisruptionBudget", "horizontalPodAutoscaler", "configMap", "secret"],
+      redis: ["statefulSet", "service", "claim", "config", "policy", "credentials", "users"],
+      server: ["deployment", "policy", "disruptionBudget", "autoscaler", "certificateAuthorities", "credentials"],
       exposure: ["service", "ingress"],
     };
     const transform = Object.fromEntries(
@@ -157,31 +162,31 @@ describe("the scan service", () => {
         Object.fromEntries(children.map((child) => [child, annotate(`${part}.${child}`)])),
       ]),
     );
-    const settings = {
+    const { resources } = await deploy({
       server: { autoscaling: { maxReplicas: 3 }, caCertificates: certificate },
-      clients: { namespaces: ["ingress"] },
+      access: { namespaces: ["ingress"] },
       exposure: { type: "ingress", host: "trivy.example.com" },
-    };
-    const { resources } = await deploy(settings, { transform });
+      transform,
+    });
     const changed = resources
       .filter(({ type }) => type.startsWith("kubernetes:"))
       .map(({ inputs }) => (plain(inputs["metadata"]) as { annotations?: { changed?: string } }).annotations?.changed);
     expect(changed).to.have.members(Object.entries(hooks).flatMap(([part, children]) => children.map((child) => `${part}.${child}`)));
   });
 
-  it("tells how to reach it and how to scan", async () => {
+  it("the outputs contain the commands that connect to the service and scan an image", async () => {
     const { service } = await deploy({ namespace: { name: "scanning" } });
     expect(await settled(service.namespace)).to.equal("scanning");
     expect(await settled(service.portForward)).to.equal("kubectl port-forward service/trivy 8080:80 -n scanning");
     expect(await settled(service.scan)).to.match(
       /^trivy image --server http:\/\/localhost:8080 --token "\$TRIVY_TOKEN" alpine:3\.10 {3}# client \d+\.\d+\.\d+$/,
     );
-    const open = await deploy({ server: { token: false } });
+    const open = await deploy({ server: { token: { enabled: false } } });
     expect(await settled(open.service.scan)).to.not.contain("--token");
     expect(open.service.token).to.equal(undefined);
   });
 
-  it("hands the token out as a secret", async () => {
+  it("the token in the outputs is a secret", async () => {
     const { service } = await deploy({ server: { token: { value: "token-of-the-settings" } } });
     expect(await settled(service.token)).to.not.be.a("string");
     expect(plain(await settled(service.token))).to.equal("token-of-the-settings");

@@ -5,7 +5,7 @@ import { hostname } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect } from "chai";
-import { liveness } from "../../commands/up/recovery.ts";
+import { liveness } from "../../commands/engine/locks.ts";
 import type { CommandResult } from "../support/command.ts";
 import { apply, deleteNamespaces, eventually, kubectl, namespaceObject } from "./support/cluster.ts";
 import { checkEnvironment } from "./support/environment.ts";
@@ -111,7 +111,7 @@ describe("`npm run up` when something is wrong", () => {
         config["current-context"] = "prod";
       });
       for (const name of ["up", "destroy"])
-        refused(await operation(name, env), "context prod is no local cluster", `npm run ${name} -- ${stack} --yes`);
+        refused(await operation(name, env), "context prod is not a local cluster", `npm run ${name} -- ${stack} --yes`);
     });
 
     it("a namespace of another owner or another stack is not taken over", async () => {
@@ -148,7 +148,7 @@ describe("`npm run up` when something is wrong", () => {
       process.kill(pid, "SIGINT");
       const { exitCode, stdout, stderr } = await finished;
       expect(exitCode).not.to.equal(0);
-      expect(stderr).to.include(`Interrupted. What was finished is recorded; \`npm run up -- ${stack}\` goes on from there.`);
+      expect(stderr).to.include(`Interrupted. Completed changes are recorded; \`npm run up -- ${stack}\` continues from there.`);
       expect(stdout + stderr).not.to.match(/^\s+at .*[:(]\d+/m);
       good(await up());
       good(await operation("preview", {}, "--expect-no-changes"));
@@ -162,13 +162,13 @@ describe("`npm run up` when something is wrong", () => {
       const run = [pid, ...processes.filter(([, parent]) => parent === pid).map(([child = 0]) => child)];
       for (const one of run) process.kill(one, "SIGKILL");
       for (const one of run)
-        await eventually(`the end of ${one}`, async () => liveness({ host: hostname(), pid: one }) === "gone" || undefined);
+        await eventually(`the end of ${one}`, async () => liveness({ host: hostname(), pid: one }) === "ended" || undefined);
     };
     const recovered = async () => {
       const begun = await pendingCreations();
       const result = await up();
       good(result);
-      expect(result.stderr).to.include("was killed: its lock is taken away");
+      expect(result.stderr).to.include("was killed; its lock has been removed");
       if (begun.length > 0) expect(result.stderr).to.include("An earlier run was interrupted");
       expect(await pendingCreations()).to.deep.equal([]);
       good(await operation("preview", {}, "--expect-no-changes"));
@@ -199,7 +199,7 @@ describe("`npm run up` when something is wrong", () => {
 
     it("a wrong passphrase is reported without being shown", async () => {
       const result = await up({ PULUMI_CONFIG_PASSPHRASE: "hunter22" });
-      refused(result, "The passphrase in PULUMI_CONFIG_PASSPHRASE is not the one", ".pulumi-local/passphrase");
+      refused(result, "The passphrase in PULUMI_CONFIG_PASSPHRASE does not decrypt", ".pulumi-local/passphrase");
       expect(result.stderr).not.to.include("hunter22");
       good(await operation("preview", {}, "--expect-no-changes"));
     });
@@ -215,14 +215,14 @@ describe("`npm run up` when something is wrong", () => {
       await lock(hostname(), spawnSync("true").pid);
       const result = await operation("preview", {}, "--expect-no-changes");
       good(result);
-      expect(result.stderr).to.include("its lock is taken away");
+      expect(result.stderr).to.include("its lock has been removed");
     });
 
     it("a deleted passphrase file is reported instead of replaced", async () => {
       const file = join(project.folder, ".pulumi-local/passphrase");
       const passphrase = await readFile(file, "utf8");
       await rm(file);
-      refused(await up(), `The passphrase of the local state is gone: ${file}`);
+      refused(await up(), `The passphrase of the local state is missing: ${file}`);
       await writeFile(file, passphrase, { mode: 0o600 });
     });
 

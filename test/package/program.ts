@@ -8,11 +8,16 @@ import { ScanService, type ScanServiceArgs } from "trivy-server";
 const everything: ScanServiceArgs = {
   instance: "everything",
   server: { autoscaling: { maxReplicas: 5 } },
-  gateway: { clients: [{ name: "team-a" }, { name: "team-b", token: pulumi.secret("given-token") }], tls: {}, monitors: ["monitoring"] },
-  redis: { mode: "embedded", tls: {}, monitors: ["monitoring"] },
-  clients: { namespaces: ["ci"] },
+  gateway: {
+    enabled: true,
+    clients: [{ name: "team-a" }, { name: "team-b", token: pulumi.secret("given-token") }],
+    tls: { enabled: true },
+    monitors: ["monitoring"],
+  },
+  redis: { tls: { enabled: true }, monitors: ["monitoring"] },
+  access: { namespaces: ["ci"] },
   exposure: { type: "ingress", host: "trivy.example.com" },
-  registryScan: { targets: [{ image: "registry.example.com/team/app:1.0" }], reports: { keep: 7 } },
+  registryScan: { enabled: true, targets: [{ image: "registry.example.com/team/app:1.0" }], reports: { keep: 7 } },
   transform: {
     redis: { statefulSet: (args) => ({ ...args, metadata: { ...args.metadata, annotations: { owner: "platform" } } }) },
   },
@@ -21,7 +26,12 @@ const everything: ScanServiceArgs = {
 const managedRedis: ScanServiceArgs = {
   instance: "managed-redis",
   namespace: { name: "scanning", create: false },
-  redis: { mode: "external", host: "redis.example.com", password: pulumi.output("managed").apply((name) => `${name}-password`), tls: {} },
+  redis: {
+    mode: "external",
+    host: "redis.example.com",
+    password: pulumi.output("managed").apply((name) => `${name}-password`),
+    tls: { enabled: true },
+  },
 };
 
 // @ts-expect-error Declarations that could not be resolved would be `any` and accept this.

@@ -1,12 +1,11 @@
 import { ScanService, type ScanServiceArgs } from "../../components/scan-service.ts";
-import { kubernetesObject, plain, type RecordedResource, type Recording, record } from "../../recorder/record.ts";
-import { checkSettings, serviceArgs } from "../../stacks/settings.ts";
+import { kubernetesObject, plain, type RecordedResource, type Recording, type RecordOptions, record } from "../../recorder/record.ts";
 
-/** A manifest as the cluster gets it. */
-// biome-ignore lint/suspicious/noExplicitAny: manifests are read by path in the tests, whose assertions fail on what is not there
+/** A manifest as it is sent to the cluster. */
+// biome-ignore lint/suspicious/noExplicitAny: tests read manifests by path, and fail on a path that does not exist
 export type Manifest = any;
 
-/** What a service with certain settings consists of. */
+/** The resources of a service that was recorded. */
 export class Deployed {
   readonly resources: readonly RecordedResource[];
   readonly service: ScanService;
@@ -16,35 +15,36 @@ export class Deployed {
     this.service = result;
   }
 
-  /** The logical resource of that name. */
+  /** Returns the resource with this logical name. */
   resource(name: string): RecordedResource {
     const found = this.resources.filter((resource) => resource.custom && resource.name === name);
-    if (found.length !== 1 || !found[0]) throw new Error(`there are ${found.length} resources called ${name}`);
+    if (found.length !== 1 || !found[0]) throw new Error(`${found.length} resources are called ${name}, not one`);
     return found[0];
   }
 
-  /** Every manifest of a kind, with its physical name, secrets in plain text. */
+  /** Returns every manifest of a kind, with its physical name, secrets in plain text. */
   all(kind: string): Manifest[] {
     return this.resources.filter((resource) => kubernetesObject(resource)?.kind === kind).map(({ state }) => plain(state));
   }
 
-  /** The one manifest of a kind; by name, if there are several. */
+  /** Returns the one manifest of a kind; `name` is its physical name, or the logical one of an object whose name is generated. */
   one(kind: string, name?: string): Manifest {
     const found = this.all(kind).filter(
       ({ metadata }) => name === undefined || metadata.name === name || metadata.name.startsWith(`${name}-`),
     );
-    if (found.length !== 1) throw new Error(`there are ${found.length} objects ${kind} ${name ?? ""}`);
+    if (found.length !== 1)
+      throw new Error(`${found.length} objects are of kind ${kind}${name === undefined ? "" : ` and called ${name}`}, not one`);
     return found[0];
   }
 
-  /** The only container of a workload. */
+  /** Returns the only container of a workload. */
   container(kind: "Deployment" | "StatefulSet"): Manifest {
     const { containers } = this.one(kind).spec.template.spec;
     if (containers.length !== 1) throw new Error(`${kind} has ${containers.length} containers`);
     return containers[0];
   }
 
-  /** A variable of the Trivy server's environment: its value or where it comes from. */
+  /** Returns a variable of the Trivy servers' environment: its value, or the source of its value. */
   variable(name: string): Manifest {
     const found = this.container("Deployment").env.filter((variable: Manifest) => variable.name === name);
     if (found.length > 1) throw new Error(`${name} is set ${found.length} times`);
@@ -52,8 +52,7 @@ export class Deployed {
   }
 }
 
-/** The service that a stack with these settings creates. */
-export async function deploy(settings: Record<string, unknown> = {}, more: Partial<ScanServiceArgs> = {}): Promise<Deployed> {
-  const args = serviceArgs(checkSettings(settings));
-  return new Deployed(await record(() => new ScanService("trivy", { ...args, instance: "dev", ...more })));
+/** Records the service that these arguments create. */
+export async function deploy(args: Partial<ScanServiceArgs> = {}, options?: RecordOptions): Promise<Deployed> {
+  return new Deployed(await record(() => new ScanService("trivy", { instance: "dev", ...args }), options));
 }

@@ -18,12 +18,12 @@ import { pathToFileURL } from "node:url";
 import { expect } from "chai";
 import { parseAllDocuments, stringify } from "yaml";
 import { parseArguments, type RenderOptions, render } from "../../../commands/render/render.ts";
-import { Problem } from "../../../commands/user-error.ts";
+import { UserError } from "../../../commands/user-error.ts";
 import { serverCertificate } from "../../support/certificate.ts";
 
 const root = join(import.meta.dirname, "../../..");
 
-/** A program with one of each: what has a name and what has none, a generated password and encrypted ones, text that YAML 1.1 takes for something else. */
+/** A program with named and unnamed objects, a generated and an encrypted password, and text that YAML 1.1 reads as another type. */
 const program = `
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
@@ -55,7 +55,7 @@ const shop = new Shop("shop", { size, colour, pin });
 export const greeting = "hello", password = shop.password, nothing = undefined;
 `;
 
-/** One that needs certificates, and that knows clients by hashes of their tokens. */
+/** A program that needs certificates and stores hashes of tokens. */
 const gate = `
 import { createHash } from "node:crypto";
 import * as k8s from "@pulumi/kubernetes";
@@ -105,7 +105,7 @@ describe("npm start", () => {
     stackFile("{ size: 32, colour: green }");
   });
 
-  it("shows the tree of components and resources, what shaped them and the outputs, and no secret", async () => {
+  it("shows the tree of components and resources, their settings and the outputs, without secrets", async () => {
     stackFile("{ size: 32, colour: green, pin: { secure: v1:AAAA } }");
     const shown = await show();
     const map = object("ConfigMap").metadata.name;
@@ -131,14 +131,14 @@ describe("npm start", () => {
     expect(shown).not.to.contain(object("Secret").stringData.password);
   });
 
-  it("keeps the lines within the terminal, but for single words", async () => {
+  it("wraps lines at the width of the terminal, except single words", async () => {
     stackFile("{ size: 32, colour: [one, two, three], pin: 1 }");
     const lines = (await show({ width: 30 })).split("\n");
     expect(lines.find((line) => line.includes("colour="))).to.match(/^.{3}│ {2}colour=one,two,three$/);
     expect(lines.find((line) => line.includes("size="))).to.contain("pin=[secret]  size=32");
   });
 
-  it("writes one manifest per object, ready for kubectl and named by kind and name in the order of creation", async () => {
+  it("writes one manifest per object, named so that kubectl applies them in the right order", async () => {
     await show();
     expect(Object.keys(files())).to.deep.equal([
       "00-namespace-mall.yaml",
@@ -165,32 +165,32 @@ spec:
 `);
   });
 
-  it("quotes what YAML 1.1, which Kubernetes reads, takes for something else", async () => {
+  it("quotes text that YAML 1.1, which Kubernetes reads, would read as another type", async () => {
     await show();
     expect(object("ConfigMap").data).to.deep.equal({ answer: "yes", colour: "green", octal: "0777", time: "1:30" });
   });
 
-  it("leaves out the annotations that are meant for Pulumi, and only those", async () => {
+  it("omits the annotations of Pulumi, and only those", async () => {
     stackFile("{ size: 32, colour: green, open: daily }");
     await show();
     expect(object("Service").metadata.annotations).to.deep.equal({ sign: "daily" });
   });
 
-  it("takes the project's defaults for what the stack does not set", async () => {
+  it("uses the project's defaults for settings that the stack does not have", async () => {
     writeFileSync(join(project, "Pulumi.dev.yaml"), "");
     await show();
     expect(object("ConfigMap").data.colour).to.equal("red");
     expect(object("Secret").stringData.password).to.have.length(20);
   });
 
-  it("gives the same bytes again, generated passwords and names included", async () => {
+  it("writes the same bytes again, including generated passwords and names", async () => {
     const shown = await show();
     const before = files();
     expect(await show()).to.equal(shown);
     expect(files()).to.deep.equal(before);
   });
 
-  it("renames a ConfigMap and a Secret when their content changes, with all that refers to them", async () => {
+  it("renames a ConfigMap and a Secret when their content changes, and updates the references to them", async () => {
     await show();
     const [map, secret] = [object("ConfigMap").metadata.name, object("Secret").metadata.name];
     stackFile("{ size: 32, colour: blue }");
@@ -207,7 +207,7 @@ spec:
     });
   });
 
-  it("writes secrets to one file that says so, which only its owner can read", async () => {
+  it("writes secrets to one file with a warning, which only its owner can read", async () => {
     await show();
     writeFileSync(out("dev", "10-secrets.yaml"), files()["10-secrets.yaml"] ?? "", { mode: 0o644 });
     await show();
@@ -217,7 +217,7 @@ spec:
     expect(JSON.stringify(others)).not.to.contain(object("Secret").stringData.password);
   });
 
-  it("says which file is broken when the secrets of an earlier run cannot be read back", async () => {
+  it("reports the file if the secrets of an earlier run cannot be read", async () => {
     await show();
     writeFileSync(out("dev", "10-secrets.yaml"), `${files()["10-secrets.yaml"]}\n  broken: [`);
     const before = files();
@@ -226,7 +226,7 @@ spec:
   });
 
   describe("with --secrets=omit", () => {
-    it("writes no secret and tells what to create instead", async () => {
+    it("writes no secrets and describes what to create instead", async () => {
       const shown = await show({ omitSecrets: true });
       expect(Object.keys(files())).not.to.contain("10-secrets.yaml");
       expect(object("Service").spec.selector.till).to.equal("shop-till");
@@ -238,17 +238,17 @@ spec:
 `);
     });
 
-    it("removes the secrets of an earlier run, and says so", async () => {
+    it("removes the secrets of an earlier run, and reports it", async () => {
       await show();
       const shown = await show({ omitSecrets: true });
       expect(Object.keys(files())).not.to.contain("10-secrets.yaml");
-      expect(shown).to.match(/10-secrets\.yaml of an earlier run is removed/);
-      expect(await show({ omitSecrets: true })).not.to.match(/is removed/);
+      expect(shown).to.match(/10-secrets\.yaml of an earlier run has been removed/);
+      expect(await show({ omitSecrets: true })).not.to.match(/removed/);
     });
   });
 
   describe("with encrypted settings", () => {
-    it("leaves out the Secrets that need them, tells what to create instead, and writes the others", async () => {
+    it("omits the Secrets that need them, describes what to create instead, and writes the others", async () => {
       stackFile("{ size: 32, colour: green, pin: { secure: v1:AAAA } }");
       const shown = await show();
       expect(object("Secret", "shop-safe")).to.equal(undefined);
@@ -266,13 +266,13 @@ spec:
     it("refuses a program that needs them in plain text", async () => {
       stackFile("{ size: 32, colour: { secure: v1:AAAA } }");
       const message = await failure(show());
-      expect(message).to.contain("small:shop.colour stands in ConfigMap shop-goods-").and.contain("npm run preview");
+      expect(message).to.contain("small:shop.colour is used in ConfigMap shop-goods-").and.contain("npm run preview");
       expect(existsSync(out("dev"))).to.equal(false);
     });
 
-    it("says of refused settings that they may be no mistake", async () => {
+    it("adds to refused settings that it may be wrong about encrypted ones", async () => {
       stackFile("{ size: -1, colour: green, pin: { secure: v1:AAAA } }");
-      expect(await failure(show())).to.match(/^size is -1; write 0 or more\nEncrypted settings cannot be read here.*: small:shop\.pin$/);
+      expect(await failure(show())).to.match(/^size is -1; write 0 or more\nThis command cannot decrypt settings, .*: small:shop\.pin$/);
     });
   });
 
@@ -282,28 +282,28 @@ spec:
     const secretsOf = () => files()["10-secrets.yaml"] ?? "";
     const material = () => object("Secret", "gate-tls").stringData as Record<"ca.crt" | "tls.crt" | "tls.key", string>;
 
-    it("writes real ones, and what generates them again, to the file for secrets alone", async () => {
+    it("writes real ones, and the values to remember, only to the file with the secrets", async () => {
       const shown = await show();
       const { "ca.crt": ca, "tls.crt": certificate, "tls.key": key } = material();
       const leaf = new X509Certificate(certificate);
       expect(leaf.verify(new X509Certificate(ca).publicKey) && leaf.checkPrivateKey(createPrivateKey(key))).to.equal(true);
       expect(leaf.subjectAltName).to.equal("DNS:gate-32, IP Address:10.0.0.1");
       const generated = [...secretsOf().matchAll(/^# generated (\S+) [0-9a-f]{8}: -----BEGIN/gm)].map(([, name]) => name);
-      expect(generated).to.have.members(["authority-key", "authority-certificate", "gate-key", "gate-certificate"]);
+      expect(generated).to.have.members(["authority-key", "authority-certificate", "authority-gate-key", "authority-gate-certificate"]);
       const { "10-secrets.yaml": _, ...others } = files();
       for (const [, line = ""] of secretsOf().matchAll(/PRIVATE KEY-----(?:\\n|\n *)(\S{40})/g))
         expect(`${shown}${JSON.stringify(others)}`).not.to.contain(line);
       expect(shown).to.match(/caCertificate {2}-----BEGIN CERTIFICATE----- … \(\d+ lines\)\n/);
     });
 
-    it("gives the same bytes again", async () => {
+    it("writes the same certificates again", async () => {
       const shown = await show();
       const before = files();
       expect(await show()).to.equal(shown);
       expect(files()).to.deep.equal(before);
     });
 
-    it("makes another certificate, of the same authority and key, when its names change", async () => {
+    it("generates another certificate of the same authority and key when its names change", async () => {
       await show();
       const before = material();
       stackFile("{ size: 33, colour: green }");
@@ -313,7 +313,7 @@ spec:
       expect([renamed["ca.crt"], renamed["tls.key"]]).to.deep.equal([before["ca.crt"], before["tls.key"]]);
     });
 
-    it("renews a certificate when its time has come, as its provider does, and keeps the rest", async () => {
+    it("renews a certificate as early as its provider does, and keeps the others", async () => {
       write(`
         import * as k8s from "@pulumi/kubernetes";
         import * as tls from "@pulumi/tls";
@@ -330,20 +330,20 @@ spec:
       expect({ ...kept, due: before.due }).to.deep.equal(before);
     });
 
-    it("tells who creates the Secrets by hand what to make", async () => {
+    it("describes how to create the Secrets with certificates by hand", async () => {
       const shown = await show({ omitSecrets: true });
       expect(shown).to.contain(`
   kubectl create secret generic gate-tls -n mall --from-file=ca.crt=FILE --from-file=tls.crt=FILE --from-file=tls.key=FILE
     ca.crt: <authority-certificate>
-    tls.crt: <gate-certificate>
-    tls.key: <gate-key>
-  where <authority-certificate> is the certificate of an authority of yours, PEM: CN=mall
-  where <gate-certificate> is a server's certificate for the key beside it, signed by the authority of <authority-certificate>, PEM: CN=gate, DNS:gate-32, IP:10.0.0.1
-  where <gate-key> is a private key, ECDSA P256, PEM
+    tls.crt: <authority-gate-certificate>
+    tls.key: <authority-gate-key>
+  where <authority-certificate> is the certificate of your own authority, PEM: CN=mall
+  where <authority-gate-certificate> is a server certificate for the key next to it, signed by the authority of <authority-certificate>, PEM: CN=gate, DNS:gate-32, IP:10.0.0.1
+  where <authority-gate-key> is a private key, ECDSA P256, PEM
 `);
     });
 
-    it("recognises encrypted settings by their hashes, and says which to put where", async () => {
+    it("recognises the hashes of encrypted settings, and describes which setting belongs where", async () => {
       stackFile("{ size: 32, pin: { secure: v1:AAAA }, tokens: [a, { secure: v1:BBBB }, c, d, e, f, g, h] }");
       const shown = await show();
       expect(object("Secret", "gate-clients")).to.equal(undefined);
@@ -359,7 +359,7 @@ spec:
     });
   });
 
-  it("removes what an earlier run wrote and this one does not, and leaves other files alone", async () => {
+  it("removes the files that only an earlier run wrote, and leaves other files unchanged", async () => {
     await show();
     writeFileSync(out("dev", "mine.yaml"), "mine: true\n");
     writeFileSync(out("dev", "50-service-gone.yaml"), files()["50-service-shop.yaml"] ?? "");
@@ -375,14 +375,14 @@ spec:
     ]);
   });
 
-  it("does not overwrite a file of somebody else's", async () => {
+  it("refuses to overwrite a file that it has not written", async () => {
     mkdirSync(out("dev"), { recursive: true });
     writeFileSync(out("dev", "50-service-shop.yaml"), "mine: true\n");
-    expect(await failure(show())).to.match(/out\/dev\/50-service-shop\.yaml is not from npm start/);
+    expect(await failure(show())).to.match(/out\/dev\/50-service-shop\.yaml was not written by npm start/);
     expect(files()).to.deep.equal({ "50-service-shop.yaml": "mine: true\n" });
   });
 
-  it("leaves everything as it was when the settings cannot be used", async () => {
+  it("leaves all files unchanged if the settings are invalid", async () => {
     await show();
     const before = files();
     stackFile("{ size: -1, colour: green }");
@@ -390,7 +390,7 @@ spec:
     expect(files()).to.deep.equal(before);
   });
 
-  it("names the stacks there are when there is no such stack", async () => {
+  it("names the existing stacks if there is no such stack", async () => {
     expect(await failure(show({ stack: "nowhere" }))).to.match(/no stack nowhere(.|\n)*dev/);
   });
 
@@ -398,7 +398,7 @@ spec:
     try {
       await rendering;
     } catch (error) {
-      if (error instanceof Problem) return error.message;
+      if (error instanceof UserError) return error.message;
       throw error;
     }
     throw new Error("it succeeded");
@@ -424,7 +424,7 @@ spec:
     after(() => rmSync(project, { recursive: true }));
 
     for (const stack of stacks) {
-      it(`renders ${stack} to the same bytes twice, with no secret but in the file for them`, async () => {
+      it(`renders ${stack} to the same bytes twice, with secrets only in the file for them`, async () => {
         const folder = join(project, "out", stack);
         const read = () => Object.fromEntries(readdirSync(folder).map((file) => [file, readFileSync(join(folder, file), "utf8")]));
         const shown = await render({ project, stack });
@@ -435,7 +435,7 @@ spec:
         const { "10-secrets.yaml": secrets = "", ...others } = first;
         const generated = [...secrets.matchAll(/^# generated .*: (.*)$/gm)].map(([, value = ""]) => value);
         expect(generated.length).to.be.above(stack === "dev" ? 0 : 3);
-        // Of a key or a certificate, its second line: the first is like every other's.
+        // The first line of PEM is the same for all keys and certificates.
         for (const secret of generated.map((value) => value.split("\\n")[1] ?? value))
           expect(`${shown}${JSON.stringify(others)}`).not.to.contain(secret);
         expect(Object.keys(others).some((file) => file.startsWith("60-deployment"))).to.equal(true);
@@ -443,7 +443,7 @@ spec:
       });
     }
 
-    it("renders one whose every secret is encrypted, and says which Secrets to make of them", async () => {
+    it("renders a stack whose secrets are all encrypted, and describes the Secrets to create", async () => {
       const secure = (text: string) => ({ secure: `v1:${text}` });
       const settings = {
         gateway: {
@@ -479,27 +479,27 @@ spec:
     .dockerconfigjson: <made with ${scan}.credentials[0].password, in base64>
 `,
         "    tls.key: <trivy-server:gateway.tls.key>\n",
-        // The scan's own Secret, which is written, has this very token.
+        // The scan's own Secret, which is written, has the same token.
         `where <trivy-gateway-token-registry-scan-1> is the generated one in ${relative(process.cwd(), folder)}/10-secrets.yaml\n`,
       ])
         expect(shown.slice(shown.indexOf("Secrets to create"))).to.contain(secret);
-      // What a pod waits for has the name that is told.
+      // The pod refers to the Secret by the name in the instructions.
       const reports = written.find((text) => text.includes("kind: StatefulSet") && text.includes("name: trivy-reports"));
       expect(reports).to.match(/name: trivy-registry-scan-receivers\n/);
     });
   });
 
   describe("on the command line", () => {
-    it("takes a stack and what to do with secrets, and answers all else with its usage and status 2", () => {
+    it("accepts a stack and --secrets=omit, and exits with its usage and code 2 otherwise", () => {
       expect(parseArguments([])).to.deep.equal({ stack: "dev", omitSecrets: false, help: false });
       expect(parseArguments(["prod", "--secrets=omit"])).to.deep.equal({ stack: "prod", omitSecrets: true, help: false });
       for (const args of [["--nonsense"], ["dev", "prod"], ["--secrets=show"], ["--secrets"]])
         expect(() => parseArguments(args))
-          .to.throw(Problem, "Usage: npm start")
+          .to.throw(UserError, "Usage: npm start")
           .with.property("status", 2);
     });
 
-    it("tells a problem in a message, without a stack trace", () => {
+    it("reports a user's mistake without a stack trace", () => {
       const { status, stdout, stderr } = spawnSync(process.execPath, [join(root, "commands/render/render.ts"), "nowhere"], {
         encoding: "utf8",
       });

@@ -1,24 +1,22 @@
 import { createServer, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { expect } from "chai";
-import type { StackFile } from "../../../commands/stack-file.ts";
-import { type Cluster, findCluster } from "../../../commands/up/cluster.ts";
-import { adoptable, isOtherCluster, namespaceProblem, preflight } from "../../../commands/up/preflight.ts";
-import { parseState } from "../../../commands/up/state.ts";
-import { Problem } from "../../../commands/user-error.ts";
+import { type Cluster, findCluster } from "../../../commands/cluster/cluster.ts";
+import { isOtherCluster } from "../../../commands/up/identity.ts";
+import type { Operation } from "../../../commands/up/operation.ts";
+import { preflight } from "../../../commands/up/preflight.ts";
+import { adoptableObjects } from "../../../commands/up/recovery.ts";
+import { parseState, type State } from "../../../commands/up/state.ts";
+import { UserError } from "../../../commands/user-error.ts";
+import type { KubernetesObject } from "../../../recorder/record.ts";
 
-const file: StackFile = {
-  stack: "dev",
-  name: "dev",
-  path: "Pulumi.dev.yaml",
-  text: "",
-  encrypted: false,
-  namespace: { name: "trivy", create: true },
-  autoscaling: false,
-  registryScan: false,
-  exposure: undefined,
-  kubernetes: {},
-};
+const namespaced = (group: string, kind: string): KubernetesObject => ({ group, kind, namespace: "trivy", name: "trivy" });
+const declared: readonly KubernetesObject[] = [
+  { group: "", kind: "Namespace", namespace: undefined, name: "trivy" },
+  namespaced("", "Secret"),
+  namespaced("", "Secret"),
+  namespaced("apps", "Deployment"),
+];
 const labelled = (instance: string) => ({ "app.kubernetes.io/part-of": "trivy-server", "app.kubernetes.io/instance": instance });
 const namespace = (uid: string, labels: object = {}) => ({ apiVersion: "v1", kind: "Namespace", metadata: { name: "trivy", uid, labels } });
 const empty = parseState("{}");
@@ -29,14 +27,14 @@ const stateWith = (uid: string) =>
     }),
   );
 
-/** The API server's part in this: who may do what, and what is there. */
+/** How the API server responds: who may do what, and which objects exist. */
 interface Api {
   may?: (attributes: { verb: string; group: string; resource: string; namespace?: string }) => boolean;
   objects?: Record<string, object>;
   status?: number;
 }
 
-describe("before the engine starts", () => {
+describe("the preflight checks", () => {
   let server: Server;
   let cluster: Cluster;
   let api: Api;
@@ -82,40 +80,50 @@ describe("before the engine starts", () => {
       undefined,
       {},
     );
-  const problem = async (promise: Promise<unknown>) => {
+  const check = (operation: Operation, state: State, { at = cluster, objects = declared } = {}) =>
+    preflight({
+      ...{ cluster: at, operation, state },
+      file: { stack: "dev", name: "dev" },
+      namespace: { name: "trivy", create: objects.some(({ kind }) => kind === "Namespace") },
+      declaredObjects: async () => objects,
+    });
+  const refusal = async (promise: Promise<unknown>) => {
     const error = await promise.then(
-      () => new Error("there is no problem"),
+      () => new Error("no error was thrown"),
       (error) => error,
     );
-    expect(error).to.be.instanceOf(Problem);
+    expect(error).to.be.instanceOf(UserError);
     return error.message as string;
   };
 
-  it("an administrator of an empty cluster is asked about nothing else", async () => {
-    await preflight(cluster, "up", file, empty);
+  it("ask one question about an administrator's permissions, and record no program", async () => {
+    await preflight({
+      ...{ cluster, operation: "up", file: { stack: "dev", name: "dev" }, namespace: { name: "trivy", create: true }, state: empty },
+      declaredObjects: () => Promise.reject(new Error("the program was recorded")),
+    });
     expect(asked).to.have.length(2);
   });
 
-  it("a cluster that is not there is told with its context and address", async () => {
+  it("report an unreachable cluster with its context and address", async () => {
     const closed = createServer();
     await new Promise<void>((resolve) => closed.listen(0, "127.0.0.1", resolve));
     const address = `http://127.0.0.1:${(closed.address() as AddressInfo).port}`;
     await new Promise((resolve) => closed.close(resolve));
-    expect(await problem(preflight(at(address), "up", file, empty)))
+    expect(await refusal(check("up", empty, { at: at(address) })))
       .to.contain(`context there cannot be reached at ${address}`)
       .and.contain("ECONNREFUSED");
   });
 
-  it("credentials that are not accepted are told as such, and not shown", async () => {
+  it("report credentials that the cluster does not accept, without showing them", async () => {
     api.status = 401;
-    expect(await problem(preflight(cluster, "up", file, empty)))
+    expect(await refusal(check("up", empty)))
       .to.contain("does not accept your credentials")
       .and.not.contain("t0ken");
   });
 
-  it("all missing rights are told at once", async () => {
+  it("report all missing permissions at once", async () => {
     api.may = ({ verb, resource }) => resource !== "*" && resource !== "namespaces" && !(resource === "secrets" && verb !== "get");
-    const message = await problem(preflight(cluster, "up", file, empty));
+    const message = await refusal(check("up", empty));
     expect(message)
       .to.contain("ann may not")
       .and.contain("namespaces: get, list, watch, create, patch, delete")
@@ -123,91 +131,55 @@ describe("before the engine starts", () => {
     expect(message).to.contain("secrets in namespace trivy: list, watch, create, patch, delete").and.not.contain("deployments");
   });
 
-  it("rights are asked for as far as the settings need them", async () => {
+  it("ask for permissions on the objects that the program declares", async () => {
     api.may = ({ resource }) => !["*", "namespaces", "ingresses", "horizontalpodautoscalers"].includes(resource);
-    const existing = { ...file, namespace: { name: "trivy", create: false } };
     api.objects = { "/api/v1/namespaces/trivy": namespace("1") };
-    await preflight(cluster, "up", existing, empty);
-    const more = await problem(preflight(cluster, "up", { ...existing, autoscaling: true, exposure: "ingress" }, empty));
+    const objects = declared.filter(({ kind }) => kind !== "Namespace");
+    await check("up", empty, { objects });
+    const more = await refusal(
+      check("up", empty, {
+        objects: [...objects, namespaced("autoscaling", "HorizontalPodAutoscaler"), namespaced("networking.k8s.io", "Ingress")],
+      }),
+    );
     expect(more)
       .to.contain("horizontalpodautoscalers.autoscaling")
       .and.contain("ingresses.networking.k8s.io")
       .and.not.contain("namespaces:");
   });
 
-  it("a cluster that is not the stack's is not touched", async () => {
+  it("refuse a cluster that is not the stack's", async () => {
     api.objects = { "/api/v1/namespaces/trivy": namespace("other", labelled("dev")) };
     for (const operation of ["up", "preview", "destroy"] as const) {
-      const message = await problem(preflight(cluster, operation, file, stateWith("mine")));
-      expect(message).to.contain("context there").and.contain("another one of that name").and.contain("npm run refresh -- dev");
+      const message = await refusal(check(operation, stateWith("mine")));
+      expect(message).to.contain("context there").and.contain("has one with another uid").and.contain("npm run refresh -- dev");
     }
     api.objects = {};
-    expect(await problem(preflight(cluster, "up", file, stateWith("mine")))).to.contain("has none");
+    expect(await refusal(check("up", stateWith("mine")))).to.contain("does not have it");
     expect(await isOtherCluster(cluster, stateWith("mine"))).to.equal(true);
     api.objects = { "/api/v1/namespaces/trivy": namespace("mine") };
     expect(await isOtherCluster(cluster, stateWith("mine"))).to.equal(false);
-    await preflight(cluster, "up", file, stateWith("mine"));
+    await check("up", stateWith("mine"));
   });
 
-  it("a refresh may look at any cluster", async () => {
-    await preflight(cluster, "refresh", file, stateWith("mine"));
+  it("let a refresh read any cluster", async () => {
+    await check("refresh", stateWith("mine"));
   });
 
-  it("a namespace of somebody else's is left to them", async () => {
+  it("refuse a namespace of another owner, but not to destroy the stack", async () => {
     api.objects = { "/api/v1/namespaces/trivy": namespace("1") };
-    expect(await problem(preflight(cluster, "up", file, empty))).to.contain("not made by this program");
-    await preflight(cluster, "destroy", file, empty);
+    expect(await refusal(check("up", empty))).to.contain("not created by this program");
+    await check("destroy", empty);
   });
 
-  it("a namespace that an interrupted run of this stack began is not somebody else's", async () => {
+  it("accept a namespace that an interrupted run of this stack began to create, which is adopted only by its labels", async () => {
     api.objects = { "/api/v1/namespaces/trivy": namespace("1", labelled("dev")) };
     const resource = { urn: "urn:pulumi:dev::p::t::n", type: "kubernetes:core/v1:Namespace", inputs: namespace("") };
     const interrupted = parseState(JSON.stringify({ deployment: { pending_operations: [{ type: "creating", resource }] } }));
-    await preflight(cluster, "up", file, interrupted);
-    expect(await adoptable(cluster, file, interrupted)).to.deep.equal([{ urn: "urn:pulumi:dev::p::t::n", id: "trivy" }]);
+    await check("up", interrupted);
+    expect(await adoptableObjects(cluster, "dev", interrupted)).to.deep.equal([{ urn: "urn:pulumi:dev::p::t::n", id: "trivy" }]);
     api.objects = { "/api/v1/namespaces/trivy": namespace("1", labelled("prod")) };
-    expect(await adoptable(cluster, file, interrupted)).to.deep.equal([]);
+    expect(await adoptableObjects(cluster, "dev", interrupted)).to.deep.equal([]);
     api.objects = {};
-    expect(await adoptable(cluster, file, interrupted)).to.deep.equal([]);
+    expect(await adoptableObjects(cluster, "dev", interrupted)).to.deep.equal([]);
   });
-});
-
-describe("the namespace", () => {
-  const existing = { ...file, namespace: { name: "trivy", create: false } };
-  const cases: [string, StackFile, object | undefined, boolean, RegExp | undefined][] = [
-    ["does not exist yet", file, undefined, false, undefined],
-    ["is the stack's own", file, { metadata: { labels: labelled("dev") } }, true, undefined],
-    [
-      "is another stack's",
-      file,
-      { metadata: { labels: labelled("prod") } },
-      false,
-      /belongs to the stack prod(?:.|\n)*Pulumi\.dev\.yaml:\n {2}trivy-server:namespace: \{name: trivy-dev\}/,
-    ],
-    [
-      "is this stack's, of another state",
-      file,
-      { metadata: { labels: labelled("dev") } },
-      false,
-      /whose state is not here(?:.|\n)*pulumi login/,
-    ],
-    ["is somebody else's", file, { metadata: {} }, false, /not made by this program(?:.|\n)*create: false/],
-    [
-      "is being deleted",
-      file,
-      { metadata: { labels: labelled("dev") }, status: { phase: "Terminating" } },
-      true,
-      /kubectl wait --for=delete namespace\/trivy/,
-    ],
-    ["is to exist, and does", existing, { metadata: {} }, false, undefined],
-    ["is to exist, and does not", existing, undefined, false, /kubectl create namespace trivy/],
-    ["is to exist, and is another stack's", existing, { metadata: { labels: labelled("prod") } }, false, /belongs to the stack prod/],
-  ];
-  for (const [what, stack, found, known, message] of cases) {
-    it(what, () => {
-      const problem = namespaceProblem(stack, found, known);
-      if (message) expect(problem).to.match(message);
-      else expect(problem).to.equal(undefined);
-    });
-  }
 });

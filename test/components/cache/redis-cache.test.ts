@@ -1,35 +1,37 @@
 import { createHash, X509Certificate } from "node:crypto";
 import { expect } from "chai";
-import { containerMemory, RedisCache, type RedisCacheArgs } from "../../../components/cache/redis-cache.ts";
+import type { EmbeddedRedisArgs } from "../../../components/args.ts";
+import { RedisCache, type RedisCacheArgs } from "../../../components/cache/redis-cache.ts";
+import { containerMemory } from "../../../components/cache/sizes.ts";
 import { plain, record, settled } from "../../../recorder/record.ts";
 import { plainSecrets } from "../../../recorder/secret-leaks.ts";
 import { certificate, serverCertificate } from "../../support/certificate.ts";
 import { type Deployed, deploy, type Manifest } from "../../support/service.ts";
 
-const patience =
+/** How servers without a gateway wait for Redis. */
+const waiting =
   "max_retries=20&min_retry_backoff=250ms&max_retry_backoff=1s&dial_timeout=2s&read_timeout=3s&write_timeout=3s&pool_timeout=30s";
 
 const sha256 = (text: string) => createHash("sha256").update(text).digest("hex");
 
-/** The users that Redis will know, a line each. */
+/** Returns the lines of the ACL file. */
 const users = (deployed: Deployed): string[] => deployed.one("Secret", "trivy-redis-users").stringData["users.acl"].split("\n");
 
-/** The cache by itself. */
+/** Records the cache on its own. */
 async function cache(args: Partial<RedisCacheArgs>) {
   const recording = await record(
-    () =>
-      new RedisCache("cache", { namespace: "scanning", instance: "dev", clients: [{ app: "a" }], redis: { mode: "embedded" }, ...args }),
+    () => new RedisCache("cache", { context: { namespace: "scanning", instance: "dev" }, allowedPods: [{ app: "a" }], ...args }),
   );
   return { ...recording, connection: recording.result.connection };
 }
 
-describe("the Redis cache behind the servers", () => {
-  it("is wired to the letter: address, user, and the password whose hash Redis knows", async () => {
+describe("the Redis cache", () => {
+  it("the servers connect to Redis with its address, its user, and the password whose hash Redis knows", async () => {
     const deployed = await deploy();
     const secret = deployed.one("Secret", "trivy-redis-credentials");
     const { password } = secret.stringData;
 
-    expect(deployed.variable("TRIVY_CACHE_BACKEND")).to.equal(`redis://trivy:$(REDIS_PASSWORD)@redis.trivy.svc:6379?${patience}`);
+    expect(deployed.variable("TRIVY_CACHE_BACKEND")).to.equal(`redis://trivy:$(REDIS_PASSWORD)@redis.trivy.svc:6379?${waiting}`);
     expect(deployed.variable("REDIS_PASSWORD")).to.deep.equal({ secretKeyRef: { name: secret.metadata.name, key: "password" } });
     expect(deployed.variable("TRIVY_CACHE_TTL")).to.equal("168h");
     expect(password).to.match(/^[A-Za-z0-9]{32}$/);
@@ -59,19 +61,19 @@ describe("the Redis cache behind the servers", () => {
     expect(redis.spec.template.metadata.labels).to.include(service.spec.selector);
   });
 
-  it("names the password before the address that refers to it, because Kubernetes resolves references only backwards", async () => {
+  it("the variable with Redis' password precedes the address that refers to it, because Kubernetes resolves references only backwards", async () => {
     const names = (await deploy()).container("Deployment").env.map(({ name }: { name: string }) => name);
     expect(names.indexOf("REDIS_PASSWORD")).to.be.lessThan(names.indexOf("TRIVY_CACHE_BACKEND"));
   });
 
-  it("generates the password with letters and digits only, which a URL takes as they are", async () => {
+  it("the password of Redis is generated from letters and digits, which need no escaping in a URL", async () => {
     const { type, inputs, parent } = (await deploy()).resource("trivy-redis-password");
     expect(type).to.equal("random:index/randomPassword:RandomPassword");
     expect(plain(inputs)).to.deep.equal({ length: 32, special: false });
     expect(parent).to.match(/RedisCache::trivy-redis$/);
   });
 
-  it("opens exactly the path from the servers to the cache", async () => {
+  it("the network policies allow connections from the servers to Redis, and no others", async () => {
     const deployed = await deploy();
     const servers = { "app.kubernetes.io/part-of": "trivy-server", "app.kubernetes.io/component": "server" };
     const cache = { "app.kubernetes.io/part-of": "trivy-server", "app.kubernetes.io/component": "cache" };
@@ -87,7 +89,7 @@ describe("the Redis cache behind the servers", () => {
     expect(deployed.one("StatefulSet").spec.template.metadata.labels).to.include(cache);
   });
 
-  it("keeps the cache over a restart: append-only file on a claim that is the stack's own", async () => {
+  it("the embedded Redis keeps its data across restarts, in an append-only file on a volume claim", async () => {
     const deployed = await deploy();
     const configuration = deployed.one("ConfigMap").data["redis.conf"].split("\n");
     expect(configuration).to.include.members([
@@ -107,14 +109,14 @@ describe("the Redis cache behind the servers", () => {
     });
   });
 
-  it("has no claim without persistence, and writes nothing", async () => {
-    const deployed = await deploy({ redis: { persistence: false } });
+  it("the embedded Redis without persistence has no volume claim and writes no file", async () => {
+    const deployed = await deploy({ redis: { persistence: { enabled: false } } });
     expect(deployed.all("PersistentVolumeClaim")).to.deep.equal([]);
     expect(deployed.one("ConfigMap").data["redis.conf"]).to.contain("appendonly no\n");
     expect(deployed.one("StatefulSet").spec.template.spec.volumes).to.deep.include({ name: "data", emptyDir: { sizeLimit: "16Mi" } });
   });
 
-  it("gives the container the memory that maxMemory needs: twice where the file is rewritten, a third more where not", async () => {
+  it("Redis' container gets twice maxMemory with persistence, and a third more than maxMemory without", async () => {
     expect(containerMemory(2 ** 30, true)).to.equal("2Gi");
     expect(containerMemory(3 * 2 ** 28, false)).to.equal("1Gi");
     const { resources } = (await deploy({ redis: { maxMemory: "1Gi", persistence: { size: "5Gi", storageClass: "fast" } } })).container(
@@ -124,33 +126,33 @@ describe("the Redis cache behind the servers", () => {
     expect(resources.limits.memory).to.equal("2Gi");
   });
 
-  it("takes the claim's size and class from the settings", async () => {
-    const deployed = await deploy({ redis: { maxMemory: "1Gi", persistence: { size: "5120Mi", storageClass: "fast" } } });
+  it("the size and storage class of Redis' volume claim come from the arguments", async () => {
+    const deployed = await deploy({ redis: { maxMemory: "1Gi", persistence: { size: "5Gi", storageClass: "fast" } } });
     expect(deployed.one("PersistentVolumeClaim").spec).to.deep.include({
       storageClassName: "fast",
       resources: { requests: { storage: "5Gi" } },
     });
   });
 
-  it("asks for an answer in its probes, because redis-cli ends well whatever it is told", async () => {
+  it("Redis' probes check the answer to PING, because redis-cli exits with 0 for any answer", async () => {
     const { startupProbe, readinessProbe, livenessProbe } = (await deploy()).container("StatefulSet");
     for (const probe of [startupProbe, readinessProbe])
       expect(probe.exec.command[2]).to.match(/^case "\$\(.* ping 2>&1\)" in PONG\) ;; \*\) exit 1/);
-    // A Redis that loads its file is alive.
+    // A Redis that is loading its file is alive.
     expect(livenessProbe.exec.command[2]).to.contain("in PONG|LOADING*");
     expect(startupProbe.periodSeconds * startupProbe.failureThreshold).to.equal(600);
   });
 
-  it("rolls Redis and the servers when the password changes", async () => {
+  it("another password gives the Secret another name, which replaces the pods of Redis and of the servers", async () => {
     const [one, other] = [await deploy(), await deploy()];
     const reference = (deployed: typeof one) => deployed.variable("REDIS_PASSWORD").secretKeyRef.name;
     expect(reference(one)).not.to.equal(reference(other));
     expect(one.resource("trivy-redis-credentials").inputs["metadata"]).not.to.have.property("name");
   });
 
-  describe("whose password is rotated", () => {
-    const passwords = async (redis: Record<string, unknown>) => {
-      const deployed = await deploy({}, { redis: { mode: "embedded", ...redis } });
+  describe("with a rotated password", () => {
+    const passwords = async (redis: EmbeddedRedisArgs) => {
+      const deployed = await deploy({ redis });
       const generated = deployed.resources.filter(({ type, name }) => type.endsWith(":RandomPassword") && name.startsWith("trivy-redis"));
       const values = Object.fromEntries(generated.map(({ name, state }) => [name, plain(state["result"]) as string]));
       const known = ["trivy", "monitor"].map((user) =>
@@ -162,12 +164,12 @@ describe("the Redis cache behind the servers", () => {
       return { deployed, values, hashes: known[0] };
     };
 
-    it("keeps the first one's name, which existing stacks know", async () => {
+    it("the first password's resource has no number in its name", async () => {
       const { values } = await passwords({ generation: 1 });
       expect(values).to.have.all.keys("trivy-redis-password");
     });
 
-    it("knows the new one and the one before, and gives the servers the new one", async () => {
+    it("after a rotation, Redis accepts the new password and the previous one, and the servers use the new one", async () => {
       const { deployed, values, hashes } = await passwords({ generation: 2 });
       const { "trivy-redis-password": first = "", "trivy-redis-password-2": second = "", ...others } = values;
       expect(others).to.deep.equal({});
@@ -178,28 +180,28 @@ describe("the Redis cache behind the servers", () => {
       expect(deployed.variable("REDIS_PASSWORD")).to.deep.equal({ secretKeyRef: { name: secret.metadata.name, key: "password" } });
     });
 
-    it("forgets the ones before that", async () => {
+    it("only the current password and the one before it are valid", async () => {
       const { values, hashes } = await passwords({ generation: 4 });
       const { "trivy-redis-password-3": third = "", "trivy-redis-password-4": fourth = "", ...others } = values;
       expect(others).to.deep.equal({});
       expect(hashes).to.deep.equal([`#${sha256(fourth)}`, `#${sha256(third)}`]);
     });
 
-    it("knows the new one alone when the one before is retired", async () => {
+    it("a retired password is no longer valid", async () => {
       const { values, hashes } = await passwords({ generation: 2, retire: 1 });
       expect(values).to.have.all.keys("trivy-redis-password-2");
       expect(hashes).to.deep.equal([`#${sha256(values["trivy-redis-password-2"] ?? "")}`]);
       expect((await passwords({ generation: 3, retire: 1 })).hashes).to.have.length(2);
     });
 
-    it("replaces no server to retire one: their Secret is the password's alone", async () => {
+    it("retiring a password replaces no server: their Secret contains only the current password", async () => {
       const { deployed } = await passwords({ generation: 2 });
       expect(deployed.resource("trivy-redis-users").propertyDependencies["stringData"]).to.have.length(2);
       expect(deployed.resource("trivy-redis-credentials").propertyDependencies["stringData"]).to.have.length(1);
       expect(JSON.stringify(deployed.one("Deployment"))).not.to.contain(deployed.one("Secret", "trivy-redis-users").metadata.name);
     });
 
-    it("tells Redis before it tells the servers, and only then: a new stack starts both at once", async () => {
+    it("the servers wait for Redis after a rotation only: in a new stack both start at the same time", async () => {
       for (const [generation, waits] of [
         [1, false],
         [2, true],
@@ -210,7 +212,7 @@ describe("the Redis cache behind the servers", () => {
       }
     });
 
-    it("shows neither", async () => {
+    it("neither of two valid passwords is in plain text anywhere", async () => {
       const { deployed, values } = await passwords({ generation: 2 });
       const inputs = deployed.resources.map((resource) => ({ ...resource, state: {} }));
       expect(plainSecrets(inputs, Object.values(values))).to.deep.equal([]);
@@ -218,9 +220,9 @@ describe("the Redis cache behind the servers", () => {
   });
 
   describe("with TLS", () => {
-    const encrypted = () => deploy({}, { redis: { mode: "embedded", tls: {} } });
+    const encrypted = () => deploy({ redis: { tls: { enabled: true } } });
 
-    it("listens for TLS alone, and lets nobody in without a certificate", async () => {
+    it("Redis with TLS accepts only connections with TLS and a client certificate", async () => {
       const configuration = (await encrypted()).one("ConfigMap").data["redis.conf"].split("\n");
       expect(configuration).to.include.members([
         "port 0",
@@ -235,7 +237,7 @@ describe("the Redis cache behind the servers", () => {
       expect(plainly).to.contain("\nport 6379\n").and.not.contain("tls");
     });
 
-    it("shows a certificate for its Service's names, and the servers one of the same authority", async () => {
+    it("Redis has a certificate for the names of its Service, and the servers one from the same authority", async () => {
       const deployed = await encrypted();
       const [server, client] = ["server", "client"].map((side) => deployed.one("Secret", `trivy-redis-${side}-certificate`));
       for (const { stringData } of [server, client]) expect(stringData).to.have.all.keys("ca.crt", "tls.crt", "tls.key");
@@ -247,10 +249,10 @@ describe("the Redis cache behind the servers", () => {
         "DNS:redis, DNS:redis.trivy.svc, DNS:redis.trivy.svc.cluster.local",
         undefined,
       ]);
-      expect(deployed.resource("trivy-redis-server-key").parent).to.match(/PrivateAuthority::trivy-redis-authority$/);
+      expect(deployed.resource("trivy-redis-authority-server-key").parent).to.match(/PrivateAuthority::trivy-redis-authority$/);
     });
 
-    it("hands both to the pods that need them: Redis' probes come as clients", async () => {
+    it("the servers get the client certificate, and Redis' pod both, because its probes are clients", async () => {
       const deployed = await encrypted();
       const [server, client] = ["server", "client"].map((side) => deployed.one("Secret", `trivy-redis-${side}-certificate`).metadata.name);
       const { volumes } = deployed.one("StatefulSet").spec.template.spec;
@@ -275,12 +277,16 @@ describe("the Redis cache behind the servers", () => {
       expect(JSON.stringify(deployed.one("Deployment"))).not.to.contain(server);
     });
 
-    it("keeps the keys out of plain text, the authority's out of the cluster, and waits for nothing more", async () => {
+    it("private keys are not in plain text, the authority's key is not in the cluster, and the servers do not wait for Redis because of TLS", async () => {
       const deployed = await encrypted();
       const keys = deployed.resources
         .filter(({ type }) => type.endsWith(":PrivateKey"))
         .map(({ name, state }) => [name, plain(state["privateKeyPem"]) as string] as const);
-      expect(keys.map(([name]) => name)).to.have.members(["trivy-redis-authority-key", "trivy-redis-server-key", "trivy-redis-client-key"]);
+      expect(keys.map(([name]) => name)).to.have.members([
+        "trivy-redis-authority-key",
+        "trivy-redis-authority-server-key",
+        "trivy-redis-authority-client-key",
+      ]);
       const lines = keys.map(([, key]) => key.split("\n")[1] ?? "");
       expect(plainSecrets(deployed.resources, lines)).to.deep.equal([]);
       const authority = Object.fromEntries(keys)["trivy-redis-authority-key"] ?? "";
@@ -289,9 +295,9 @@ describe("the Redis cache behind the servers", () => {
     });
   });
 
-  describe("for others than the servers", () => {
-    it("lets in all whom it is told of", async () => {
-      const { resources } = await cache({ clients: [{ app: "a" }, { app: "b" }] });
+  describe("on its own", () => {
+    it("all allowed pods may connect to Redis", async () => {
+      const { resources } = await cache({ allowedPods: [{ app: "a" }, { app: "b" }] });
       const policy = plain(resources.find(({ name }) => name === "cache-policy")?.inputs["spec"]) as Manifest;
       expect(policy.ingress[0].from).to.deep.equal([
         { podSelector: { matchLabels: { app: "a" } } },
@@ -299,24 +305,24 @@ describe("the Redis cache behind the servers", () => {
       ]);
     });
 
-    it("lets nobody in when it is told of nobody, where a rule without names would let everybody in", async () => {
-      const { resources } = await cache({ clients: [] });
+    it("without allowed pods no pod may connect to Redis, although Kubernetes takes a rule without peers for one that allows everyone", async () => {
+      const { resources } = await cache({ allowedPods: [] });
       expect(resources.find(({ name }) => name === "cache-policy")?.inputs["spec"]).to.deep.include({
         ingress: [],
         policyTypes: ["Ingress"],
       });
     });
 
-    it("says where to ask whether it answers, and as whom", async () => {
+    it("the connection has the address and the user for health checks", async () => {
       const embedded = (await cache({})).connection.health;
       expect(await settled(embedded)).to.deep.equal({ host: "redis.scanning.svc", port: 6379, user: "probe" });
       const external = (await cache({ redis: { mode: "external", host: "r.example.com", port: 6380, user: "me" } })).connection.health;
       expect(await settled(external)).to.deep.equal({ host: "r.example.com", port: 6380 });
     });
 
-    it("keeps a server from waiting long where something in front of it repeats", async () => {
+    it("servers wait for Redis for a shorter time when a gateway retries their requests", async () => {
       for (const redis of [{ mode: "embedded" }, { mode: "external", host: "r.example.com" }] as const) {
-        const { connection } = await cache({ repeated: true, redis });
+        const { connection } = await cache({ retried: true, redis });
         expect(await settled(connection.backend)).to.match(
           /\?max_retries=6&min_retry_backoff=200ms&max_retry_backoff=1s&dial_timeout=2s&read_timeout=3s&write_timeout=3s&pool_timeout=10s$/,
         );
@@ -327,7 +333,7 @@ describe("the Redis cache behind the servers", () => {
   describe("in external mode", () => {
     const tls = { caCertificates: certificate, clientCertificate: serverCertificate.leaf, clientKey: serverCertificate.key };
 
-    it("creates nothing but the Secret of a given password, encoded for the URL", async () => {
+    it("an external Redis needs no resource other than the Secret of its password, which is encoded for the URL", async () => {
       const deployed = await deploy({ redis: { mode: "external", host: "redis.example.com", user: "me@x", password: "a/b:c@d" } });
       expect(deployed.all("StatefulSet")).to.deep.equal([]);
       expect(deployed.all("PersistentVolumeClaim")).to.deep.equal([]);
@@ -335,31 +341,31 @@ describe("the Redis cache behind the servers", () => {
       const secret = deployed.one("Secret", "trivy-redis-credentials");
       expect(secret.stringData).to.deep.equal({ password: "a%2Fb%3Ac%40d" });
       expect(deployed.variable("REDIS_PASSWORD")).to.deep.equal({ secretKeyRef: { name: secret.metadata.name, key: "password" } });
-      expect(deployed.variable("TRIVY_CACHE_BACKEND")).to.equal(`redis://me%40x:$(REDIS_PASSWORD)@redis.example.com:6379/0?${patience}`);
+      expect(deployed.variable("TRIVY_CACHE_BACKEND")).to.equal(`redis://me%40x:$(REDIS_PASSWORD)@redis.example.com:6379/0?${waiting}`);
       expect(deployed.variable("TRIVY_REDIS_TLS")).to.equal(undefined);
     });
 
-    it("takes the password from a Secret that exists", async () => {
+    it("the password of an external Redis can be in an existing Secret", async () => {
       const deployed = await deploy({
         redis: { mode: "external", host: "10.1.2.3", port: 6380, database: 2, existingSecret: { name: "cache", key: "auth" } },
       });
       expect(deployed.all("Secret").map(({ metadata }) => metadata.name)).to.not.include("cache");
       expect(deployed.variable("REDIS_PASSWORD")).to.deep.equal({ secretKeyRef: { name: "cache", key: "auth" } });
-      expect(deployed.variable("TRIVY_CACHE_BACKEND")).to.equal(`redis://:$(REDIS_PASSWORD)@10.1.2.3:6380/2?${patience}`);
+      expect(deployed.variable("TRIVY_CACHE_BACKEND")).to.equal(`redis://:$(REDIS_PASSWORD)@10.1.2.3:6380/2?${waiting}`);
       expect(deployed.one("NetworkPolicy", "trivy-server").spec.egress[0]).to.deep.equal({
         to: [{ ipBlock: { cidr: "10.1.2.3/32" } }],
         ports: [{ port: 6380, protocol: "TCP" }],
       });
     });
 
-    it("needs no login, and writes an IPv6 address in brackets", async () => {
+    it("an external Redis needs no login, and its IPv6 address is in brackets", async () => {
       const deployed = await deploy({ redis: { mode: "external", host: "fd00::1" } });
-      expect(deployed.variable("TRIVY_CACHE_BACKEND")).to.equal(`redis://[fd00::1]:6379/0?${patience}`);
+      expect(deployed.variable("TRIVY_CACHE_BACKEND")).to.equal(`redis://[fd00::1]:6379/0?${waiting}`);
       expect(deployed.variable("REDIS_PASSWORD")).to.equal(undefined);
     });
 
-    it("speaks TLS with the system's authorities, or a private CA's beside them", async () => {
-      const system = await deploy({ redis: { mode: "external", host: "r.example.com", tls: true } });
+    it("TLS to an external Redis uses the system's certificate authorities, and those of a private CA in addition", async () => {
+      const system = await deploy({ redis: { mode: "external", host: "r.example.com", tls: { enabled: true } } });
       expect(system.variable("TRIVY_REDIS_TLS")).to.equal("true");
       expect(system.variable("SSL_CERT_DIR")).to.equal(undefined);
       const own = await deploy({
@@ -371,7 +377,7 @@ describe("the Redis cache behind the servers", () => {
       expect(own.one("ConfigMap", "trivy-server-certificate-authorities").data).to.deep.equal({ "redis.pem": tls.caCertificates });
     });
 
-    it("speaks mutual TLS with all three files, which Trivy takes together or not at all", async () => {
+    it("mutual TLS to an external Redis uses all three files, because Trivy takes all three or none", async () => {
       const deployed = await deploy({ redis: { mode: "external", host: "r.example.com", tls: { enabled: true, ...tls } } });
       const secret = deployed.one("Secret", "trivy-redis-client-certificate");
       expect(secret.stringData).to.deep.equal({ "ca.crt": tls.caCertificates, "tls.crt": tls.clientCertificate, "tls.key": tls.clientKey });
@@ -384,7 +390,7 @@ describe("the Redis cache behind the servers", () => {
       });
     });
 
-    it("narrows the way to it to the addresses that the settings name", async () => {
+    it("CIDR blocks narrow the network policy for an external Redis", async () => {
       const deployed = await deploy({ redis: { mode: "external", host: "r.example.com", cidrs: ["10.9.0.0/16"] } });
       expect(deployed.one("NetworkPolicy", "trivy-server").spec.egress[0].to).to.deep.equal([{ ipBlock: { cidr: "10.9.0.0/16" } }]);
     });

@@ -2,11 +2,13 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "chai";
 import { parseAllDocuments } from "yaml";
+import type { EmbeddedRedisArgs } from "../../../components/args.ts";
+import type { ScanServiceArgs } from "../../../components/scan-service.ts";
 import { plain } from "../../../recorder/record.ts";
 import { plainSecrets } from "../../../recorder/secret-leaks.ts";
 import { type Deployed, deploy, type Manifest } from "../../support/service.ts";
 
-const watched = (redis: Record<string, unknown> = {}, more: Record<string, unknown> = {}) =>
+const watched = (redis: EmbeddedRedisArgs = {}, more: Partial<ScanServiceArgs> = {}) =>
   deploy({ ...more, redis: { monitors: ["monitoring"], ...redis } });
 
 const own = { "app.kubernetes.io/part-of": "trivy-server", "app.kubernetes.io/component": "redis-exporter" };
@@ -17,10 +19,10 @@ const policy = (deployed: Deployed, name: string): Manifest =>
 const environment = (deployed: Deployed): Manifest =>
   Object.fromEntries(container(deployed).env.map(({ name, value, valueFrom }: Manifest) => [name, value ?? valueFrom]));
 
-describe("Redis' exporter", () => {
-  it("is not there unless somebody may read it, and then is all that comes", async () => {
-    const names = async (settings: Record<string, unknown>) =>
-      (await deploy(settings)).resources.map(({ name, parent }) => `${parent?.split("::").at(-1)} > ${name}`);
+describe("the Redis exporter", () => {
+  it("the exporter is created only if a namespace may read the metrics, and adds nothing else", async () => {
+    const names = async (args: Partial<ScanServiceArgs>) =>
+      (await deploy(args)).resources.map(({ name, parent }) => `${parent?.split("::").at(-1)} > ${name}`);
     const before = await names({});
     expect(before.join()).not.to.contain("exporter");
     expect(await names({ redis: { monitors: ["monitoring"] } })).to.have.members([
@@ -31,8 +33,11 @@ describe("Redis' exporter", () => {
     ]);
   });
 
-  it("changes nothing about Redis' pod, which must not depend on it", async () => {
-    const [without, withIt] = [await deploy({ redis: { persistence: false } }), await watched({ persistence: false })];
+  it("the exporter does not change Redis' pod, which must not depend on it", async () => {
+    const [without, withIt] = [
+      await deploy({ redis: { persistence: { enabled: false } } }),
+      await watched({ persistence: { enabled: false } }),
+    ];
     const normal = (deployed: Deployed) =>
       JSON.stringify(deployed.one("StatefulSet").spec).replaceAll(/(trivy-redis-[a-z]+)-[a-z0-9]+(?=")/g, "$1");
     expect(normal(withIt)).to.equal(normal(without));
@@ -43,7 +48,7 @@ describe("Redis' exporter", () => {
     expect(withIt.resource("trivy-server-deployment").dependsOn.join()).not.to.contain("exporter");
   });
 
-  it("reads Redis as the user who may read figures, with the password of Redis' Secret by reference alone", async () => {
+  it("the exporter connects as the user for metrics, with the password of Redis' Secret only by reference", async () => {
     const deployed = await watched();
     const credentials = deployed.one("Secret", "trivy-redis-credentials");
     expect(environment(deployed)).to.deep.equal({
@@ -62,8 +67,8 @@ describe("Redis' exporter", () => {
     expect(container(deployed)).not.to.have.any.keys("args", "command", "volumeMounts");
   });
 
-  it("speaks TLS where Redis does, to a name that is in Redis' certificate, with the clients' certificate", async () => {
-    const deployed = await watched({ tls: true });
+  it("the exporter uses TLS if Redis does, with a name that is in Redis' certificate and the client certificate", async () => {
+    const deployed = await watched({ tls: { enabled: true } });
     const client = deployed.one("Secret", "trivy-redis-client-certificate");
     const path = "/etc/redis-exporter/certificate";
     expect(environment(deployed)).to.deep.include({
@@ -78,7 +83,7 @@ describe("Redis' exporter", () => {
     ]);
   });
 
-  it("is read by those alone who are named, and itself reaches Redis alone", async () => {
+  it("only the named namespaces may connect to the exporter, and the exporter only to Redis", async () => {
     const deployed = await watched({ monitors: ["monitoring", "*"] });
     const cache = { "app.kubernetes.io/part-of": "trivy-server", "app.kubernetes.io/component": "cache" };
     expect(policy(deployed, "redis-exporter")).to.deep.equal({
@@ -99,7 +104,7 @@ describe("Redis' exporter", () => {
     expect(deployed.resource("trivy-redis-exporter-deployment").dependsOn).to.include(deployed.resource("trivy-redis-exporter-policy").urn);
   });
 
-  it("waits for a Redis that knows its password", async () => {
+  it("the exporter waits for Redis if the password was rotated", async () => {
     for (const generation of [1, 2]) {
       const deployed = await watched({ generation });
       const { dependsOn } = deployed.resource("trivy-redis-exporter-deployment");
@@ -107,7 +112,7 @@ describe("Redis' exporter", () => {
     }
   });
 
-  it("is hardened like every pod, small, and of the image that the settings say", async () => {
+  it("the exporter's pod is restricted, small, and uses the image of the arguments", async () => {
     const deployed = await watched({}, { images: { registry: "mirror.example.com" } });
     const { spec } = pod(deployed);
     expect(spec.automountServiceAccountToken).to.equal(false);
@@ -129,13 +134,13 @@ describe("Redis' exporter", () => {
       limits: { memory: "64Mi", "ephemeral-storage": "64Mi" },
     });
     expect(ports).to.deep.equal([{ name: "metrics", containerPort: 9121 }]);
-    // Its own answer: with Redis away it is there to say so.
+    // Its own answer, not Redis': it must keep running to report that Redis is unreachable.
     for (const probe of [readinessProbe, livenessProbe]) expect(probe.httpGet).to.deep.equal({ path: "/health", port: "metrics" });
     const whole = await watched({}, { images: { registry: "mirror.example.com", redisExporter: "example.com/exporter:1.0" } });
     expect(container(whole).image).to.equal("example.com/exporter:1.0");
   });
 
-  it("is found by the PodMonitor that the documentation shows", async () => {
+  it("the PodMonitor in the documentation selects the exporter's pod", async () => {
     const deployed = await watched();
     const text = readFileSync(join(import.meta.dirname, "../../../docs/guides/redis.md"), "utf8");
     const [monitor] = [...text.matchAll(/```yaml\n(.*?)```/gs)]
@@ -147,10 +152,10 @@ describe("Redis' exporter", () => {
     expect(monitor.spec.podMetricsEndpoints[0].relabelings).to.deep.equal([{ targetLabel: "job", replacement: "trivy-redis" }]);
   });
 
-  it("can be changed by a program where no argument reaches", async () => {
-    const annotate = (args: Manifest) => ({ ...args, metadata: { ...args.metadata, annotations: { changed: "yes" } } });
-    const transform = { redis: { exporter: { deployment: annotate, networkPolicy: annotate } } };
-    const { resources } = await deploy({ redis: { monitors: ["monitoring"] } }, { transform });
+  it("the children of the exporter can be transformed", async () => {
+    const annotate = { metadata: { annotations: { changed: "yes" } } };
+    const transform = { redis: { exporter: { deployment: annotate, policy: annotate } } };
+    const { resources } = await deploy({ redis: { monitors: ["monitoring"] }, transform });
     const changed = resources.filter(({ inputs }) => (plain(inputs["metadata"]) as Manifest)?.annotations?.changed === "yes");
     expect(changed.map(({ name }) => name)).to.have.members(["trivy-redis-exporter-deployment", "trivy-redis-exporter-policy"]);
   });

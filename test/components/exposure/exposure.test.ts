@@ -1,11 +1,12 @@
 import { expect } from "chai";
+import type { IngressArgs } from "../../../components/args.ts";
 import { settled } from "../../../recorder/record.ts";
 import { deploy } from "../../support/service.ts";
 
-const clients = { namespaces: ["ingress"], cidrs: ["203.0.113.0/24"] };
+const access = { namespaces: ["ingress"], cidrs: ["203.0.113.0/24"] };
 
-describe("the Service and the way in", () => {
-  it("is called trivy and listens on port 80 in front of the servers' pods", async () => {
+describe("the Service and its exposure", () => {
+  it("the Service is called trivy and leads from port 80 to the servers' pods", async () => {
     const deployed = await deploy();
     const { metadata, spec } = deployed.one("Service", "trivy");
     expect(metadata.name).to.equal("trivy");
@@ -19,15 +20,15 @@ describe("the Service and the way in", () => {
     expect(deployed.service.externalAddress).to.equal(undefined);
   });
 
-  it("is open to the outside only when asked", async () => {
+  it("by default, the service cannot be reached from outside the cluster", async () => {
     const deployed = await deploy();
     for (const kind of ["Ingress", "HTTPRoute"]) expect(deployed.all(kind)).to.deep.equal([]);
     expect(deployed.all("Service").map(({ spec }) => spec.type ?? "ClusterIP")).to.deep.equal(["ClusterIP", "ClusterIP"]);
   });
 
-  it("may be a load balancer, which keeps the clients' addresses", async () => {
+  it("a load balancer keeps the clients' addresses", async () => {
     const annotations = { "service.example.com/ssl-cert": "arn" };
-    const deployed = await deploy({ clients, exposure: { type: "loadBalancer", class: "example.com/nlb", annotations } });
+    const deployed = await deploy({ access, exposure: { type: "loadBalancer", class: "example.com/nlb", annotations } });
     const { metadata, spec } = deployed.one("Service", "trivy-load-balancer");
     expect(metadata.annotations).to.deep.equal(annotations);
     expect(spec).to.deep.include({ type: "LoadBalancer", externalTrafficPolicy: "Local", loadBalancerClass: "example.com/nlb" });
@@ -36,9 +37,15 @@ describe("the Service and the way in", () => {
     expect(spec.ports).to.deep.equal(service.spec.ports);
   });
 
-  it("may be an Ingress with a certificate", async () => {
-    const exposure = { type: "ingress", host: "trivy.example.com", class: "traefik", tlsSecret: "cert", annotations: { a: "b" } };
-    const deployed = await deploy({ clients, exposure });
+  it("an Ingress has the host, the class and the certificate of the arguments", async () => {
+    const exposure: IngressArgs = {
+      type: "ingress",
+      host: "trivy.example.com",
+      class: "traefik",
+      tlsSecret: "cert",
+      annotations: { a: "b" },
+    };
+    const deployed = await deploy({ access, exposure });
     const { metadata, spec } = deployed.one("Ingress");
     expect(metadata.annotations).to.deep.equal({ a: "b" });
     expect(spec).to.deep.equal({
@@ -54,9 +61,9 @@ describe("the Service and the way in", () => {
     expect(await settled(deployed.service.externalAddress)).to.equal("https://trivy.example.com");
   });
 
-  it("may be a route of the Gateway API, with time for a long scan", async () => {
+  it("a route of the Gateway API has time for a long scan", async () => {
     const gateway = { name: "public", namespace: "gateways", section: "https" };
-    const deployed = await deploy({ clients, exposure: { type: "gateway", host: "trivy.example.com", gateway } });
+    const deployed = await deploy({ access, exposure: { type: "gatewayApi", host: "trivy.example.com", gateway } });
     const { apiVersion, spec } = deployed.one("HTTPRoute");
     expect(apiVersion).to.equal("gateway.networking.k8s.io/v1");
     expect(spec).to.deep.equal({

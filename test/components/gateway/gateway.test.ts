@@ -4,14 +4,16 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "chai";
-import { type GatewayArgs, slots } from "../../../components/gateway/gateway.ts";
+import type { GatewayArgs } from "../../../components/args.ts";
+import { slots } from "../../../components/gateway/gateway.ts";
 import { clientMetrics, gatewayPaths, type HaproxyOptions, haproxyCfg } from "../../../components/gateway/haproxy.cfg.ts";
+import type { ScanServiceArgs } from "../../../components/scan-service.ts";
 import { plain } from "../../../recorder/record.ts";
 import { serverCertificate } from "../../support/certificate.ts";
 import { type Deployed, deploy, type Manifest } from "../../support/service.ts";
 
-const gateway = (settings: GatewayArgs | Record<string, unknown> = {}, others: Record<string, unknown> = {}) =>
-  deploy({ ...others, gateway: { enabled: true, ...settings } });
+const gateway = (args: GatewayArgs = {}, others: Partial<ScanServiceArgs> = {}) =>
+  deploy({ ...others, gateway: { enabled: true, ...args } });
 
 const configuration = (deployed: Deployed): Manifest => deployed.one("ConfigMap", "trivy-gateway-config").data;
 const container = (deployed: Deployed): Manifest => deployed.one("Deployment", "trivy-gateway").spec.template.spec.containers[0];
@@ -24,22 +26,22 @@ const { leaf, intermediate, key } = serverCertificate;
 const certificate = `${leaf}\n${intermediate}`;
 
 describe("the gateway", () => {
-  it("is not there unless asked for", async () => {
+  it("by default, there is no gateway", async () => {
     const deployed = await deploy();
     expect(deployed.resources.filter(({ urn }) => urn.includes("gateway"))).to.deep.equal([]);
     expect(deployed.one("Service", "trivy").spec.selector).to.include({ "app.kubernetes.io/component": "server" });
   });
 
   describe("between clients and servers", () => {
-    it("is what the Service leads to, and clients of a zone stay in it", async () => {
+    it("the Service leads to the gateway, to a pod in the client's zone", async () => {
       const { spec } = (await gateway()).all("Service").find(({ metadata }) => metadata.name === "trivy");
       expect(spec.selector).to.include({ "app.kubernetes.io/component": "gateway" });
       expect(spec.ports).to.deep.equal([{ name: "http", port: 80, targetPort: "http", appProtocol: "http" }]);
       expect(spec.trafficDistribution).to.equal("PreferSameZone");
     });
 
-    it("alone may connect to the servers, and to the cache beside them", async () => {
-      const deployed = await gateway({}, { clients: { namespaces: ["ci"] } });
+    it("only the gateway may connect to the servers, and only it and the servers to the cache", async () => {
+      const deployed = await gateway({}, { access: { namespaces: ["ci"] } });
       const own = {
         podSelector: { matchLabels: { "app.kubernetes.io/part-of": "trivy-server", "app.kubernetes.io/component": "gateway" } },
       };
@@ -58,7 +60,7 @@ describe("the gateway", () => {
       expect(policy("trivy-gateway").egress.map(({ ports }: Manifest) => ports[0].port)).to.deep.equal([4954, 6379]);
     });
 
-    it("shows its metrics to those alone who are named", async () => {
+    it("only the named namespaces may read the gateway's metrics", async () => {
       const deployed = await gateway({ monitors: ["monitoring"] });
       const { ingress } = deployed.all("NetworkPolicy").find(({ metadata }) => metadata.name === "trivy-gateway").spec;
       expect(ingress).to.deep.equal([
@@ -69,8 +71,8 @@ describe("the gateway", () => {
       ]);
     });
 
-    it("finds the servers that are ready, by a name without an address of its own", async () => {
-      const deployed = await gateway({ clusterDomain: "example.internal" }, { namespace: { name: "scans" } });
+    it("the gateway finds ready servers by a headless Service, in the cluster's domain", async () => {
+      const deployed = await gateway({}, { clusterDomain: "example.internal", namespace: { name: "scans" } });
       const { spec } = deployed.all("Service").find(({ metadata }) => metadata.name === "trivy-servers");
       expect(spec).to.deep.include({ clusterIP: "None" }).and.not.have.property("publishNotReadyAddresses");
       expect(spec.selector).to.include({ "app.kubernetes.io/component": "server" });
@@ -79,17 +81,17 @@ describe("the gateway", () => {
         .and.include("server cache redis.scans.svc.example.internal:6379 check");
     });
 
-    it("has room for servers that come, so that one more does not change it", () => {
+    it("the gateway's configuration has room for more servers, so that one more does not change it", () => {
       expect([1, 2, 8, 9, 16, 100].map(slots)).to.deep.equal([16, 16, 16, 32, 32, 256]);
     });
 
-    it("shares among its replicas what one server may have at once, and what a client may send", async () => {
+    it("the gateway's pods share the limits of each server and of each client", async () => {
       const cfg = configuration(await gateway({ replicas: 3, requestsPerServer: 16, rateLimit: 1000 }))["haproxy.cfg"];
       expect(cfg).to.match(/default-server .* maxconn 6 /);
       expect(cfg).to.include("sc0_http_req_rate gt 334");
     });
 
-    it("lets servers give up on the cache sooner, because it repeats what they fail at", async () => {
+    it("servers behind a gateway wait for the cache for a shorter time, because the gateway retries", async () => {
       const retries = async (deployed: Deployed) =>
         /max_retries=(\d+)/.exec(
           deployed
@@ -102,7 +104,7 @@ describe("the gateway", () => {
   });
 
   describe("its pods", () => {
-    it("drain before they end, and the longest request may still end", async () => {
+    it("the gateway's pods drain before they stop, and the longest request can still complete", async () => {
       const deployed = await gateway();
       const { spec } = deployed.one("Deployment", "trivy-gateway").spec.template;
       const { lifecycle, readinessProbe, livenessProbe, command } = container(deployed);
@@ -114,7 +116,7 @@ describe("the gateway", () => {
       expect(configuration(deployed)["run.sh"]).to.include("kill -USR1");
     });
 
-    it("are never fewer than asked for in a rollout, spread, and soon replaced when a node is lost", async () => {
+    it("the gateway's pods are not fewer during a rollout, spread, and replaced soon after their node is lost", async () => {
       const { spec } = (await gateway({ replicas: 4 })).one("Deployment", "trivy-gateway");
       expect(spec).to.deep.include({ replicas: 4, strategy: { type: "RollingUpdate", rollingUpdate: { maxUnavailable: 0, maxSurge: 1 } } });
       const { topologySpreadConstraints, tolerations } = spec.template.spec;
@@ -125,8 +127,8 @@ describe("the gateway", () => {
       expect(tolerations.map(({ tolerationSeconds }: Manifest) => tolerationSeconds)).to.deep.equal([30, 30]);
     });
 
-    it("run as nobody on a read-only root, without a writable volume", async () => {
-      const deployed = await gateway({ tls: true });
+    it("the gateway's pods run without root, with a read-only root file system and no writable volume", async () => {
+      const deployed = await gateway({ tls: { enabled: true } });
       const { spec } = deployed.one("Deployment", "trivy-gateway").spec.template;
       expect(spec).to.deep.include({ automountServiceAccountToken: false, enableServiceLinks: false });
       expect(spec.securityContext).to.include({ runAsNonRoot: true, runAsUser: 10003 });
@@ -142,7 +144,7 @@ describe("the gateway", () => {
       ]);
     });
 
-    it("bound the memory of requests by the container's", async () => {
+    it("the memory for requests follows from the container's memory limit", async () => {
       const deployed = await gateway({ resources: { limits: { memory: "512Mi" } } });
       expect(container(deployed).resources.limits).to.include({ memory: "512Mi" });
       expect(configuration(deployed)["haproxy.cfg"]).to.include("tune.buffers.limit 384");
@@ -150,7 +152,7 @@ describe("the gateway", () => {
   });
 
   describe("its clients", () => {
-    it("are known by the hashes of their tokens, and by nothing else", async () => {
+    it("the gateway knows only the hashes of the clients' tokens", async () => {
       const deployed = await gateway({ clients: [{ name: "ci" }, { name: "web" }] });
       const [ci, web] = ["ci", "web"].map((client) => generated(deployed, client, 1));
       expect(ci).to.match(/^[A-Za-z0-9]{32}$/);
@@ -158,7 +160,7 @@ describe("the gateway", () => {
       expect(JSON.stringify(deployed.all("ConfigMap"))).not.to.include(hash(ci ?? ""));
     });
 
-    it("keep the token before the new one until it is retired", async () => {
+    it("a client's previous token is valid until it is retired", async () => {
       const both = await gateway({ clients: [{ name: "ci", generation: 3 }] });
       expect(clientsMap(both)).to.equal(`${hash(generated(both, "ci", 3))} ci\n${hash(generated(both, "ci", 2))} ci\n`);
       const older = await gateway({ clients: [{ name: "ci", generation: 3, retire: 1 }] });
@@ -168,12 +170,12 @@ describe("the gateway", () => {
       expect(one.resources.some(({ name }) => name.includes("token-ci-2"))).to.equal(false);
     });
 
-    it("may bring a token of their own, and the one before", async () => {
+    it("a client's token and previous token can be given", async () => {
       const deployed = await gateway({ clients: [{ name: "ci", token: "a".repeat(16), previousToken: "b".repeat(16) }] });
       expect(clientsMap(deployed)).to.equal(`${hash("a".repeat(16))} ci\n${hash("b".repeat(16))} ci\n`);
     });
 
-    it("never learn the servers' token, which changes by itself with every other secret and with the servers' version", async () => {
+    it("the servers' token behind a gateway changes with every other secret and with the servers' version", async () => {
       const keepers = async (deployed: Deployed) => JSON.stringify(deployed.resource("trivy-server-token").inputs["keepers"]);
       const before = await keepers(await gateway({ clients: [{ name: "ci" }] }));
       expect(await keepers(await gateway({ clients: [{ name: "ci" }] }))).to.equal(before);
@@ -198,7 +200,7 @@ describe("the gateway", () => {
         .find(({ metadata }) => metadata.name === "trivy")
         .spec.ports.map(({ port }: Manifest) => port);
 
-    it("has a certificate of a private authority for the Service's names", async () => {
+    it("the gateway's generated certificate is for the Service's names and the given ones", async () => {
       const deployed = await gateway(
         { tls: { enabled: true, names: ["trivy.example.com", "192.0.2.7"] } },
         { namespace: { name: "scans" } },
@@ -215,27 +217,27 @@ describe("the gateway", () => {
       expect(ports(deployed)).to.deep.equal([80, 443]);
     });
 
-    it("leaves plain HTTP to port forwarding, unless it is wanted", async () => {
+    it("with TLS, plain HTTP is for port forwarding only, unless plainHttp is set", async () => {
       const policyPorts = (deployed: Deployed) =>
         deployed
           .all("NetworkPolicy")
           .find(({ metadata }) => metadata.name === "trivy-gateway")
           .spec.ingress[0].ports.map(({ port }: Manifest) => port);
-      const clients = { clients: { namespaces: ["ci"] } };
-      const strict = await gateway({ tls: true }, clients);
+      const others = { access: { namespaces: ["ci"] } };
+      const strict = await gateway({ tls: { enabled: true } }, others);
       expect(configuration(strict)["haproxy.cfg"]).to.include("bind 127.0.0.1:8080").and.include("bind :::8443 v4v6 ssl");
       expect(policyPorts(strict)).to.deep.equal([8443]);
-      const both = await gateway({ tls: { enabled: true, plainHttp: true } }, clients);
+      const both = await gateway({ tls: { enabled: true, plainHttp: true } }, others);
       expect(configuration(both)["haproxy.cfg"]).to.include("bind :::8080 v4v6");
       expect(policyPorts(both)).to.deep.equal([8080, 8443]);
     });
 
-    it("takes an existing Secret, or a given certificate", async () => {
+    it("the gateway's certificate can be in an existing Secret, or be given", async () => {
       const existing = await gateway({ tls: { enabled: true, existingSecret: "trivy-tls" } });
       const volumes: Manifest[] = existing.one("Deployment", "trivy-gateway").spec.template.spec.volumes;
       expect(volumes.find(({ name }) => name === "certificate").secret.secretName).to.equal("trivy-tls");
       expect(existing.resources.some(({ type }) => type.startsWith("tls:"))).to.equal(false);
-      const given = await deploy({}, { gateway: { tls: { certificate, key } } });
+      const given = await gateway({ tls: { enabled: true, certificate, key } });
       expect(tlsSecret(given).stringData).to.deep.equal({ "tls.crt": certificate, "tls.key": key });
     });
   });
@@ -251,7 +253,7 @@ describe("the gateway's configuration", () => {
     plainHttp: true,
   };
 
-  it("sends what the client may repeat as a Twirp error, in a body of its own", () => {
+  it("haproxy.cfg answers with a Twirp error, which is unavailable exactly for 502, 503 and 504", () => {
     const lines = haproxyCfg(usual).split("\n");
     const answers = lines.flatMap(
       (line) => /(?:return|tarpit|http-error) status (\d+) content-type application\/json string '(.*?)'/.exec(line)?.slice(1, 3) ?? [],
@@ -264,13 +266,13 @@ describe("the gateway's configuration", () => {
     expect(pairs).to.have.length.above(10);
   });
 
-  it("never reuses a connection to a server, nor lets one wait for a second request", () => {
+  it("haproxy.cfg never reuses a connection", () => {
     expect(haproxyCfg(usual))
       .to.include("http-reuse never")
       .and.to.match(/frontend rpc[\s\S]*option httpclose[\s\S]*backend servers[\s\S]*option httpclose/);
   });
 
-  it("asks an external cache without a login, and one with TLS over TLS", () => {
+  it("haproxy.cfg checks an external cache without a login, and a cache with TLS over TLS", () => {
     expect(haproxyCfg({ ...usual, cache: { ...usual.cache, user: undefined } }))
       .to.include('tcp-check send "PING\\r\\n"')
       .and.not.include("AUTH probe");
@@ -287,14 +289,14 @@ describe("the gateway's configuration", () => {
     const variants: Record<string, Partial<HaproxyOptions>> = {
       "plain HTTP": {},
       "a rate limit": { rateLimit: 100 },
-      "TLS alone": { tls: true, plainHttp: false },
+      "only TLS": { tls: true, plainHttp: false },
       "TLS and plain HTTP": { tls: true },
       "an external cache": { cache: { host: "192.0.2.1", port: 6380, tls: false, clientCertificate: false } },
       "a cache with mutual TLS": { cache: { ...usual.cache, tls: true, clientCertificate: true } },
       "little memory and many servers": { memory: 2 ** 27, servers: { ...usual.servers, slots: 256 } },
     };
     for (const [name, options] of Object.entries(variants))
-      it(`has no mistake with ${name}`, () => {
+      it(`HAProxy accepts its configuration with ${name}`, () => {
         for (const path of Object.values(gatewayPaths)) mkdirSync(join(folder, path), { recursive: true });
         const put = (path: string, text: string) => writeFileSync(join(folder, path), text);
         for (const path of [gatewayPaths.certificate, gatewayPaths.cacheCertificate]) {

@@ -4,7 +4,7 @@ import { deploy } from "../../support/service.ts";
 const deny = { podSelector: {}, policyTypes: ["Ingress", "Egress"] };
 
 describe("the namespace", () => {
-  it("admits only what Pod Security calls restricted, of one version", async () => {
+  it("the namespace has Pod Security restricted, in a fixed version", async () => {
     const { metadata } = (await deploy({ namespace: { name: "scanning" } })).one("Namespace");
     expect(metadata.name).to.equal("scanning");
     for (const mode of ["enforce", "audit", "warn"]) {
@@ -13,7 +13,7 @@ describe("the namespace", () => {
     }
   });
 
-  it("lets no packet in or out but to the cluster's DNS", async () => {
+  it("pods may connect only to the cluster's DNS, and no connection to them is allowed", async () => {
     const deployed = await deploy();
     expect(deployed.one("NetworkPolicy", "default-deny").spec).to.deep.equal(deny);
     expect(deployed.one("NetworkPolicy", "allow-dns").spec).to.deep.equal({
@@ -34,7 +34,7 @@ describe("the namespace", () => {
     });
   });
 
-  it("that exists is left alone, and other pods in it as well", async () => {
+  it("an existing namespace is not changed, and its policies apply only to the service's own pods", async () => {
     const deployed = await deploy({ namespace: { name: "shared", create: false } });
     expect(deployed.all("Namespace")).to.deep.equal([]);
     for (const name of ["default-deny", "allow-dns"])

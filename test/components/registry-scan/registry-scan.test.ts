@@ -3,11 +3,13 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "chai";
+import type { RegistryScanArgs } from "../../../components/args.ts";
+import type { ScanServiceArgs } from "../../../components/scan-service.ts";
 import { plainSecrets } from "../../../recorder/secret-leaks.ts";
 import { type Deployed, deploy, type Manifest } from "../../support/service.ts";
 
-const scan = (settings: Record<string, unknown> = {}, others: Record<string, unknown> = {}) =>
-  deploy({ ...others, registryScan: { enabled: true, targets: [{ image: "registry.example.com/team/app:1.0" }], ...settings } });
+const scan = (args: RegistryScanArgs = {}, others: Partial<ScanServiceArgs> = {}) =>
+  deploy({ ...others, registryScan: { enabled: true, targets: [{ image: "registry.example.com/team/app:1.0" }], ...args } });
 
 const job = (deployed: Deployed): Manifest => deployed.one("CronJob").spec.jobTemplate.spec;
 const pod = (deployed: Deployed): Manifest => job(deployed).template.spec;
@@ -28,14 +30,14 @@ const podsOf = (component: string) => ({
 const tcp = (port: number) => [{ port, protocol: "TCP" }];
 
 describe("the registry scan", () => {
-  it("is not there unless asked for", async () => {
+  it("by default, there is no registry scan", async () => {
     const deployed = await deploy();
     expect(deployed.resources.filter(({ urn }) => /registry-scan|reports/.test(urn))).to.deep.equal([]);
     expect(deployed.service.reports).to.equal(undefined);
   });
 
   describe("of each run", () => {
-    it("is a Job at its time, never two at once, and none stays for ever", async () => {
+    it("runs are scheduled Jobs that never overlap, end at their deadline and are removed", async () => {
       const deployed = await scan({ schedule: "30 2 * * MON-FRI", timeZone: "Europe/Berlin", parallelism: 7, deadline: "2h" });
       const { spec } = deployed.one("CronJob");
       expect(spec).to.deep.include({ schedule: "30 2 * * MON-FRI", timeZone: "Europe/Berlin", concurrencyPolicy: "Forbid" });
@@ -45,7 +47,7 @@ describe("the registry scan", () => {
       expect(configuration(deployed).deadline).to.equal(7200);
     });
 
-    it("starts a lost pod again, and ends with the verdict of the first", async () => {
+    it("a lost scanning pod is started again, and a Job fails with the verdict of its first pod", async () => {
       const { backoffLimit, podFailurePolicy } = job(await scan({ parallelism: 5 }));
       expect(backoffLimit).to.equal(15);
       expect(podFailurePolicy.rules).to.deep.equal([
@@ -54,7 +56,7 @@ describe("the registry scan", () => {
       ]);
     });
 
-    it("scans with the servers' Trivy, through the service, and has crane to list", async () => {
+    it("scanning pods have the servers' version of Trivy, use the service, and list tags with crane", async () => {
       const deployed = await scan({}, { images: { registry: "mirror.example.com" } });
       const { initContainers } = pod(deployed);
       const server = deployed.one("Deployment").spec.template.spec.containers[0].image;
@@ -69,7 +71,7 @@ describe("the registry scan", () => {
       expect(variable(scanner(deployed), "JOB_UID").fieldRef.fieldPath).to.equal("metadata.labels['batch.kubernetes.io/controller-uid']");
     });
 
-    it("is told what to scan and what counts", async () => {
+    it("the configuration of the scanning pods contains the targets and the policy", async () => {
       const targets = [
         { repository: "registry.example.com/team/api", tags: ["v*"], versions: ">=1.2", newest: 5 },
         { image: "alpine:3.10" },
@@ -99,14 +101,14 @@ describe("the registry scan", () => {
     });
   });
 
-  it("runs the programs of its ConfigMap without anything beside them but Node", async () => {
+  it("the programs in the ConfigMap need nothing but Node", async () => {
     const deployed = await scan();
     const { data } = deployed.one("ConfigMap", "trivy-registry-scan-programs");
     expect(data).to.have.all.keys("scan.js", "reports.js", "package.json");
     const application = mkdtempSync(join(tmpdir(), "programs-"));
     try {
       for (const [name, text] of Object.entries(data as Record<string, string>)) writeFileSync(join(application, name), text);
-      // They come as far as to miss their settings.
+      // They start, and report that their configuration is missing.
       for (const program of ["scan.js", "reports.js"]) {
         const { stderr, status } = spawnSync(process.execPath, [join(application, program)], { encoding: "utf8", env: {} });
         expect(stderr, program)
@@ -120,7 +122,7 @@ describe("the registry scan", () => {
     expect(Buffer.byteLength(JSON.stringify(data))).to.be.below(900 * 2 ** 10);
   });
 
-  it("gives no pod more than it needs", async () => {
+  it("the pods of the registry scan are restricted", async () => {
     const deployed = await scan();
     for (const spec of [pod(deployed), reports(deployed)]) {
       expect(spec).to.deep.include({ automountServiceAccountToken: false, enableServiceLinks: false });
@@ -135,7 +137,7 @@ describe("the registry scan", () => {
   });
 
   describe("in the network", () => {
-    it("reaches the servers, the reports server, the registries and the receivers, and nothing else", async () => {
+    it("the registry scan may connect only to the service, the registries and the receivers", async () => {
       const deployed = await scan({
         targets: [{ image: "10.1.2.3:5000/team/app:1" }],
         javaRepositories: ["mirror.infra.svc:5000/trivy-java-db:1"],
@@ -158,7 +160,7 @@ describe("the registry scan", () => {
       expect(policy(deployed, "trivy-server").ingress).to.deep.equal([{ from: [podsOf("registry-scan")], ports: tcp(4954) }]);
     });
 
-    it("lets those alone read reports who are named", async () => {
+    it("only the named namespaces may read the reports", async () => {
       const deployed = await scan({ reports: { viewers: ["monitoring"] } });
       expect(policy(deployed, "trivy-reports").ingress.slice(1)).to.deep.equal([
         { from: [{ namespaceSelector: { matchLabels: { "kubernetes.io/metadata.name": "monitoring" } } }], ports: tcp(8080) },
@@ -166,7 +168,7 @@ describe("the registry scan", () => {
       expect(policy(deployed, "trivy-reports").egress).to.deep.equal([]);
     });
 
-    it("takes an image without a host for one of Docker's registry", async () => {
+    it("an image without a registry is on Docker Hub", async () => {
       const deployed = await scan({ targets: [{ image: "alpine:3.10" }], javaRepositories: ["10.0.0.1:5000/java:1"] });
       expect(
         policy(deployed, "trivy-registry-scan")
@@ -175,7 +177,7 @@ describe("the registry scan", () => {
       ).to.deep.equal([443, 5000]);
     });
 
-    it("goes through the proxy, but not to the reports server", async () => {
+    it("the registry scan uses the proxy, but not for the reports server", async () => {
       const deployed = await scan({}, { proxy: { https: "http://10.0.0.9:3128" } });
       for (const container of [scanner(deployed), reports(deployed).containers[0]]) {
         expect(variable(container, "NO_PROXY").split(",")).to.include(".svc");
@@ -188,9 +190,9 @@ describe("the registry scan", () => {
     });
   });
 
-  describe("before a gateway", () => {
-    it("is a client of its own, whose token nobody else gets", async () => {
-      const deployed = await scan({}, { gateway: { enabled: true, tls: true } });
+  describe("with a gateway", () => {
+    it("the registry scan is a client of the gateway, and its token is not in the outputs", async () => {
+      const deployed = await scan({}, { gateway: { enabled: true, tls: { enabled: true } } });
       const token = deployed.resource("trivy-gateway-token-registry-scan-1");
       expect(token.type).to.equal("random:index/randomPassword:RandomPassword");
       expect(deployed.one("Secret", "trivy-gateway-clients").stringData["clients.map"]).to.match(/^[0-9a-f]{64} registry-scan$/m);
@@ -202,8 +204,8 @@ describe("the registry scan", () => {
       expect(policy(deployed, "trivy-gateway").ingress).to.deep.equal([{ from: [podsOf("registry-scan")], ports: tcp(8443) }]);
     });
 
-    it("trusts the gateway's authority, and those of the settings", async () => {
-      const deployed = await scan({}, { gateway: { enabled: true, tls: true } });
+    it("the registry scan trusts the gateway's certificate authority", async () => {
+      const deployed = await scan({}, { gateway: { enabled: true, tls: { enabled: true } } });
       expect(configuration(deployed).service).to.equal("https://trivy.trivy.svc");
       expect(deployed.one("ConfigMap", "trivy-registry-scan-certificate-authorities").data["authorities.pem"]).to.match(
         /BEGIN CERTIFICATE/,
@@ -213,13 +215,13 @@ describe("the registry scan", () => {
     });
   });
 
-  it("uses the servers' token without a gateway, and none where none is asked for", async () => {
+  it("without a gateway, the registry scan uses the servers' token, if there is one", async () => {
     const deployed = await scan();
     expect(variable(scanner(deployed), "TRIVY_TOKEN").secretKeyRef.name).to.equal(deployed.variable("TRIVY_TOKEN").secretKeyRef.name);
-    expect(variable(scanner(await scan({}, { server: { token: false } })), "TRIVY_TOKEN")).to.equal(undefined);
+    expect(variable(scanner(await scan({}, { server: { token: { enabled: false } } })), "TRIVY_TOKEN")).to.equal(undefined);
   });
 
-  it("keeps every secret out of everything but Secrets", async () => {
+  it("the secrets of the registry scan are only in Secrets", async () => {
     const secrets = { password: "pass-word-1", url: "https://hooks.example.com/very-secret", authorization: "Bearer very-secret" };
     const deployed = await scan({
       credentials: [{ registry: "docker.io", username: "u", password: secrets.password }],
@@ -233,13 +235,13 @@ describe("the registry scan", () => {
     const login = JSON.parse(deployed.one("Secret", "trivy-registry-scan-registry-login").stringData[".dockerconfigjson"]);
     expect(login.auths).to.have.all.keys("https://index.docker.io/v1/");
     expect(reportsConfiguration(deployed).receivers).to.deep.equal([{ name: "team", type: "slack", authorized: true }]);
-    // Where it leads to is all that a rule tells.
+    // A rule shows nothing of a URL but where it leads to.
     expect(JSON.stringify(policy(deployed, "trivy-reports").egress))
       .to.include("0.0.0.0/0")
       .and.not.include("hooks");
   });
 
-  it("takes addresses and keys from Secrets that exist", async () => {
+  it("logins, URLs of receivers and keys of buckets can be in existing Secrets", async () => {
     const deployed = await scan({
       existingSecret: "registry-login",
       alerts: [{ name: "team", type: "json", existingSecret: { name: "hook", key: "address" } }],
@@ -262,7 +264,7 @@ describe("the registry scan", () => {
     });
   });
 
-  it("keeps its reports on a volume that only one pod ever has", async () => {
+  it("reports are on a volume that only one pod uses", async () => {
     const deployed = await scan({ reports: { keep: 7, size: "5Gi", storageClass: "fast", url: "https://reports.example.com" } });
     const { spec } = deployed.one("StatefulSet", "trivy-reports");
     expect(spec.replicas).to.equal(1);
@@ -275,17 +277,27 @@ describe("the registry scan", () => {
     expect(reportsConfiguration(deployed)).to.deep.include({ folder: "/data", keep: 7, url: "https://reports.example.com" });
   });
 
-  it("hands every child to its transform", async () => {
-    const marked = <Args extends { metadata?: unknown }>(args: Args): Args => ({
-      ...args,
-      metadata: { ...(args.metadata as object), annotations: { marked: "yes" } },
-    });
-    const registryScan = { targets: [{ image: "alpine:3.10" }] };
-    const kinds = ["cronJob", "statefulSet", "service", "persistentVolumeClaim", "networkPolicy", "configMap", "secret"];
-    const transform = { registryScan: Object.fromEntries(kinds.map((kind) => [kind, marked])) };
-    const deployed = await deploy({}, { registryScan, transform });
-    const own = deployed.resources.filter(({ urn, custom, type }) => custom && /registry-scan/.test(urn) && type.startsWith("kubernetes:"));
-    expect(own.length).to.be.above(9);
-    for (const { name, inputs } of own) expect((inputs as Manifest).metadata.annotations?.marked, name).to.equal("yes");
+  it("every child of the registry scan can be transformed", async () => {
+    const marked = { metadata: { annotations: { marked: "yes" } } };
+    const own = (kinds: readonly string[]) => Object.fromEntries(kinds.map((kind) => [kind, marked]));
+    const transform = {
+      registryScan: {
+        ...own(["programs", "token", "receivers"]),
+        reports: own(["config", "policy", "claim", "service", "statefulSet"]),
+        job: own(["config", "registryLogin", "policy", "cronJob"]),
+      },
+    };
+    const deployed = await scan(
+      {
+        credentials: [{ registry: "docker.io", username: "u", password: "p" }],
+        alerts: [{ name: "team", type: "slack", url: "https://hooks.example.com/x" }],
+      },
+      { transform },
+    );
+    const created = deployed.resources.filter(
+      ({ urn, custom, type }) => custom && /registry-scan/.test(urn) && type.startsWith("kubernetes:"),
+    );
+    expect(created).to.have.length(12);
+    for (const { name, inputs } of created) expect((inputs as Manifest).metadata.annotations?.marked, name).to.equal("yes");
   });
 });

@@ -1,17 +1,17 @@
 import { expect } from "chai";
-import { databaseEgress } from "../../../components/server/trivy-server.ts";
+import type { AccessArgs } from "../../../components/args.ts";
 import { registryEndpoints } from "../../../components/shared/registry-login.ts";
 import { certificate } from "../../support/certificate.ts";
-import { deploy } from "../../support/service.ts";
+import { deploy, type Manifest } from "../../support/service.ts";
 
 describe("the Trivy servers", () => {
-  it("are as many as the settings say, and never fewer in a rollout", async () => {
+  it("there are as many servers as the arguments say, also during a rollout", async () => {
     const { spec } = (await deploy({ server: { replicas: 5 } })).one("Deployment");
     expect(spec.replicas).to.equal(5);
     expect(spec.strategy).to.deep.equal({ type: "RollingUpdate", rollingUpdate: { maxUnavailable: 0, maxSurge: 1 } });
   });
 
-  it("follow the load when they are autoscaled: no number of replicas that would be fought over", async () => {
+  it("autoscaled servers have no number of replicas, which every `up` would reset", async () => {
     const deployed = await deploy({ server: { autoscaling: { minReplicas: 3, maxReplicas: 9, targetCpuUtilization: 50 } } });
     expect(deployed.one("Deployment").spec).not.to.have.property("replicas");
     const { spec } = deployed.one("HorizontalPodAutoscaler");
@@ -25,11 +25,11 @@ describe("the Trivy servers", () => {
     ]);
   });
 
-  it("have no autoscaler unless asked for", async () => {
+  it("servers are not autoscaled by default", async () => {
     expect((await deploy()).all("HorizontalPodAutoscaler")).to.deep.equal([]);
   });
 
-  it("take ten minutes to download the database if they must, and drain before they end", async () => {
+  it("a server may take ten minutes to download the database, and drains before it stops", async () => {
     const deployed = await deploy({ server: { drainSeconds: 20 } });
     const { startupProbe, readinessProbe, livenessProbe, lifecycle } = deployed.container("Deployment");
     expect(startupProbe.periodSeconds * startupProbe.failureThreshold).to.equal(600);
@@ -40,7 +40,7 @@ describe("the Trivy servers", () => {
     expect(deployed.one("Deployment").spec.progressDeadlineSeconds).to.be.above(600);
   });
 
-  it("are spread over zones and nodes, and drained one at a time", async () => {
+  it("servers are spread over zones and nodes, and drained one at a time", async () => {
     const deployed = await deploy();
     const { template, selector } = deployed.one("Deployment").spec;
     expect(template.spec.topologySpreadConstraints.map(({ topologyKey }: { topologyKey: string }) => topologyKey)).to.deep.equal([
@@ -54,7 +54,7 @@ describe("the Trivy servers", () => {
     });
   });
 
-  it("run as nobody, on a read-only root, without an API token or the Service's variables", async () => {
+  it("pods run without root, with a read-only root file system, without an API token and without Service variables", async () => {
     for (const [kind, uid] of [
       ["Deployment", 10001],
       ["StatefulSet", 10002],
@@ -81,7 +81,7 @@ describe("the Trivy servers", () => {
     }
   });
 
-  it("have room for the database and for an update of it, and the node knows", async () => {
+  it("a server has disk space for the database and for an update, and requests it", async () => {
     const deployed = await deploy({ server: { databaseVolume: "3Gi" } });
     const { volumes } = deployed.one("Deployment").spec.template.spec;
     expect(volumes).to.deep.equal([
@@ -95,14 +95,14 @@ describe("the Trivy servers", () => {
     expect(deployed.variable("TMPDIR")).to.equal("/tmp");
   });
 
-  it("say nothing in their arguments, which everybody on the node can read", async () => {
+  it("the servers' configuration is not in their arguments, which every user of the node can read", async () => {
     const container = (await deploy()).container("Deployment");
     expect(container.args).to.deep.equal(["server"]);
     expect(container).not.to.have.property("command");
   });
 
   describe("the token", () => {
-    it("is generated, and goes in by reference", async () => {
+    it("the token is generated, and the servers get it by reference", async () => {
       const deployed = await deploy();
       const secret = deployed.one("Secret", "trivy-server-credentials");
       expect(secret.stringData.token).to.match(/^[A-Za-z0-9]{32}$/);
@@ -110,7 +110,7 @@ describe("the Trivy servers", () => {
       expect(deployed.resource("trivy-server-token").parent).to.match(/TrivyServer::trivy-server$/);
     });
 
-    it("is the given one, or that of a Secret that exists", async () => {
+    it("the token can be given, or be in an existing Secret", async () => {
       const given = await deploy({ server: { token: { value: "a-token-of-our-own" } } });
       expect(given.one("Secret", "trivy-server-credentials").stringData).to.deep.equal({ token: "a-token-of-our-own" });
       const existing = await deploy({ server: { token: { existingSecret: { name: "ours" } } } });
@@ -119,8 +119,8 @@ describe("the Trivy servers", () => {
       expect(existing.service.token).to.equal(undefined);
     });
 
-    it("is nowhere when it is switched off", async () => {
-      const deployed = await deploy({ server: { token: false } });
+    it("a token that is switched off is not generated", async () => {
+      const deployed = await deploy({ server: { token: { enabled: false } } });
       expect(deployed.variable("TRIVY_TOKEN")).to.equal(undefined);
       expect(deployed.all("Secret").map(({ metadata }) => metadata.name)).to.satisfy((names: string[]) =>
         names.every((name) => name.startsWith("trivy-redis-")),
@@ -129,7 +129,7 @@ describe("the Trivy servers", () => {
   });
 
   describe("the database", () => {
-    it("comes from the public registries in turn, over HTTPS to public addresses", async () => {
+    it("the database comes from the public registries, over HTTPS and from public addresses", async () => {
       const deployed = await deploy();
       expect(deployed.variable("TRIVY_DB_REPOSITORY")).to.equal(
         "mirror.gcr.io/aquasec/trivy-db:2,ghcr.io/aquasecurity/trivy-db:2,public.ecr.aws/aquasecurity/trivy-db:2",
@@ -142,25 +142,27 @@ describe("the Trivy servers", () => {
       expect(egress[0].to[0].ipBlock.except).to.include.members(["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16"]);
     });
 
-    it("may come from a private registry, which alone is then open", () => {
-      const egress = (repository: string, plainHttp = false) => databaseEgress({ repositories: [repository], plainHttp }, {});
+    it("with a private registry, the servers may connect only to that registry", async () => {
+      const egress = async (repository: string, plainHttp = false): Promise<Manifest[]> =>
+        (await deploy({ database: { repositories: [repository], plainHttp } })).one("NetworkPolicy", "trivy-server").spec.egress.slice(1);
       const tcp = (port: number) => [{ port, protocol: "TCP" }];
       const anywhere = [{ ipBlock: { cidr: "0.0.0.0/0" } }, { ipBlock: { cidr: "::/0" } }];
-      expect(egress("10.20.0.1:5000/trivy-db:2")).to.deep.equal([{ to: [{ ipBlock: { cidr: "10.20.0.1/32" } }], ports: tcp(5000) }]);
-      expect(egress("registry.example.com:5000/trivy-db:2")).to.deep.equal([{ to: anywhere, ports: tcp(5000) }]);
-      expect(egress("harbor.corp/trivy-db:2")).to.deep.equal([{ to: anywhere, ports: tcp(443) }]);
-      expect(egress("mirror.infra.svc:5000/trivy-db:2")).to.deep.equal([
+      expect(await egress("10.20.0.1:5000/trivy-db:2")).to.deep.equal([{ to: [{ ipBlock: { cidr: "10.20.0.1/32" } }], ports: tcp(5000) }]);
+      expect(await egress("registry.example.com:5000/trivy-db:2")).to.deep.equal([{ to: anywhere, ports: tcp(5000) }]);
+      expect(await egress("harbor.corp/trivy-db:2")).to.deep.equal([{ to: anywhere, ports: tcp(443) }]);
+      expect(await egress("mirror.infra.svc:5000/trivy-db:2")).to.deep.equal([
         { to: [{ namespaceSelector: { matchLabels: { "kubernetes.io/metadata.name": "infra" } } }] },
       ]);
-      expect(egress("harbor.corp/trivy-db:2", true).map(({ ports }) => ports)).to.deep.equal([tcp(443), tcp(80)]);
+      expect((await egress("harbor.corp/trivy-db:2", true)).map(({ ports }) => ports)).to.deep.equal([tcp(443), tcp(80)]);
       expect(registryEndpoints("[fd00::1]:5000/trivy-db:2", false)).to.deep.equal([{ host: "fd00::1", port: 5000 }]);
     });
 
-    it("is fetched through the proxy alone, but for what the proxy does not serve", () => {
-      const egress = databaseEgress(
-        { repositories: ["ghcr.io/aquasecurity/trivy-db:2", "registry.example.com:5000/trivy-db:2"], cidrs: ["10.3.0.0/16"] },
-        { https: "http://10.0.0.9:3128", noProxy: [".example.com"] },
-      );
+    it("with a proxy, the servers connect directly only to what the proxy does not serve", async () => {
+      const deployed = await deploy({
+        database: { repositories: ["ghcr.io/aquasecurity/trivy-db:2", "registry.example.com:5000/trivy-db:2"], cidrs: ["10.3.0.0/16"] },
+        proxy: { https: "http://10.0.0.9:3128", noProxy: [".example.com"] },
+      });
+      const egress: Manifest[] = deployed.one("NetworkPolicy", "trivy-server").spec.egress.slice(1);
       expect(egress.map(({ ports }) => ports)).to.deep.equal([
         [{ port: 3128, protocol: "TCP" }],
         [{ port: 5000, protocol: "TCP" }],
@@ -169,7 +171,7 @@ describe("the Trivy servers", () => {
       expect(egress[2]).to.deep.equal({ to: [{ ipBlock: { cidr: "10.3.0.0/16" } }] });
     });
 
-    it("may ask for a login, which only its registry gets", async () => {
+    it("the login for a registry is sent only to that registry", async () => {
       const credentials = [{ registry: "ghcr.io", username: "me", password: "p:w" }];
       const deployed = await deploy({ database: { credentials } });
       const secret = deployed.one("Secret", "trivy-server-registry-login");
@@ -187,7 +189,7 @@ describe("the Trivy servers", () => {
     });
   });
 
-  it("trust the authorities of the organisation besides the system's", async () => {
+  it("the servers trust the given certificate authorities in addition to the system's", async () => {
     const deployed = await deploy({ server: { caCertificates: certificate } });
     const config = deployed.one("ConfigMap", "trivy-server-certificate-authorities");
     expect(config.data).to.deep.equal({ "server.pem": certificate });
@@ -198,7 +200,7 @@ describe("the Trivy servers", () => {
     });
   });
 
-  it("use a proxy, but never for the cluster's own", async () => {
+  it("the servers use a proxy, except for hosts of the cluster", async () => {
     const deployed = await deploy({
       proxy: { http: "http://p.example.com:3128", https: "http://p.example.com:3128", noProxy: ["10.0.0.0/8"] },
     });
@@ -208,15 +210,15 @@ describe("the Trivy servers", () => {
     expect((await deploy()).variable("NO_PROXY")).to.equal(undefined);
   });
 
-  it("get the environment that the settings add", async () => {
+  it("the servers get additional environment variables", async () => {
     const deployed = await deploy({ server: { env: { GODEBUG: "http2client=0" }, envFromSecrets: ["more"], debug: true } });
     expect(deployed.variable("GODEBUG")).to.equal("http2client=0");
     expect(deployed.variable("TRIVY_DEBUG")).to.equal("true");
     expect(deployed.container("Deployment").envFrom).to.deep.equal([{ secretRef: { name: "more" } }]);
   });
 
-  it("are reached by whom the settings name, and by nobody without", async () => {
-    const ingress = async (clients: object) => (await deploy({ clients })).one("NetworkPolicy", "trivy-server").spec.ingress;
+  it("only the clients in `access` may connect to the servers", async () => {
+    const ingress = async (access: AccessArgs) => (await deploy({ access })).one("NetworkPolicy", "trivy-server").spec.ingress;
     expect(await ingress({})).to.deep.equal([]);
     expect(await ingress({ namespaces: ["ci"], cidrs: ["10.1.0.0/16"] })).to.deep.equal([
       {
@@ -227,13 +229,13 @@ describe("the Trivy servers", () => {
     expect((await ingress({ namespaces: ["*"] }))[0].from).to.deep.equal([{ namespaceSelector: {} }]);
   });
 
-  it("start only when their way to the network is open", async () => {
+  it("servers start after the network policies that they need", async () => {
     const deployed = await deploy();
     const { dependsOn } = deployed.resource("trivy-server-deployment");
     for (const name of ["trivy-server-policy", "trivy-allow-dns"]) expect(dependsOn).to.include(deployed.resource(name).urn);
   });
 
-  it("are given the time that ten-minute starts, one after the other, take", async () => {
+  it("the Deployment may take as long as the starts of all servers, one after the other", async () => {
     expect((await deploy()).resource("trivy-server-deployment").customTimeouts).to.deep.equal({ create: "30m", update: "60m" });
   });
 });

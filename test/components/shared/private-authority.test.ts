@@ -1,10 +1,15 @@
 import { X509Certificate } from "node:crypto";
 import { expect } from "chai";
-import { PrivateAuthority } from "../../../components/shared/private-authority.ts";
+import { type CertificateArgs, PrivateAuthority } from "../../../components/shared/private-authority.ts";
 import { isSecret, plain, type RecordedResource, record, settled } from "../../../recorder/record.ts";
 import { plainSecrets } from "../../../recorder/secret-leaks.ts";
 
-const server = { commonName: "shop", dnsNames: ["shop", "shop.mall.svc"], ipAddresses: ["127.0.0.1", "fd00::1"], use: "server" } as const;
+const server = {
+  commonName: "shop",
+  dnsNames: ["shop", "shop.mall.svc"],
+  ipAddresses: ["127.0.0.1", "fd00::1"],
+  use: "server",
+} satisfies CertificateArgs;
 
 async function issued() {
   const { resources, result } = await record(() => {
@@ -28,7 +33,7 @@ const inputs = (resources: readonly RecordedResource[], name: string) =>
   plain(resources.find((resource) => resource.name === name)?.inputs) as Record<string, unknown>;
 
 describe("the private authority", () => {
-  it("signs certificates for servers and clients, each for that use alone and with a key of its own", async () => {
+  it("the authority issues certificates for servers and clients, each for that use only and with a key of its own", async () => {
     const { authority, ...parties } = await issued();
     const root = new X509Certificate(authority);
     expect(root.ca).to.equal(true);
@@ -45,7 +50,7 @@ describe("the private authority", () => {
     expect(new Set(keys)).to.have.property("size", 2);
   });
 
-  it("consists of these resources, under names that existing stacks know", async () => {
+  it("the authority consists of these resources", async () => {
     const { resources } = await issued();
     expect(
       resources.map(({ type, name, parent }) => `${parent?.split("::").at(-1) ?? ""} > ${type.split(":").at(-1)} ${name}`),
@@ -53,16 +58,16 @@ describe("the private authority", () => {
       " > PrivateAuthority ca",
       "ca > PrivateKey ca-key",
       "ca > SelfSignedCert ca-certificate",
-      "ca > PrivateKey shop-key",
-      "ca > CertRequest shop-request",
-      "ca > LocallySignedCert shop-certificate",
-      "ca > PrivateKey buyer-key",
-      "ca > CertRequest buyer-request",
-      "ca > LocallySignedCert buyer-certificate",
+      "ca > PrivateKey ca-shop-key",
+      "ca > CertRequest ca-shop-request",
+      "ca > LocallySignedCert ca-shop-certificate",
+      "ca > PrivateKey ca-buyer-key",
+      "ca > CertRequest ca-buyer-request",
+      "ca > LocallySignedCert ca-buyer-certificate",
     ]);
   });
 
-  it("asks the provider for what is safe: short-lived leaves, renewed in the last quarter of their lives, and elliptic keys", async () => {
+  it("keys are elliptic, issued certificates valid for a year and renewed in the last quarter of it", async () => {
     const { resources } = await issued();
     expect(inputs(resources, "ca-key")).to.deep.equal({ algorithm: "ECDSA", ecdsaCurve: "P256" });
     expect(inputs(resources, "ca-certificate")).to.deep.include({
@@ -72,20 +77,20 @@ describe("the private authority", () => {
       earlyRenewalHours: 21_900,
       allowedUses: ["cert_signing", "crl_signing"],
     });
-    expect(inputs(resources, "shop-certificate")).to.deep.include({
+    expect(inputs(resources, "ca-shop-certificate")).to.deep.include({
       validityPeriodHours: 8_760,
       earlyRenewalHours: 2_190,
       allowedUses: ["digital_signature", "server_auth"],
     });
-    expect(inputs(resources, "buyer-certificate")["allowedUses"]).to.deep.equal(["digital_signature", "client_auth"]);
-    expect(inputs(resources, "buyer-request")).to.have.all.keys("privateKeyPem", "subject");
+    expect(inputs(resources, "ca-buyer-certificate")["allowedUses"]).to.deep.equal(["digital_signature", "client_auth"]);
+    expect(inputs(resources, "ca-buyer-request")).to.have.all.keys("privateKeyPem", "subject");
   });
 
-  it("keeps every key secret, and certificates readable", async () => {
+  it("private keys are secret, certificates are not", async () => {
     const { resources, authority, server, client } = await issued();
     const keys = resources.filter(({ type }) => type.endsWith(":PrivateKey")).map(({ state }) => plain(state["privateKeyPem"]) as string);
     expect(keys).to.have.length(3);
-    // The lines after it hold the public key as well, which requests and certificates do too.
+    // Later lines contain the public key, which requests and certificates contain too.
     const lines = keys.map((key) => key.split("\n")[1] ?? "");
     expect(plainSecrets(resources, lines)).to.deep.equal([]);
     expect([server, client].map(({ key }) => isSecret(key))).to.deep.equal([true, true]);

@@ -5,20 +5,24 @@ import { basename, join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { parseDocument } from "yaml";
 import { readProject, type StackFile } from "../stack-file.ts";
-import { Problem } from "../user-error.ts";
+import { UserError } from "../user-error.ts";
 
 /** Where Pulumi keeps the state. */
 export interface Backend {
-  /** What Pulumi must find in its environment. */
+  /** Environment variables for Pulumi. */
   readonly env: Readonly<Record<string, string>>;
-  /** The folder of a state that these commands keep, because the user has no backend. */
+  /** The folder of the state that these commands manage; undefined if the user has a backend. */
   readonly local: string | undefined;
   /** For messages. */
   readonly url: string;
 }
 
-/** The backend that the user is logged in to, or else a folder of the project's own, with a passphrase that nobody has to invent. */
-export function chooseBackend(project: string, env: NodeJS.ProcessEnv, say: (line: string) => void): Backend {
+/**
+ * Returns the backend that the user is logged in to, otherwise a folder of the project with a generated passphrase.
+ *
+ * @throws UserError if the local state has lost its passphrase.
+ */
+export function chooseBackend(project: string, env: NodeJS.ProcessEnv, notify: (line: string) => void): Backend {
   const url = usersBackend(project, env);
   if (url) return { env: {}, local: undefined, url };
 
@@ -30,14 +34,15 @@ export function chooseBackend(project: string, env: NodeJS.ProcessEnv, say: (lin
   const given = env["PULUMI_CONFIG_PASSPHRASE"] !== undefined || Boolean(env["PULUMI_CONFIG_PASSPHRASE_FILE"]);
   if (!given && !existsSync(passphrase)) {
     if (existsSync(join(state, ".pulumi", "stacks"))) {
-      throw new Problem(
-        `The passphrase of the local state is gone: ${passphrase}.\nPut it back, or set PULUMI_CONFIG_PASSPHRASE. Without it the state's secrets are lost; ` +
-          `to start anew, delete the stacks' namespaces in the cluster and then ${local}.`,
+      throw new UserError(
+        `The passphrase of the local state is missing: ${passphrase} does not exist.\n` +
+          "Restore the file or set PULUMI_CONFIG_PASSPHRASE. Without the passphrase, the secrets in the state are lost; " +
+          `to start over, delete the namespaces of the stacks and then ${local}.`,
       );
     }
     writeFileSync(passphrase, `${randomBytes(32).toString("base64url")}\n`, { mode: 0o600, flag: "wx" });
-    say(
-      `You are logged in to no Pulumi backend, so the state is kept in ${state},\nits secrets encrypted with ${passphrase}. ` +
+    notify(
+      `You are not logged in to a Pulumi backend, so the state is kept in ${state},\nand its secrets are encrypted with ${passphrase}. ` +
         "Git ignores both: keep them, or use `pulumi login` before the first run.",
     );
   }
@@ -45,7 +50,7 @@ export function chooseBackend(project: string, env: NodeJS.ProcessEnv, say: (lin
   return {
     env: {
       PULUMI_BACKEND_URL: href,
-      // The copy of the stack's file comes without the salt of the secrets; the state has it as well.
+      // The copy of the stack's file lacks the salt of the secrets, which the state also has.
       PULUMI_FALLBACK_TO_STATE_SECRETS_MANAGER: "true",
       ...(!given && { PULUMI_CONFIG_PASSPHRASE_FILE: passphrase }),
     },
@@ -66,11 +71,12 @@ function usersBackend(project: string, env: NodeJS.ProcessEnv): string | undefin
 }
 
 /**
- * The stack's settings as a file that Pulumi may write to. With a passphrase, Pulumi writes the salt of the secrets into the stack's file. That file is
- * committed, and the passphrase of a local state is nobody else's: so the settings are copied, anew for each run, and the salt goes into the copy.
- * Not if the file holds encrypted values: they can only be read with the salt, or the provider, that stands beside them.
+ * Copies the stack's file so that Pulumi can write to the copy, and returns its path. With a passphrase, Pulumi writes the salt of the secrets to
+ * the stack's file, which is committed, while the passphrase of a local state stays on this machine. Each run makes a new copy.
+ *
+ * @returns undefined if the file holds encrypted values, which can only be decrypted with the salt or provider in the same file.
  */
-export function localStackFile(local: string, file: StackFile): string | undefined {
+export function localStackFile(local: string, file: Pick<StackFile, "encrypted" | "path" | "text">): string | undefined {
   if (file.encrypted) return undefined;
   const document = parseDocument(file.text);
   if (document.contents) for (const key of ["encryptionsalt", "secretsprovider", "encryptedkey"]) document.delete(key);

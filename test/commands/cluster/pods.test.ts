@@ -1,6 +1,6 @@
 import type { V1ContainerStatus, V1Pod, V1PodStatus } from "@kubernetes/client-node";
 import { expect } from "chai";
-import { decisiveLine, podTrouble } from "../../../commands/up/pods.ts";
+import { decisiveLine, podTrouble } from "../../../commands/cluster/pods.ts";
 
 const container = (status: Partial<V1ContainerStatus>): V1ContainerStatus => ({
   name: "trivy",
@@ -12,31 +12,33 @@ const container = (status: Partial<V1ContainerStatus>): V1ContainerStatus => ({
 });
 const pod = (status: V1PodStatus, metadata = {}): V1Pod => ({ metadata: { name: "trivy-server-1", ...metadata }, status });
 
-describe("a pod that is not ready", () => {
-  it("says that no node takes it", () => {
+describe("podTrouble", () => {
+  it("reports a pod that cannot be scheduled", () => {
     const conditions = [{ type: "PodScheduled", status: "False", message: "0/2 nodes are available: 2 Insufficient cpu." }];
-    expect(podTrouble(pod({ conditions }))?.reason).to.equal("no node takes it: 0/2 nodes are available: 2 Insufficient cpu.");
+    expect(podTrouble(pod({ conditions }))?.reason).to.equal("cannot be scheduled: 0/2 nodes are available: 2 Insufficient cpu.");
   });
 
-  it("says that its image cannot be pulled", () => {
+  it("reports an image that cannot be pulled", () => {
     const state = { waiting: { reason: "ErrImagePull", message: "not found" } };
     const trouble = podTrouble(pod({ containerStatuses: [container({ state })] }));
     expect(trouble).to.deep.equal({ name: "trivy-server-1", reason: "ErrImagePull: not found" });
   });
 
-  it("says how often it ended, and has a log to look into", () => {
+  it("reports how often a container restarted, and the container with the log", () => {
     const crashed = container({ restartCount: 4, state: { waiting: { reason: "CrashLoopBackOff", message: "back-off 5m0s restarting" } } });
     const trouble = podTrouble(pod({ containerStatuses: [crashed] }));
     expect(trouble?.reason).to.equal("CrashLoopBackOff, restarted 4 times");
     expect(trouble?.started).to.equal(crashed);
   });
 
-  it("is no trouble when it is ready after all, or about to go", () => {
+  it("reports neither a ready pod nor one that is being deleted", () => {
     expect(podTrouble(pod({ containerStatuses: [container({ ready: true })] }))).to.equal(undefined);
     expect(podTrouble(pod({ containerStatuses: [container({})] }, { deletionTimestamp: new Date() }))).to.equal(undefined);
   });
+});
 
-  it("tells the reason from its log: what was fatal, or an error, or the last line", () => {
+describe("decisiveLine", () => {
+  it("returns the fatal error in a log, otherwise the last error, otherwise the last line", () => {
     const fatal = "2026-11-22T11:10:52Z\tFATAL\tFatal error\trun error: failed to download vulnerability DB: dial tcp: i/o timeout";
     expect(decisiveLine(`a\n${fatal}\n\t* Get: no such host\n`)).to.equal(
       "run error: failed to download vulnerability DB: dial tcp: i/o timeout * Get: no such host",

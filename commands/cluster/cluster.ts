@@ -3,33 +3,40 @@ import { BlockList, isIP } from "node:net";
 import { homedir } from "node:os";
 import { delimiter, join } from "node:path";
 import { KubeConfig } from "@kubernetes/client-node";
-import { Problem } from "../user-error.ts";
+import { UserError } from "../user-error.ts";
 
-/** The cluster that Pulumi's Kubernetes provider will talk to. */
+/** The cluster that Pulumi's Kubernetes provider connects to. */
 export interface Cluster {
   readonly config: KubeConfig;
   readonly context: string;
+  /** URL of the API server. */
   readonly server: string;
+  /** Whether it certainly runs on this machine. */
   readonly local: boolean;
 }
 
-/** Finds the cluster as the provider does: the stack's own kubeconfig (a path, or the text itself), KUBECONFIG, or ~/.kube/config. */
+const chooseContext = "choose one with `kubectl config use-context NAME`";
+
+/**
+ * Finds the cluster as the provider does: from the stack's own kubeconfig (a path or the content), KUBECONFIG, or ~/.kube/config.
+ *
+ * @throws UserError if there is no usable kubeconfig or context.
+ */
 export function findCluster(kubeconfig: string | undefined, context: string | undefined, env: NodeJS.ProcessEnv): Cluster {
   const config = load(kubeconfig, env);
   const names = config.getContexts().map(({ name }) => name);
   const chosen = context ?? config.getCurrentContext();
-  const choices = `Contexts: ${names.join(", ") || "none"}.`;
-  if (!chosen) {
-    throw new Problem(`The kubeconfig has no current context.\n${choices} Choose one with \`kubectl config use-context NAME\`.`);
-  }
+  const choices = `Contexts: ${names.join(", ") || "none"}`;
+  if (!chosen) throw new UserError(`The kubeconfig has no current context.\n${choices}; ${chooseContext}.`);
   if (!names.includes(chosen)) {
     const where = context ? "the stack's setting kubernetes:context" : "the kubeconfig's current context";
-    throw new Problem(`There is no context ${chosen}, which is ${where}.\n${choices} Choose one with \`kubectl config use-context NAME\`.`);
+    throw new UserError(`There is no context ${chosen}, which is ${where}.\n${choices}; ${chooseContext}.`);
   }
   config.setCurrentContext(chosen);
   const server = config.getCurrentCluster()?.server;
-  if (!server) throw new Problem(`The context ${chosen} names a cluster that is not in the kubeconfig.\n${choices}`);
-  // The client refuses plain HTTP (as of `kubectl proxy`) unless TLS, which there is none of, needs no verification.
+  if (!server)
+    throw new UserError(`The context ${chosen} refers to a cluster that is not in the kubeconfig.\n${choices}; ${chooseContext}.`);
+  // The client refuses plain HTTP, which `kubectl proxy` speaks, unless the cluster has TLS verification switched off.
   config.clusters = config.clusters.map((cluster) => (/^http:/.test(cluster.server) ? { ...cluster, skipTLSVerify: true } : cluster));
   return { config, context: chosen, server, local: isLocal(chosen, server) };
 }
@@ -45,25 +52,25 @@ function load(kubeconfig: string | undefined, env: NodeJS.ProcessEnv): KubeConfi
       for (const file of files) {
         const further = new KubeConfig();
         further.loadFromFile(file);
-        // As kubectl: the first file to set the current context wins.
+        // As in kubectl, the first file that sets the current context wins.
         config.mergeConfig(further, Boolean(config.getCurrentContext()));
       }
     } else if (!named && existsSync("/var/run/secrets/kubernetes.io/serviceaccount/token")) {
       config.loadFromCluster();
     } else {
       const where = kubeconfig
-        ? `kubernetes:kubeconfig of the stack names ${kubeconfig}`
+        ? `the stack's setting kubernetes:kubeconfig names ${kubeconfig}`
         : named
           ? `KUBECONFIG names ${named}`
           : "~/.kube/config";
-      throw new Problem(
+      throw new UserError(
         `No kubeconfig: ${where}, which does not exist.\n` +
-          "Point KUBECONFIG at the kubeconfig of your cluster, or start a local cluster first, for example with `kind create cluster`.",
+          "Set KUBECONFIG to the kubeconfig of your cluster, or start a local cluster first, for example with `kind create cluster`.",
       );
     }
   } catch (error) {
-    if (error instanceof Problem) throw error;
-    throw new Problem(`The kubeconfig ${named ?? files.join(delimiter)} cannot be read: ${(error as Error).message}`);
+    if (error instanceof UserError) throw error;
+    throw new UserError(`The kubeconfig ${named ?? files.join(delimiter)} cannot be read: ${(error as Error).message}`);
   }
   return config;
 }
@@ -84,8 +91,8 @@ privateAddresses.addAddress("::1", "ipv6");
 privateAddresses.addSubnet("fc00::", 7, "ipv6");
 
 /**
- * Whether a cluster is surely one of this machine: by the name that the tools for local clusters give its context, and by its address. Neither is
- * enough by itself: anybody can name a context, and a tunnel to production ends at a loopback address.
+ * Returns whether a cluster certainly runs on this machine, judged by the context name that tools for local clusters use and by the address.
+ * Neither is sufficient: a context can have any name, and a tunnel to production ends at a loopback address.
  */
 export function isLocal(context: string, server: string): boolean {
   if (!localContext.test(context) || !URL.canParse(server)) return false;

@@ -2,8 +2,8 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "chai";
-import { findCluster, isLocal } from "../../../commands/up/cluster.ts";
-import { Problem } from "../../../commands/user-error.ts";
+import { findCluster, isLocal } from "../../../commands/cluster/cluster.ts";
+import { UserError } from "../../../commands/user-error.ts";
 
 describe("the cluster", () => {
   const local: [string, string][] = [
@@ -17,20 +17,20 @@ describe("the cluster", () => {
     ["microk8s", "https://[::1]:16443"],
   ];
   for (const [context, server] of local) {
-    it(`is local: ${context} at ${server}`, () => expect(isLocal(context, server)).to.equal(true));
+    it(`context ${context} at ${server} is local`, () => expect(isLocal(context, server)).to.equal(true));
   }
 
   const remote: [string, string, string][] = [
     ["prod", "https://127.0.0.1:6443", "a tunnel ends at a loopback address"],
-    ["kind-prod", "https://203.0.113.7:6443", "anybody can name a context"],
-    ["minikube", "https://cluster.example.com", "a name may be anywhere"],
-    ["my-kind-dev", "https://127.0.0.1:6443", "the tools' names are whole names"],
-    ["minikube-prod", "https://10.0.0.1", "the tools' names are whole names"],
-    ["kind-dev", "not an address", "no address is no local address"],
+    ["kind-prod", "https://203.0.113.7:6443", "a context can have any name"],
+    ["minikube", "https://cluster.example.com", "a host name can resolve to any address"],
+    ["my-kind-dev", "https://127.0.0.1:6443", "the names of the tools' contexts match as a whole"],
+    ["minikube-prod", "https://10.0.0.1", "the names of the tools' contexts match as a whole"],
+    ["kind-dev", "not an address", "an invalid address is not local"],
     ["kind-dev", "https://172.32.0.1", "outside the private ranges"],
   ];
   for (const [context, server, why] of remote) {
-    it(`is not local: ${context} at ${server} (${why})`, () => expect(isLocal(context, server)).to.equal(false));
+    it(`context ${context} at ${server} is not local: ${why}`, () => expect(isLocal(context, server)).to.equal(false));
   }
 
   describe("in the kubeconfig", () => {
@@ -51,17 +51,17 @@ describe("the cluster", () => {
       writeFileSync(join(folder, name), text);
       return join(folder, name);
     };
-    const problem = (find: () => unknown) => {
+    const refusal = (find: () => unknown) => {
       try {
         find();
       } catch (error) {
-        expect(error).to.be.instanceOf(Problem);
-        return (error as Problem).message;
+        expect(error).to.be.instanceOf(UserError);
+        return (error as UserError).message;
       }
-      throw new Error("no problem was found");
+      throw new Error("no error was thrown");
     };
 
-    it("is that of the current context, of the first file that sets one", () => {
+    it("the current context is taken from the first file that sets one", () => {
       const files = [
         write("a", kubeconfig("", "one")),
         join(folder, "missing"),
@@ -72,29 +72,29 @@ describe("the cluster", () => {
       expect(cluster).to.include({ context: "two", server: "https://two.example.com", local: false });
     });
 
-    it("is what the stack says, whatever the environment does", () => {
+    it("the stack's kubeconfig and context win over the environment", () => {
       const env = { KUBECONFIG: write("d", kubeconfig("one", "one")) };
       expect(findCluster(kubeconfig("two", "two", "three"), "three", env).context).to.equal("three");
       expect(findCluster(write("e", kubeconfig("two", "two")), undefined, env).context).to.equal("two");
     });
 
-    it("is missed with the place where it was looked for", () => {
-      expect(problem(() => findCluster(undefined, undefined, { KUBECONFIG: join(folder, "none") })))
+    it("a missing kubeconfig is reported with the place where it was expected", () => {
+      expect(refusal(() => findCluster(undefined, undefined, { KUBECONFIG: join(folder, "none") })))
         .to.contain(`KUBECONFIG names ${join(folder, "none")}`)
         .and.contain("kind create cluster");
-      expect(problem(() => findCluster(join(folder, "gone"), undefined, {}))).to.contain("kubernetes:kubeconfig");
+      expect(refusal(() => findCluster(join(folder, "gone"), undefined, {}))).to.contain("kubernetes:kubeconfig");
     });
 
-    it("is missed with the contexts that there are", () => {
+    it("a missing context is reported with the existing ones", () => {
       const env = { KUBECONFIG: write("f", kubeconfig("lost", "one", "two")) };
-      expect(problem(() => findCluster(undefined, undefined, env))).to.match(/no context lost, .*current context\.\nContexts: one, two\./);
-      expect(problem(() => findCluster(undefined, "odd", env))).to.match(/no context odd, .*kubernetes:context\.\nContexts: one, two\./);
-      expect(problem(() => findCluster(kubeconfig("", "one"), undefined, env))).to.match(/no current context\.\nContexts: one\./);
+      expect(refusal(() => findCluster(undefined, undefined, env))).to.match(/no context lost, .*current context\.\nContexts: one, two;/);
+      expect(refusal(() => findCluster(undefined, "odd", env))).to.match(/no context odd, .*kubernetes:context\.\nContexts: one, two;/);
+      expect(refusal(() => findCluster(kubeconfig("", "one"), undefined, env))).to.match(/no current context\.\nContexts: one;/);
     });
 
-    it("is not readable: the file is named", () => {
+    it("an unreadable kubeconfig is reported with its path", () => {
       const broken = write("g", "{ not yaml");
-      expect(problem(() => findCluster(undefined, undefined, { KUBECONFIG: broken }))).to.contain(broken);
+      expect(refusal(() => findCluster(undefined, undefined, { KUBECONFIG: broken }))).to.contain(broken);
     });
   });
 });

@@ -1,0 +1,59 @@
+import type { CommandError } from "@pulumi/pulumi/automation/errors.js";
+import errors from "@pulumi/pulumi/automation/errors.js";
+import type { Backend } from "./backend.ts";
+import { lockedMessage, parseLocks } from "./locks.ts";
+
+/** The situation in which an error occurred. */
+export interface Situation {
+  readonly stack: string;
+  readonly backend: Pick<Backend, "local" | "url">;
+  readonly env: NodeJS.ProcessEnv;
+}
+
+/**
+ * Returns the Automation API's error for the output of a failed command: StackNotFoundError, ConcurrentUpdateError or CommandError. The API's own
+ * calls are not used, because they select the stack, decrypt the state (`--show-secrets`) and write it to /tmp in plain text.
+ */
+export function commandError(stderr: string): CommandError {
+  // Not declared, because it is internal: test/commands/engine/explain.test.ts fails if it is missing.
+  const { createCommandError } = errors as unknown as { createCommandError(result: { readonly stderr: string }): CommandError };
+  return createCommandError({ stderr });
+}
+
+/** Returns what the error of a Pulumi command means and what to do; the error itself if there is nothing to add. */
+export function explain(error: string, { stack, backend, env }: Situation): string {
+  if (commandError(error) instanceof errors.ConcurrentUpdateError) {
+    const holders = parseLocks(error);
+    if (holders.length > 0) return lockedMessage(stack, holders);
+    return (
+      `Another run is changing the stack ${stack}; see ${backend.url}.\n` +
+      `Wait until it has finished. Only if it has certainly ended:\n  npm run pulumi -- cancel --stack ${stack}`
+    );
+  }
+  if (/incorrect passphrase|passphrase must be set/.test(error)) return passphraseMessage(error, { stack, backend, env });
+  if (/message authentication failed|could not decrypt|failed to decrypt|bad value/.test(error))
+    return (
+      `Pulumi.${stack}.yaml holds values that were encrypted for another backend than ${backend.url}.\n` +
+      "Log in to that backend (`pulumi login`), or set the values again:\n" +
+      `  npm run pulumi -- config set --secret --path KEY --stack ${stack}`
+    );
+  const plugin = /plugin '?(?:pulumi-resource-)?([a-z]+)'?/.exec(error)?.[1];
+  if (plugin && /(?:could not|failed to|error) (?:find|download|install|load)|no resource plugin/i.test(error))
+    return (
+      `${error}\nPulumi could not install its plugin ${plugin}. Allow this machine to reach get.pulumi.com and github.com (HTTPS_PROXY), ` +
+      `or install it from a file:\n  npm run pulumi -- plugin install resource ${plugin} VERSION --file FILE`
+    );
+  return error;
+}
+
+function passphraseMessage(error: string, { stack, backend, env }: Situation): string {
+  const local = backend.local && `${backend.local}/passphrase`;
+  const given = ["PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE"].find((variable) => env[variable] !== undefined);
+  const source = given ?? local;
+  const problem =
+    source && /incorrect/.test(error)
+      ? `The passphrase in ${source} does not decrypt the secrets of the stack ${stack} (${backend.url}).`
+      : `The secrets of the stack ${stack} (${backend.url}) are encrypted with a passphrase, which is not set.`;
+  const unset = local && given ? `, or unset ${given} to use ${local}` : "";
+  return `${problem}\nNothing was changed. Set PULUMI_CONFIG_PASSPHRASE or PULUMI_CONFIG_PASSPHRASE_FILE to the correct one${unset}.`;
+}

@@ -1,0 +1,37 @@
+import { projectFolder, stacksOf } from "../stack-file.ts";
+import { UserError } from "../user-error.ts";
+
+export const operations = ["up", "preview", "refresh", "destroy"] as const;
+export type Operation = (typeof operations)[number];
+
+/** What the command line asks for. */
+export interface Request {
+  readonly operation: Operation;
+  /** As Pulumi's commands take it: `dev`, `acme/dev`. */
+  readonly stack: string;
+  /** Passed to Pulumi, without `--yes`. */
+  readonly flags: readonly string[];
+  /** Whether the operation may change a cluster that is not local without asking. */
+  readonly approved: boolean;
+}
+
+/** @throws UserError with exit code 2 and the usage. */
+export function parseArguments([operation, stack, ...flags]: readonly string[]): Request {
+  const known = operations.find((known) => known === operation);
+  if (!known) throw new UserError(`Usage: node commands/up/stack.ts ${operations.join("|")} <stack> [flags of the Pulumi command]`, 2);
+  if (!stack || stack.startsWith("-")) {
+    const yes = known === "preview" ? "" : "--yes] [";
+    throw new UserError(
+      `Usage: npm run ${known} -- <stack> [${yes}flags of \`pulumi ${known}\`]\nStacks: ${stacksOf(projectFolder).join(", ")}`,
+      2,
+    );
+  }
+  const yes = ["--yes", "-y"];
+  return {
+    operation: known,
+    stack,
+    flags: flags.filter((flag) => !yes.includes(flag)),
+    // To Pulumi, skipping the preview is an approval.
+    approved: flags.some((flag) => [...yes, "--skip-preview", "-f"].includes(flag)),
+  };
+}

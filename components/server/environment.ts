@@ -1,0 +1,89 @@
+import type { types } from "@pulumi/kubernetes";
+import * as pulumi from "@pulumi/pulumi";
+import type { DatabaseArgs, defaults, ServerArgs } from "../args.ts";
+import { type CacheConnection, tlsKeys } from "../cache/connection.ts";
+import type { Context } from "../shared/context.ts";
+import type { WithDefaults } from "../shared/merge.ts";
+import { proxyVariables } from "../shared/network.ts";
+import { flag, fromSecret, type SecretKey, variables } from "../shared/pod.ts";
+
+/** Port on which the servers listen. */
+export const serverPort = 4954;
+
+export const serverPaths = {
+  database: "/var/lib/trivy",
+  temporary: "/tmp",
+  authorities: "/etc/trivy-server/certificate-authorities",
+  login: "/etc/trivy-server/registry-login",
+  cacheCertificate: "/etc/trivy-server/redis-client",
+} as const;
+
+/** The environment variables that other settings decide, each with that setting; `server.env` must not set them. */
+export const managedVariables: Readonly<Record<string, string>> = {
+  TRIVY_LISTEN: "nothing: the Service needs the port as it is",
+  TRIVY_CACHE_DIR: "server.databaseVolume",
+  TMPDIR: "server.databaseVolume",
+  TRIVY_CACHE_BACKEND: "redis",
+  TRIVY_CACHE_TTL: "redis.ttl",
+  TRIVY_REDIS_TLS: "redis.tls",
+  TRIVY_REDIS_CA: "redis.tls",
+  TRIVY_REDIS_CERT: "redis.tls",
+  TRIVY_REDIS_KEY: "redis.tls",
+  REDIS_PASSWORD: "redis.password",
+  TRIVY_TOKEN: "server.token",
+  TRIVY_DB_REPOSITORY: "database.repositories",
+  TRIVY_INSECURE: "database.plainHttp",
+  DOCKER_CONFIG: "database.credentials",
+  SSL_CERT_DIR: "server.caCertificates",
+  TRIVY_DEBUG: "server.debug",
+  HTTP_PROXY: "proxy.http",
+  HTTPS_PROXY: "proxy.https",
+  NO_PROXY: "proxy.noProxy",
+};
+
+interface EnvironmentOptions {
+  readonly context: Context;
+  readonly server: WithDefaults<ServerArgs, typeof defaults.server>;
+  readonly database: WithDefaults<DatabaseArgs, typeof defaults.database>;
+  readonly cache: CacheConnection;
+  /** Where the servers' token is. @default no token */
+  readonly token: SecretKey | undefined;
+  /** Whether the pod has a file with logins for registries. */
+  readonly login: boolean;
+  /** Whether the pod has files with certificate authorities. */
+  readonly authorities: boolean;
+}
+
+/** Returns the environment of the servers. Trivy is configured only by its environment, because every user of the node can read a program's arguments. */
+export function serverEnvironment({ context, server, database, cache, token, login, authorities }: EnvironmentOptions) {
+  return [
+    // Secrets come first, because a reference such as $(REDIS_PASSWORD) sees only variables in front of it.
+    ...(cache.password ? [fromSecret("REDIS_PASSWORD", cache.password)] : []),
+    ...(token ? [fromSecret("TRIVY_TOKEN", token)] : []),
+    ...variables({
+      TRIVY_LISTEN: `:${serverPort}`,
+      TRIVY_CACHE_DIR: serverPaths.database,
+      TMPDIR: serverPaths.temporary,
+      ...cacheVariables(cache),
+      TRIVY_DB_REPOSITORY: pulumi.all([...database.repositories]).apply((repositories) => repositories.join(",")),
+      TRIVY_INSECURE: flag(database.plainHttp),
+      TRIVY_DEBUG: flag(server.debug),
+      DOCKER_CONFIG: login && serverPaths.login,
+      SSL_CERT_DIR: authorities && `/etc/ssl/certs:${serverPaths.authorities}`,
+      ...proxyVariables(context),
+      ...server.env,
+    }),
+  ] satisfies types.input.core.v1.EnvVar[];
+}
+
+const cacheVariables = ({ backend, ttl, tls, clientCertificate }: CacheConnection) => ({
+  TRIVY_CACHE_BACKEND: backend,
+  TRIVY_CACHE_TTL: ttl,
+  // With a client certificate, Trivy speaks TLS without this.
+  TRIVY_REDIS_TLS: tls && clientCertificate === undefined && "true",
+  ...(clientCertificate !== undefined && {
+    TRIVY_REDIS_CA: `${serverPaths.cacheCertificate}/${tlsKeys.ca}`,
+    TRIVY_REDIS_CERT: `${serverPaths.cacheCertificate}/${tlsKeys.certificate}`,
+    TRIVY_REDIS_KEY: `${serverPaths.cacheCertificate}/${tlsKeys.key}`,
+  }),
+});

@@ -1,0 +1,26 @@
+import type { Input } from "@pulumi/pulumi";
+import type { ImagesArgs, ProxyArgs, SchedulingArgs } from "../args.ts";
+
+/** What all objects of one installation have in common. */
+export interface Identity {
+  /** The installation that the objects belong to, usually the stack: the label `app.kubernetes.io/instance`. */
+  readonly instance: Input<string>;
+  /** Further labels of every object, such as team or cost centre. @default none */
+  readonly labels?: Readonly<Record<string, Input<string>>>;
+}
+
+/** What all components of one installation have in common. */
+export interface Context extends Identity {
+  /** Name of the namespace. */
+  readonly namespace: Input<string>;
+  /** Container images, and where they are pulled from. @default the public registries */
+  readonly images?: ImagesArgs;
+  /** Which nodes the pods run on. @default any node */
+  readonly scheduling?: SchedulingArgs;
+  /** Annotations of every pod. @default none */
+  readonly podAnnotations?: Readonly<Record<string, Input<string>>>;
+  /** HTTP proxies for connections that leave the cluster. @default none */
+  readonly proxy?: ProxyArgs;
+  /** DNS domain of the cluster. @default cluster.local */
+  readonly clusterDomain?: Input<string>;
+}

@@ -1,0 +1,27 @@
+import { reportsName, scanName } from "../../registry-scan/index.ts";
+
+/** Name of the Pulumi project and of the application in the labels. */
+export const project = "trivy-server";
+
+/** Name and port of the Service that clients use, the same in every environment. */
+export const serviceName = "trivy";
+export const servicePort = 80;
+
+/** A part of the service that has pods of its own. */
+export interface Part {
+  /** Value of the label `app.kubernetes.io/component`. */
+  readonly component: string;
+  /** Name of the part's objects. */
+  readonly objectName: string;
+  /** User and group of the pods. Above 10000, where security scanners expect no account of a host. */
+  readonly userId: number;
+}
+
+export const parts = {
+  server: { component: "server", objectName: "trivy-server", userId: 10001 },
+  cache: { component: "cache", objectName: "redis", userId: 10002 },
+  gateway: { component: "gateway", objectName: "trivy-gateway", userId: 10003 },
+  reports: { component: "reports", objectName: reportsName, userId: 10004 },
+  registryScan: { component: "registry-scan", objectName: scanName, userId: 10005 },
+  redisExporter: { component: "redis-exporter", objectName: "redis-exporter", userId: 10006 },
+} as const satisfies Readonly<Record<string, Part>>;

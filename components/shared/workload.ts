@@ -1,0 +1,100 @@
+import type { types } from "@pulumi/kubernetes";
+import type { Context } from "./context.ts";
+import { labels, selector } from "./labels.ts";
+import type { Part } from "./parts.ts";
+import type { Mount } from "./pod.ts";
+
+type Container = types.input.core.v1.Container;
+type PodSpec = types.input.core.v1.PodSpec;
+
+interface WorkloadArgs extends Pick<PodSpec, "restartPolicy" | "terminationGracePeriodSeconds"> {
+  readonly part: Part;
+  /** Whether there are several equal pods: these are spread over zones and nodes, and replaced soon after their node is lost. @default false */
+  readonly replicated?: boolean;
+  readonly container: Omit<Container, "securityContext" | "volumeMounts">;
+  /** @default none */
+  readonly initContainers?: readonly Omit<Container, "securityContext">[];
+  /** The volumes of the pod, and where `container` mounts them. @default none */
+  readonly mounts?: readonly Mount[];
+}
+
+/**
+ * Returns what Deployments, StatefulSets and Jobs have in common: the selector, and the template of pods that run without root, API token and writable
+ * root file system, where the context schedules them.
+ */
+export function workload(context: Context, { part, replicated = false, container, initContainers, mounts = [], ...pod }: WorkloadArgs) {
+  const annotations = context.podAnnotations ?? {};
+  return {
+    selector: { matchLabels: selector(part) },
+    template: {
+      metadata: { labels: labels(context, part), ...(Object.keys(annotations).length > 0 && { annotations: { ...annotations } }) },
+      spec: {
+        ...security(part.userId),
+        ...placement(context, replicated ? part : undefined),
+        ...pod,
+        ...(initContainers && { initContainers: initContainers.map(hardened) }),
+        containers: [hardened({ ...container, ...(mounts.length > 0 && { volumeMounts: mounts.map(volumeMount) }) })],
+        ...(mounts.length > 0 && { volumes: mounts.map(({ name, volume }) => ({ name, ...volume })) }),
+      } satisfies PodSpec,
+    },
+  };
+}
+
+const volumeMount = ({ name, mountPath, options = { readOnly: true } }: Mount) => ({ name, mountPath, ...options });
+
+/** What Pod Security `restricted` requires of a container, and in addition a read-only root file system. */
+const hardened = (container: Container): Container => ({
+  ...container,
+  securityContext: { allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: { drop: ["ALL"] } },
+});
+
+const security = (userId: number) => ({
+  automountServiceAccountToken: false,
+  // The Service called trivy would add TRIVY_… variables to every pod, which Trivy would read as its flags.
+  enableServiceLinks: false,
+  securityContext: {
+    runAsNonRoot: true,
+    runAsUser: userId,
+    runAsGroup: userId,
+    fsGroup: userId,
+    fsGroupChangePolicy: "OnRootMismatch",
+    seccompProfile: { type: "RuntimeDefault" },
+  },
+});
+
+/** Where pods run, and from where their images are pulled; `spread` is the part whose pods are spread. */
+function placement({ scheduling = {}, images = {} }: Context, spread: Part | undefined): Partial<PodSpec> {
+  const { nodeSelector = {}, priorityClassName } = scheduling;
+  const { pullSecrets = [] } = images;
+  const tolerations = [...(scheduling.tolerations ?? []), ...(spread ? lostNodeTolerations : [])];
+  return {
+    ...(pullSecrets.length > 0 && { imagePullSecrets: pullSecrets.map((name) => ({ name })) }),
+    ...(Object.keys(nodeSelector).length > 0 && { nodeSelector: { ...nodeSelector } }),
+    ...(tolerations.length > 0 && { tolerations }),
+    ...(priorityClassName !== undefined && { priorityClassName }),
+    ...(spread && { topologySpreadConstraints: spreadConstraints(spread) }),
+  };
+}
+
+/** Kubernetes' default is five minutes. */
+const lostNodeTolerations = ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"].map((key) => ({
+  key,
+  operator: "Exists",
+  effect: "NoExecute",
+  tolerationSeconds: 30,
+}));
+
+const spreadConstraints = (part: Part) =>
+  ["topology.kubernetes.io/zone", "kubernetes.io/hostname"].map((topologyKey) => ({
+    maxSkew: 1,
+    topologyKey,
+    whenUnsatisfiable: "ScheduleAnyway",
+    labelSelector: { matchLabels: selector(part) },
+    matchLabelKeys: ["pod-template-hash"],
+  }));
+
+/** Replaces pods without ever having fewer than the number of replicas: a new one starts before an old one is stopped. */
+export const surgeOne: types.input.apps.v1.DeploymentStrategy = {
+  type: "RollingUpdate",
+  rollingUpdate: { maxUnavailable: 0, maxSurge: 1 },
+};

@@ -1,0 +1,54 @@
+import errors from "@pulumi/pulumi/automation/errors.js";
+import { expect } from "chai";
+import { commandError, explain, type Situation } from "../../../commands/engine/explain.ts";
+import { locked } from "./errors.ts";
+
+const situation = (more: Partial<Situation> = {}): Situation => ({
+  stack: "dev",
+  backend: { local: undefined, url: "s3://state" },
+  env: {},
+  ...more,
+});
+
+describe("an error of the engine", () => {
+  const conflict = "error: [409] Conflict: Another update is currently in progress.";
+
+  it("is classified by the Automation API", () => {
+    expect(commandError("error: no stack named 'dev' found")).to.be.instanceOf(errors.StackNotFoundError);
+    expect(commandError(locked)).to.be.instanceOf(errors.ConcurrentUpdateError);
+    expect(commandError(conflict)).to.be.instanceOf(errors.ConcurrentUpdateError);
+    expect(commandError("error: update failed").constructor).to.equal(errors.CommandError);
+  });
+
+  it("about another run names the holders of the lock, or where to find them", () => {
+    expect(explain(locked, situation())).to.contain("ci-7");
+    expect(explain(conflict, situation())).to.contain("cancel --stack dev").and.contain("s3://state");
+  });
+
+  it("about a plugin says how to install it", () => {
+    expect(explain("error: could not find plugin: no resource plugin 'pulumi-resource-kubernetes' found", situation())).to.contain(
+      "plugin install resource kubernetes",
+    );
+  });
+
+  it("about values of another backend says how to read or replace them", () => {
+    expect(explain("error: cipher: message authentication failed", situation()))
+      .to.contain("Pulumi.dev.yaml holds values")
+      .and.contain("pulumi login");
+  });
+
+  it("about a passphrase names the place of the wrong one, never the passphrase", () => {
+    const wrong = "error: getting stack configuration: get stack secrets manager: incorrect passphrase";
+    const backend = { local: "/p/.pulumi-local", url: "file:///p/.pulumi-local/state" };
+    expect(explain(wrong, situation({ backend }))).to.contain("/p/.pulumi-local/passphrase does not decrypt");
+    expect(explain(wrong, situation({ backend, env: { PULUMI_CONFIG_PASSPHRASE: "hunter22" } })))
+      .to.contain("in PULUMI_CONFIG_PASSPHRASE does not decrypt")
+      .and.contain("unset PULUMI_CONFIG_PASSPHRASE to use /p/.pulumi-local/passphrase")
+      .and.not.contain("hunter22");
+    expect(explain("error: passphrase must be set with PULUMI_CONFIG_PASSPHRASE", situation())).to.contain("which is not set");
+  });
+
+  it("stays as it is when there is nothing to add", () => {
+    expect(explain("error: update failed", situation())).to.equal("error: update failed");
+  });
+});

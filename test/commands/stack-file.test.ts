@@ -1,0 +1,74 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { expect } from "chai";
+import { stackNamespace } from "../../commands/namespace.ts";
+import { readProject, readStackFile } from "../../commands/stack-file.ts";
+import { UserError } from "../../commands/user-error.ts";
+
+describe("a stack's file", () => {
+  let project: string;
+  beforeEach(() => {
+    project = mkdtempSync(join(tmpdir(), "project-"));
+    writeFileSync(join(project, "Pulumi.yaml"), "name: trivy-server\nruntime: nodejs\n");
+  });
+  afterEach(() => rmSync(project, { recursive: true }));
+
+  const read = (text: string) => {
+    writeFileSync(join(project, "Pulumi.dev.yaml"), text);
+    return readStackFile(project, "dev");
+  };
+  const namespace = (text: string) => stackNamespace(read(text));
+
+  it("yields the configuration by qualified key", () => {
+    expect(read("config:\n  namespace: {name: short}\n  kubernetes:context: c\n  kubernetes:kubeconfig: {secure: v1:x}\n")).to.deep.include(
+      {
+        project: "trivy-server",
+        encrypted: true,
+        config: {
+          "trivy-server:namespace": { name: "short" },
+          "kubernetes:context": "c",
+          "kubernetes:kubeconfig": { secure: "v1:x" },
+        },
+      },
+    );
+    expect(read("")).to.deep.include({ stack: "dev", name: "dev", encrypted: false, config: {} });
+    expect(readStackFile(project, "acme/dev")).to.include({ stack: "acme/dev", name: "dev" });
+  });
+
+  it("determines the namespace, by the defaults where it sets none", () => {
+    expect(namespace("")).to.deep.equal({ name: "trivy", create: true });
+    expect(namespace("config:\n  namespace: {name: short}\n")).to.deep.equal({ name: "short", create: true });
+    expect(namespace("config:\n  trivy-server:namespace: {name: scan, create: false}\n")).to.deep.equal({ name: "scan", create: false });
+    expect(namespace(`config:\n  trivy-server:namespace: '{"name": "json"}'\n`).name).to.equal("json");
+  });
+
+  it("determines the namespace even if other settings are invalid, and by the defaults if the namespace is", () => {
+    expect(namespace("config:\n  trivy-server:namespace: 7\n").name).to.equal("trivy");
+    expect(namespace("config:\n  trivy-server:namespace: {name: Not_Valid}\n").name).to.equal("trivy");
+    expect(namespace("config:\n  trivy-server:namespace: {name: scan}\n  trivy-server:redis: {ttl: 7d}\n").name).to.equal("scan");
+  });
+
+  it("is reported with the existing ones if it is missing, and by name if it is not valid YAML", () => {
+    read("");
+    expect(() => readStackFile(project, "prod")).to.throw(UserError, "Stacks: dev.");
+    expect(() => read("config: {")).to.throw(UserError, "Pulumi.dev.yaml is not valid YAML");
+  });
+});
+
+describe("Pulumi.yaml", () => {
+  it("yields the program and the default configuration by qualified key", () => {
+    const project = mkdtempSync(join(tmpdir(), "project-"));
+    writeFileSync(
+      join(project, "Pulumi.yaml"),
+      "name: small\nmain: program.ts\nbackend: {url: s3://state}\nconfig:\n  shop: {type: object, default: {size: 2}}\n  kubernetes:context: {value: kind}\n  plain: text\n  empty:\n",
+    );
+    expect(readProject(project)).to.deep.equal({
+      name: "small",
+      program: join(project, "program.ts"),
+      backend: "s3://state",
+      config: { "small:shop": { size: 2 }, "kubernetes:context": "kind", "small:plain": undefined, "small:empty": undefined },
+    });
+    rmSync(project, { recursive: true });
+  });
+});
