@@ -1,5 +1,5 @@
 import { ScanService } from "./components/index.ts";
-import { readSettings } from "./stacks/settings.ts";
+import { readSettings } from "./stacks/index.ts";
 
 const { namespace, address, externalAddress, portForward, scan, token, tokens, caCertificate, reports } = new ScanService(
   "trivy",

@@ -2,7 +2,7 @@
 import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { argumentsFile } from "../stacks/arguments.ts";
+import { argumentsFile } from "../stacks/generators/arguments.ts";
 import { modelOf } from "../stacks/model.ts";
 import { schema } from "../stacks/schema.ts";
 import { projectFolder } from "./stack-file.ts";

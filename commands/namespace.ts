@@ -1,4 +1,4 @@
-import { checkSettings, SettingsError } from "../stacks/settings.ts";
+import { checkSettings, SettingsError } from "../stacks/index.ts";
 import type { StackFile } from "./stack-file.ts";
 
 /** The namespace of a stack: its settings `namespace.name` and `namespace.create`. */

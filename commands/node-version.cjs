@@ -1,5 +1,5 @@
-// Node runs this file before the program (Pulumi.yaml, nodeargs) and before the commands. It is plain JavaScript, because an older Node would only
-// report an unknown file extension.
+// Node runs this file before the program (Pulumi.yaml, nodeargs) and before the commands. It is plain JavaScript, because an older Node
+// would only report an unknown file extension.
 const [major, minor] = process.versions.node.split(".").map(Number);
 if (major < 22 || (major === 22 && minor < 18)) {
   console.error(

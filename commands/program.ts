@@ -12,8 +12,8 @@ export interface StackConfig {
 }
 
 /**
- * Returns a value for an encrypted setting. It passes as a password and can be recognised wherever it ends up. Its last character shows whether
- * it was percent-encoded on the way.
+ * Returns a value for an encrypted setting. It passes as a password and can be recognised wherever it ends up. Its last character shows
+ * whether it was percent-encoded on the way.
  */
 export function placeholder(setting: string): string {
   return `encrypted${createHash("sha256").update(setting).digest("hex").slice(0, 32)}@`;

@@ -1,6 +1,6 @@
 /**
- * `npm run scan -- <stack> [image…]`: runs the stack's registry scan now, of its targets or of the given images, and shows its progress and its
- * result. The exit code is that of the run: 0 clean, 1 findings, 2 errors.
+ * `npm run scan -- <stack> [image…]`: runs the stack's registry scan now, of its targets or of the given images, and shows its progress and
+ * its result. The exit code is that of the run: 0 clean, 1 findings, 2 errors.
  */
 import { Writable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -17,7 +17,10 @@ import { main, UserError } from "./user-error.ts";
 
 async function scan([stack, ...images]: readonly string[]): Promise<number> {
   if (!stack || stack.startsWith("-"))
-    throw new UserError(`Usage: npm run scan -- <stack> [image…]\nStacks: ${stacksOf(projectFolder).join(", ")}`, exitCodes.errors);
+    throw new UserError(
+      `Usage: npm run scan -- <stack> [image…]\nStacks: ${stacksOf(projectFolder).join(", ")}\nExit codes of the run: 0 clean, 1 findings, 2 errors`,
+      exitCodes.errors,
+    );
   const problems = images.flatMap((image) => {
     const problem = scannedImageProblem(image);
     return problem === undefined ? [] : [`${image} ${problem}`];
@@ -75,8 +78,8 @@ export function jobOf({ metadata, spec }: V1CronJob, images: readonly string[]):
 }
 
 /**
- * Prints the log of the run's first pod until it ends, and returns the run's exit code. When its node is lost, another pod takes its place and
- * ends with the run's exit code.
+ * Prints the log of the run's first pod until it ends, and returns the run's exit code. When its node is lost, another pod takes its place
+ * and ends with the run's exit code.
  */
 async function follow(cluster: Cluster, namespace: string, name: string): Promise<number> {
   const core = cluster.config.makeApiClient(CoreV1Api);

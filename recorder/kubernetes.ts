@@ -28,8 +28,8 @@ export function kubernetesObject({ type, state }: Pick<Registration, "type"> & P
 }
 
 /**
- * Completes a Kubernetes resource as its provider does, which generates a missing name. The provider uses random digits; here they follow from
- * the content, so that a test can see the references to a name change with the content.
+ * Completes a Kubernetes resource as its provider does, which generates a missing name. The provider uses random digits; here they follow
+ * from the content, so that a test can see the references to a name change with the content.
  */
 export function kubernetesAnswer({ name: logicalName, inputs }: Pick<Registration, "name" | "inputs">): Pick<Registered, "id" | "state"> {
   const metadata = (plain(inputs["metadata"]) ?? {}) as Metadata;

@@ -12,7 +12,9 @@ export interface RecordOptions extends Partial<MonitorOptions> {
   readonly stack?: string;
   /** @default false */
   readonly preview?: boolean;
-  /** The stack's configuration. Keys without a prefix are the project's. Values that are not strings are encoded as JSON, as Pulumi does. */
+  /**
+   * The stack's configuration. Keys without a prefix are the project's. Values that are not strings are encoded as JSON, as Pulumi does.
+   */
   readonly config?: Readonly<Record<string, unknown>>;
   /** The keys of `config` that hold secrets. */
   readonly secretKeys?: readonly string[];
@@ -34,8 +36,8 @@ let recording = false;
  * every registration succeeds with its inputs as outputs, completed by Kubernetes' generated names and by random passwords, keys and
  * certificates.
  *
- * @throws the program's error; Error if two resources have one URN or declare one Kubernetes object, both of which the mocks of Pulumi's SDK
- * accept; Error if a value of the program never resolves.
+ * @throws the program's error; Error if two resources have one URN or declare one Kubernetes object, both of which the mocks of Pulumi's
+ * SDK accept; Error if a value of the program never resolves.
  */
 export async function record<T>(program: () => T | Promise<T>, options: RecordOptions = {}): Promise<Recording<T>> {
   // The SDK keeps its connection in global state.

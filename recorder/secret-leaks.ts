@@ -8,8 +8,8 @@ export interface PlainSecret {
 }
 
 /**
- * Returns every place in which one of the given strings can be read: in any part of a resource, within a longer text, as a key, or in base64.
- * The secret marks of a Kubernetes Secret's data prove nothing, because the SDK marks them whatever their source.
+ * Returns every place in which one of the given strings can be read: in any part of a resource, within a longer text, as a key, or in
+ * base64. The secret marks of a Kubernetes Secret's data prove nothing, because the SDK marks them whatever their source.
  */
 export function plainSecrets(resources: readonly RecordedResource[], secrets: readonly string[]): PlainSecret[] {
   const forms = secrets.filter((secret) => secret !== "").flatMap((secret) => [secret, ...base64Forms(secret)]);

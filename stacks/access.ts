@@ -1,3 +1,4 @@
+import type { z } from "zod";
 import * as v from "./kinds/index.ts";
 
 export const access = v
@@ -10,3 +11,5 @@ export const access = v
   })
   .describe("Which clients may connect to the service, as the network policies enforce it.")
   .prefault({});
+
+export type Access = z.output<typeof access>;

@@ -1,8 +1,12 @@
+import type { z } from "zod";
 import { secretKeyRef } from "./common.ts";
 import * as v from "./kinds/index.ts";
+import type { RuleProblem } from "./rule.ts";
+
+const isAlertmanager = (receiver: unknown) => (receiver as { readonly type?: unknown }).type === "alertmanager";
 
 export const alerts = v
-  .listOf(
+  .uniqueListOf(
     v
       .block("ReceiverArgs", {
         name: v.plain(v.dnsLabel()).describe("Name of the receiver in logs and metrics."),
@@ -13,6 +17,8 @@ export const alerts = v
           ),
         url: v
           .secretUrl()
+          // An Alertmanager's URL only tells where it is; whoever knows a webhook's can send to it.
+          .meta({ isPublic: isAlertmanager })
           .optional()
           .describe("URL to send to, as a secret: the root of an Alertmanager, or the complete URL of a webhook."),
         existingSecret: secretKeyRef("UrlSecretRef", "url").optional().describe("An existing Secret that holds the URL, instead of `url`."),
@@ -21,7 +27,20 @@ export const alerts = v
           .optional()
           .describe("Value of the Authorization header, as a secret."),
       })
-      .describe("A receiver of alerts."),
+      .meta({ description: "A receiver of alerts.", conflicts: [["existingSecret", "url"]] }),
+    "name",
   )
   .default([])
   .describe("Receivers that are notified of new and fixed findings after each run.");
+
+export function* alertRules(receivers: z.output<typeof alerts>): Generator<RuleProblem> {
+  for (const [index, { url, existingSecret }] of receivers.entries()) {
+    const path = `registryScan.alerts[${index}]`;
+    if (url === undefined && existingSecret === undefined)
+      yield {
+        path: `${path}.url`,
+        message: "is missing; set it as a secret, or set existingSecret to a Secret that holds it",
+        concerns: [`${path}.existingSecret`],
+      };
+  }
+}

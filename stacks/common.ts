@@ -1,4 +1,7 @@
+import { bytes } from "../components/shared/quantity.ts";
 import * as v from "./kinds/index.ts";
+import { cores } from "./kinds/quantity.ts";
+import type { RuleProblem } from "./rule.ts";
 
 /** Blocks that several others contain. */
 
@@ -39,10 +42,26 @@ export const resources = ({ requests, limits }: ResourceDefaults, description: s
     .prefault({})
     .describe(description);
 
+interface ResourceValues {
+  readonly requests: { readonly cpu: string; readonly memory: string };
+  readonly limits: { readonly cpu?: string | undefined; readonly memory: string };
+}
+
+/** Checks that the block at `path` requests no more than its limits. */
+export function* resourceRules(path: string, { requests, limits }: ResourceValues): Generator<RuleProblem> {
+  const above = (resource: string, request: string, limit: string): RuleProblem => ({
+    path: `${path}.requests.${resource}`,
+    message: `is ${request}, above the limit of ${limit}; use at most that or raise ${path}.limits.${resource}`,
+    concerns: [`${path}.limits.${resource}`],
+  });
+  if (bytes(requests.memory) > bytes(limits.memory)) yield above("memory", requests.memory, limits.memory);
+  if (limits.cpu !== undefined && cores(requests.cpu) > cores(limits.cpu)) yield above("cpu", requests.cpu, limits.cpu);
+}
+
 /** Logins of registries. */
 export const credentials = () =>
   v
-    .listOf(
+    .uniqueListOf(
       v
         .block("LoginArgs", {
           registry: v.registry().describe("Host of the registry, with its port if it has one."),
@@ -50,6 +69,7 @@ export const credentials = () =>
           password: v.secretText("use the password or access token").describe("Password or access token, as a secret."),
         })
         .describe("The login for one registry."),
+      "registry",
     )
     .default([])
     .describe("Logins for registries, at most one for each.");
@@ -78,3 +98,16 @@ export const retire = (what: string) =>
     .describe(
       `Generated ${what}s up to this number are no longer valid. Set it to the previous number when the new ${what} is in use everywhere.`,
     );
+
+/** Checks that the current generation of the secret in the block at `path` is not retired. */
+export function* generationRules(
+  path: string,
+  { generation: current, retire: retired }: { readonly generation: number; readonly retire: number },
+): Generator<RuleProblem> {
+  if (retired >= current)
+    yield {
+      path: `${path}.retire`,
+      message: `is ${retired}, but generation ${current} is the current one; ${current === 1 ? "remove it" : `use at most ${current - 1}`}`,
+      concerns: [`${path}.generation`],
+    };
+}

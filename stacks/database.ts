@@ -24,5 +24,5 @@ export const database = v
         "CIDR blocks that the servers may reach on any port, in addition to the repositories' hosts: for private addresses behind public names, or blobs stored on other hosts.",
       ),
   })
-  .describe("Where the servers get the vulnerability database.")
+  .meta({ description: "Where the servers get the vulnerability database.", conflicts: [["existingSecret", "credentials"]] })
   .prefault({});

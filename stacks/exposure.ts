@@ -1,4 +1,9 @@
+import type { z } from "zod";
+import type { Access } from "./access.ts";
+import type { Gateway } from "./gateway.ts";
 import * as v from "./kinds/index.ts";
+import type { RuleProblem } from "./rule.ts";
+import type { Server } from "./server.ts";
 
 const host = () => v.dnsName().describe("DNS name of the service.");
 
@@ -23,7 +28,7 @@ const ingress = v
   .block("IngressArgs", {
     type: v.literal("ingress").describe("An Ingress."),
     host: host(),
-    class: v.className().optional().meta({ description: "Ingress class.", otherwise: "the cluster's default" }),
+    class: v.objectName().optional().meta({ description: "Ingress class.", otherwise: "the cluster's default" }),
     tlsSecret: v
       .objectName()
       .optional()
@@ -51,3 +56,33 @@ export const exposure = v
   .variants("ExposureSettings", "type", [none, loadBalancer, ingress, gatewayApi])
   .describe("How clients outside the cluster reach the service.")
   .prefault({});
+
+interface Related {
+  readonly exposure: z.output<typeof exposure>;
+  readonly access: Access;
+  readonly server: Server;
+  readonly gateway: Gateway;
+}
+
+export function* exposureRules({ exposure: { type }, access, server, gateway }: Related): Generator<RuleProblem> {
+  if (type === "none") return;
+  const concerns = ["exposure.type"];
+  if (access.namespaces.length === 0 && access.cidrs.length === 0)
+    yield {
+      path: "access",
+      message: `allows no client, so exposure.type: ${type} has no effect; add ${type === "loadBalancer" ? "the clients' addresses to access.cidrs" : "the controller's namespace to access.namespaces"}`,
+      concerns,
+    };
+  if (!gateway.enabled && !server.token.enabled)
+    yield {
+      path: "server.token.enabled",
+      message: "is false although the service is exposed, so that any client could write to the cache; use true",
+      concerns: [...concerns, "gateway.enabled"],
+    };
+  if (gateway.enabled && gateway.tls.enabled && !gateway.tls.plainHttp && type !== "loadBalancer")
+    yield {
+      path: "gateway.tls.plainHttp",
+      message: `is false, but with exposure.type: ${type} the controller connects to the service over plain HTTP; use true`,
+      concerns: [...concerns, "gateway.tls.enabled"],
+    };
+}

@@ -1,5 +1,14 @@
-import { generation, resources, retire } from "./common.ts";
+import type { z } from "zod";
+import { serviceName } from "../components/shared/parts.ts";
+import { bytes } from "../components/shared/quantity.ts";
+import { certificateRules } from "./certificate-rules.ts";
+import { generation, generationRules, resourceRules, resources, retire } from "./common.ts";
+import type { SettingProblem } from "./errors.ts";
+import { authorityProblem, isForHost } from "./kinds/certificate.ts";
 import * as v from "./kinds/index.ts";
+import { cores } from "./kinds/quantity.ts";
+import { type Given, type RuleProblem, withoutEffect } from "./rule.ts";
+import type { Server } from "./server.ts";
 
 const client = v
   .block("ClientArgs", {
@@ -38,7 +47,13 @@ const tls = v
       .default(false)
       .describe("Also serves plain HTTP on port 80 in the cluster; otherwise only `kubectl port-forward` reaches that port."),
   })
-  .describe("TLS between the clients and the gateway.")
+  .meta({
+    description: "TLS between the clients and the gateway.",
+    conflicts: [
+      ["certificate", "existingSecret"],
+      ["key", "existingSecret"],
+    ],
+  })
   .prefault({});
 
 export const gateway = v
@@ -46,7 +61,7 @@ export const gateway = v
     enabled: v.plain(v.flag()).default(false).describe("Creates the gateway."),
     replicas: v.count(1, 100).default(2).describe("Number of gateway pods."),
     clients: v
-      .listOf(client)
+      .uniqueListOf(client, "name")
       .min(1, { error: "is empty; name at least one client, or remove the setting for one called default" })
       .prefault([{ name: "default" }])
       .meta({
@@ -80,3 +95,107 @@ export const gateway = v
     "HAProxy in front of the servers: retries failed requests on another server, queues, authenticates clients by their tokens, terminates TLS.",
   )
   .prefault({});
+
+export type Gateway = z.output<typeof gateway>;
+
+/** Memory of HAProxy itself, and of the fewest requests that it is useful with. */
+const minimumMemory = "256Mi";
+
+export function* gatewayRules({ enabled, clients, tls, resources }: Gateway, given: Given): Generator<RuleProblem> {
+  if (!enabled) return;
+  const { memory } = resources.limits;
+  if (bytes(memory) < bytes(minimumMemory))
+    yield {
+      path: "gateway.resources.limits.memory",
+      message: `is ${memory}, too little for HAProxy and the requests in progress; use at least ${minimumMemory}`,
+    };
+  yield* resourceRules("gateway.resources", resources);
+  yield* clientRules(clients, given);
+  if (tls.enabled) yield* tlsRules(tls, given);
+}
+
+function* clientRules(clients: Gateway["clients"], given: Given): Generator<RuleProblem> {
+  const owners = new Map<unknown, string>();
+  for (const [index, client] of clients.entries()) {
+    const path = `gateway.clients[${index}]`;
+    if (client.token === undefined) {
+      if (client.previousToken !== undefined)
+        yield {
+          path: `${path}.previousToken`,
+          message: "has no effect without token; remove it, because of a generated token the previous generation stays valid",
+          concerns: [`${path}.token`],
+        };
+      yield* generationRules(path, client);
+      continue;
+    }
+    const message = `has no effect because ${path}.token is set; remove it, it is for generated tokens`;
+    yield* withoutEffect(given, path, ["generation", "retire"], message);
+    // The settings hold secrets as outputs: the texts are in what was given.
+    for (const key of ["token", "previousToken"]) {
+      const text = given(`${path}.${key}`);
+      if (text === undefined) continue;
+      const owner = owners.get(text);
+      if (owner === undefined) owners.set(text, path);
+      else
+        yield {
+          path: `${path}.${key}`,
+          message:
+            owner === path
+              ? "is the same as token; use the previous one, or remove it"
+              : `is also a token of ${owner}, and the gateway could not tell the two clients apart; use a different token for each client`,
+          concerns: [`${path}.token`, `${owner}.token`],
+        };
+    }
+  }
+}
+
+function* tlsRules({ existingSecret, certificate, key, caCertificates, names }: Gateway["tls"], given: Given): Generator<RuleProblem> {
+  const path = "gateway.tls";
+  const both = [`${path}.certificate`, `${path}.key`];
+  if (names.length > 0 && (existingSecret ?? certificate ?? key) !== undefined)
+    yield {
+      path: `${path}.names`,
+      message: "has no effect because the certificate is given, and contains its names; remove it",
+      concerns: [...both, `${path}.existingSecret`],
+    };
+  if (existingSecret !== undefined) return;
+  if (certificate === undefined && key !== undefined)
+    yield { path: `${path}.certificate`, message: "is missing; use the certificate of gateway.tls.key", concerns: both };
+  if (certificate !== undefined && key === undefined)
+    yield { path: `${path}.key`, message: "is missing; use the key of gateway.tls.certificate, as a secret", concerns: both };
+  if (certificate === undefined && key === undefined && caCertificates !== undefined)
+    yield {
+      path: `${path}.caCertificates`,
+      message: "has no effect because the certificate and its authority are generated; remove it, or set certificate and key",
+      concerns: both,
+    };
+  yield* certificateRules(path, { certificate: "certificate", key: "key" }, given);
+  const problem =
+    certificate !== undefined && caCertificates !== undefined && authorityProblem(certificate, caCertificates, `${path}.certificate`);
+  if (problem) yield { path: `${path}.caCertificates`, message: problem };
+}
+
+/** Requests per minute that a server answers with one core: 12 to 17 ms for a scan of three requests, measured. */
+const requestsPerCore = 12_000;
+
+/** Returns what works, but hardly as intended. */
+export function* gatewayWarnings(
+  { enabled, rateLimit, clients, tls }: Gateway,
+  { autoscaling, replicas, resources }: Server,
+  namespace: string,
+): Generator<SettingProblem> {
+  if (!enabled) return;
+  const servers = autoscaling?.maxReplicas ?? replicas;
+  const capacity = Math.floor(servers * requestsPerCore * cores(resources.limits.cpu ?? "1"));
+  if (rateLimit !== undefined && rateLimit * clients.length > capacity)
+    yield {
+      path: "gateway.rateLimit",
+      message: `is ${rateLimit}, which allows ${rateLimit * clients.length} requests per minute in total (clients: ${clients.length}), more than the ${capacity} that the servers can answer (servers: ${servers}), so it does not protect them; use at most ${Math.floor(capacity / clients.length)}`,
+    };
+  const host = `${serviceName}.${namespace}.svc`;
+  if (tls.enabled && tls.certificate !== undefined && !isForHost(tls.certificate, host))
+    yield {
+      path: "gateway.tls.certificate",
+      message: `is not valid for ${host}, the name that clients in the cluster use; add that name to it, or those clients refuse it`,
+    };
+}

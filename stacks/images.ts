@@ -16,7 +16,7 @@ export const images = v
       otherwise: "the public registries",
     }),
     pullSecrets: v
-      .listOf(v.objectName())
+      .uniqueListOf(v.objectName())
       .default([])
       .describe("Names of existing Secrets of type kubernetes.io/dockerconfigjson for pulling images."),
     trivy: ownImage(

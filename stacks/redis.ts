@@ -1,5 +1,10 @@
-import { generation, retire, secretKeyRef } from "./common.ts";
+import type { z } from "zod";
+import { claimSize } from "../components/cache/sizes.ts";
+import { bytes } from "../components/shared/quantity.ts";
+import { certificateRules } from "./certificate-rules.ts";
+import { generation, generationRules, retire, secretKeyRef } from "./common.ts";
 import * as v from "./kinds/index.ts";
+import type { Given, RuleProblem } from "./rule.ts";
 
 const ttl = v
   .duration()
@@ -50,6 +55,8 @@ const embedded = v
   })
   .describe("A Redis or Valkey of the service's own: one pod, with a generated password.");
 
+const tlsMaterial = ["caCertificates", "clientCertificate", "clientKey"] as const;
+
 const external = v
   .block("ExternalRedisArgs", {
     mode: v.literal("external").describe("A Redis that exists already."),
@@ -82,13 +89,49 @@ const external = v
           .optional()
           .describe("Name of an existing Secret with `ca.crt`, `tls.crt` and `tls.key`, such as cert-manager's, instead of the three."),
       })
-      .describe("TLS between the servers and the external Redis.")
+      .meta({
+        description: "TLS between the servers and the external Redis.",
+        conflicts: tlsMaterial.map((key) => [key, "existingSecret"] as const),
+      })
       .prefault({}),
     cidrs: v
       .listOf(v.cidr())
       .default([])
       .describe("CIDR blocks of the host's addresses, which narrow the network policy; otherwise a DNS name allows every address."),
   })
-  .describe("A Redis that exists already, at one address that accepts writes.");
+  .meta({
+    description: "A Redis that exists already, at one address that accepts writes.",
+    conflicts: [["existingSecret", "password"]],
+  });
 
 export const redis = v.variants("RedisArgs", "mode", [embedded, external]).describe("The cache that the servers share.").prefault({});
+
+type Redis = z.output<typeof redis>;
+
+export function redisRules(redis: Redis, given: Given): Iterable<RuleProblem> {
+  return redis.mode === "embedded" ? embeddedRules(redis) : tlsRules(redis.tls, given);
+}
+
+function* embeddedRules({ persistence, maxMemory, ...password }: z.output<typeof embedded>): Generator<RuleProblem> {
+  const { enabled, size } = persistence;
+  if (enabled && size !== undefined && bytes(size) < 3 * bytes(maxMemory))
+    yield {
+      path: "redis.persistence.size",
+      message: `is ${size}, too little for the append-only file of ${maxMemory} while it is rewritten; use ${claimSize(bytes(maxMemory))}`,
+      concerns: ["redis.maxMemory"],
+    };
+  yield* generationRules("redis", password);
+}
+
+function* tlsRules(tls: z.output<typeof external>["tls"], given: Given): Generator<RuleProblem> {
+  if (!tls.enabled) return;
+  if (tls.clientCertificate !== undefined || tls.clientKey !== undefined)
+    for (const key of tlsMaterial)
+      if (tls[key] === undefined)
+        yield {
+          path: `redis.tls.${key}`,
+          message: "is missing; for mutual TLS use caCertificates, clientCertificate and clientKey, all three",
+          concerns: tlsMaterial.map((name) => `redis.tls.${name}`),
+        };
+  yield* certificateRules("redis.tls", { certificate: "clientCertificate", key: "clientKey" }, given);
+}

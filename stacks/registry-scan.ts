@@ -1,8 +1,13 @@
+import type { z } from "zod";
+import { registryScanClient } from "../components/scan-service.ts";
+import { seconds } from "../components/shared/quantity.ts";
 import { scanners, severities } from "../registry-scan/index.ts";
-import { alerts } from "./alerts.ts";
-import { credentials, credentialsSecret, resources } from "./common.ts";
+import { alertRules, alerts } from "./alerts.ts";
+import { credentials, credentialsSecret, resourceRules, resources } from "./common.ts";
+import type { Gateway } from "./gateway.ts";
 import * as v from "./kinds/index.ts";
 import { reports } from "./reports.ts";
+import type { RuleProblem } from "./rule.ts";
 import { targets } from "./targets.ts";
 
 export const registryScan = v
@@ -19,13 +24,13 @@ export const registryScan = v
       .default(false)
       .describe("Treats a glob or version range that matches no tag as an error of the run, not as a warning in its report."),
     severities: v
-      .listOf(v.choice(severities))
+      .uniqueListOf(v.choice(severities))
       .min(1, { error: "is empty; name the severities that count" })
       .default([...severities])
       .describe("Severities of the findings that are reported."),
     ignoreUnfixed: v.flag().default(false).describe("Leaves out vulnerabilities without a fix."),
     scanners: v
-      .listOf(v.choice(scanners))
+      .uniqueListOf(v.choice(scanners))
       .min(1, { error: "is empty; name at least one scanner" })
       .default(["vuln"])
       .describe("Kinds of findings to look for."),
@@ -73,5 +78,29 @@ export const registryScan = v
     reports,
     alerts,
   })
-  .describe("Scheduled scans of images in registries, with reports and alerts for new findings.")
+  .meta({
+    description: "Scheduled scans of images in registries, with reports and alerts for new findings.",
+    conflicts: [["existingSecret", "credentials"]],
+  })
   .prefault({});
+
+export function* registryScanRules(scan: z.output<typeof registryScan>, gateway: Gateway): Generator<RuleProblem> {
+  if (!scan.enabled) return;
+  const path = "registryScan";
+  if (scan.targets.length === 0) yield { path: `${path}.targets`, message: "is missing or empty; use at least one image or repository" };
+  yield* resourceRules(`${path}.resources`, scan.resources);
+  yield* resourceRules(`${path}.reports.resources`, scan.reports.resources);
+  if (seconds(scan.timeout) > seconds(scan.deadline))
+    yield {
+      path: `${path}.timeout`,
+      message: `is ${scan.timeout}, longer than a whole run may take (deadline: ${scan.deadline}); use less or raise the deadline`,
+      concerns: [`${path}.deadline`],
+    };
+  yield* alertRules(scan.alerts);
+  const own = gateway.enabled ? gateway.clients.findIndex(({ name }) => name === registryScanClient) : -1;
+  if (own >= 0)
+    yield {
+      path: `gateway.clients[${own}].name`,
+      message: `is ${registryScanClient}, the name that the registry scan itself uses; use another`,
+    };
+}

@@ -1,4 +1,6 @@
+import type { z } from "zod";
 import * as v from "./kinds/index.ts";
+import type { RuleProblem } from "./rule.ts";
 
 const toleration = v
   .block("TolerationArgs", {
@@ -23,3 +25,13 @@ export const scheduling = v
   })
   .describe("Which nodes the pods run on.")
   .prefault({});
+
+export function* schedulingRules({ tolerations }: z.output<typeof scheduling>): Generator<RuleProblem> {
+  for (const [index, { key, operator, value }] of tolerations.entries()) {
+    const path = `scheduling.tolerations[${index}]`;
+    if (key === undefined && operator === "Equal")
+      yield { path: `${path}.key`, message: "is missing; set it, or use operator: Exists to tolerate every taint" };
+    if (value !== undefined && operator === "Exists")
+      yield { path: `${path}.value`, message: "has no effect because operator is Exists; remove it or use operator: Equal" };
+  }
+}

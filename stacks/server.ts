@@ -1,5 +1,8 @@
-import { resources, secretKeyRef } from "./common.ts";
+import type { z } from "zod";
+import { managedVariables } from "../components/server/environment.ts";
+import { resourceRules, resources, secretKeyRef } from "./common.ts";
 import * as v from "./kinds/index.ts";
+import { type Given, type RuleProblem, withoutEffect } from "./rule.ts";
 
 const autoscaling = v
   .block("AutoscalingArgs", {
@@ -21,7 +24,10 @@ const token = v
       .optional()
       .describe("An existing Secret that holds the token, instead of `value`."),
   })
-  .describe("The token that clients must send. It has no effect with the gateway, which has a token for each client.")
+  .meta({
+    description: "The token that clients must send. It has no effect with the gateway, which has a token for each client.",
+    conflicts: [["existingSecret", "value"]],
+  })
   .prefault({});
 
 export const server = v
@@ -51,5 +57,25 @@ export const server = v
     env: v.tableOf(v.variableName()).default({}).describe("Additional environment variables."),
     envFromSecrets: v.listOf(v.objectName()).default([]).describe("Names of existing Secrets whose keys become environment variables."),
   })
-  .describe("The Trivy servers.")
+  .meta({ description: "The Trivy servers.", conflicts: [["replicas", "autoscaling"]] })
   .prefault({});
+
+export type Server = z.output<typeof server>;
+
+export function* serverRules({ autoscaling, token, resources, env }: Server, hasGateway: boolean, given: Given): Generator<RuleProblem> {
+  if (autoscaling && autoscaling.minReplicas > autoscaling.maxReplicas)
+    yield {
+      path: "server.autoscaling.minReplicas",
+      message: `is ${autoscaling.minReplicas}, above maxReplicas (${autoscaling.maxReplicas}); use at most that`,
+      concerns: ["server.autoscaling.maxReplicas"],
+    };
+  if (hasGateway) {
+    const message = "has no effect because gateway.enabled is true; remove it and name the clients in gateway.clients";
+    yield* withoutEffect(given, "server.token", Object.keys(token), message, ["gateway.enabled"]);
+  }
+  yield* resourceRules("server.resources", resources);
+  for (const name of Object.keys(env)) {
+    const setting = managedVariables[name.toUpperCase()];
+    if (setting) yield { path: `server.env.${name}`, message: `is set by ${setting}; remove it here` };
+  }
+}

@@ -26,6 +26,6 @@ const repositoryTarget = v
   .describe("A repository, of which some or all tags are scanned.");
 
 export const targets = v
-  .listOf(v.alternatives("TargetArgs", [imageTarget, repositoryTarget]).describe("What to scan: an image or a repository."))
+  .uniqueListOf(v.alternatives("TargetArgs", [imageTarget, repositoryTarget]).describe("What to scan: an image or a repository."))
   .default([])
   .describe("Images and repositories to scan. An image with several tags is scanned once.");

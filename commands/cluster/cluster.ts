@@ -91,8 +91,8 @@ privateAddresses.addAddress("::1", "ipv6");
 privateAddresses.addSubnet("fc00::", 7, "ipv6");
 
 /**
- * Returns whether a cluster certainly runs on this machine, judged by the context name that tools for local clusters use and by the address.
- * Neither is sufficient: a context can have any name, and a tunnel to production ends at a loopback address.
+ * Returns whether a cluster certainly runs on this machine, judged by the context name that tools for local clusters use and by the
+ * address. Neither is sufficient: a context can have any name, and a tunnel to production ends at a loopback address.
  */
 export function isLocal(context: string, server: string): boolean {
   if (!localContext.test(context) || !URL.canParse(server)) return false;

@@ -71,8 +71,8 @@ function usersBackend(project: string, env: NodeJS.ProcessEnv): string | undefin
 }
 
 /**
- * Copies the stack's file so that Pulumi can write to the copy, and returns its path. With a passphrase, Pulumi writes the salt of the secrets to
- * the stack's file, which is committed, while the passphrase of a local state stays on this machine. Each run makes a new copy.
+ * Copies the stack's file so that Pulumi can write to the copy, and returns its path. With a passphrase, Pulumi writes the salt of the
+ * secrets to the stack's file, which is committed, while the passphrase of a local state stays on this machine. Each run makes a new copy.
  *
  * @returns undefined if the file holds encrypted values, which can only be decrypted with the salt or provider in the same file.
  */

@@ -111,8 +111,8 @@ export const isInteractive = () =>
 
 /** Runs a Pulumi command in the foreground, with the user's terminal. Only its final error is withheld, so that it can be explained. */
 export async function run(engine: Engine, ...args: string[]): Promise<Outcome> {
-  // On a terminal, ^C reaches the engine because it is in the foreground process group. Elsewhere it gets a group of its own and each signal once
-  // from here: a signal to a whole group would otherwise reach it twice, and the second one makes it drop everything.
+  // On a terminal, ^C reaches the engine because it is in the foreground process group. Elsewhere it gets a group of its own and each
+  // signal once from here: a signal to a whole group would otherwise reach it twice, and the second one makes it drop everything.
   const interactive = isInteractive();
   const child = spawn(engine.command, args, {
     cwd: engine.project,

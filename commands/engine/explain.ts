@@ -11,8 +11,8 @@ export interface Situation {
 }
 
 /**
- * Returns the Automation API's error for the output of a failed command: StackNotFoundError, ConcurrentUpdateError or CommandError. The API's own
- * calls are not used, because they select the stack, decrypt the state (`--show-secrets`) and write it to /tmp in plain text.
+ * Returns the Automation API's error for the output of a failed command: StackNotFoundError, ConcurrentUpdateError or CommandError. The
+ * API's own calls are not used, because they select the stack, decrypt the state (`--show-secrets`) and write it to /tmp in plain text.
  */
 export function commandError(stderr: string): CommandError {
   // Not declared, because it is internal: test/commands/engine/explain.test.ts fails if it is missing.

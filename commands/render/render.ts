@@ -1,6 +1,6 @@
 /**
- * `npm start [-- <stack>] [--secrets=omit]`: shows what a stack would create and writes it as manifests, without a cluster and without Pulumi's
- * CLI. It records the same program that `pulumi up` runs.
+ * `npm start [-- <stack>] [--secrets=omit]`: shows what a stack would create and writes it as manifests, without a cluster and without
+ * Pulumi's CLI. It records the same program that `pulumi up` runs.
  */
 import { existsSync, readFileSync } from "node:fs";
 import { join, relative } from "node:path";
@@ -30,8 +30,8 @@ export interface RenderOptions {
 /**
  * Writes the manifests of a stack to `out/<stack>/` and returns the text to print.
  *
- * @throws UserError if the settings are invalid, an encrypted setting is needed in plain text, or a file would be overwritten that this program has
- * not written.
+ * @throws UserError if the settings are invalid, an encrypted setting is needed in plain text, or a file would be overwritten that this
+ * program has not written.
  */
 export async function render({
   project,

@@ -26,9 +26,9 @@ interface Generated {
 const certificateRequest = "tls:index/certRequest:CertRequest";
 
 /**
- * Answers for the providers of everything secret, and remembers it from run to run in the file with the Secrets: generated passwords, keys and
- * certificates stay, and so do the generated names of Secrets as long as their content does. The names are random, because a name derived from the
- * content would be a hash that passwords could be tried against.
+ * Answers for the providers of everything secret, and remembers it from run to run in the file with the Secrets: generated passwords, keys
+ * and certificates stay, and so do the generated names of Secrets as long as their content does. The names are random, because a name
+ * derived from the content would be a hash that passwords could be tried against.
  */
 export class RenderedSecrets {
   private readonly remembered: ReadonlyMap<string, string>;
@@ -109,7 +109,8 @@ export class RenderedSecrets {
   /**
    * Describes how to create Secrets by hand.
    *
-   * @param file the path of the file with the other Secrets, if there are any. It has the generated values, which a Secret may share with others.
+   * @param file the path of the file with the other Secrets, if there are any. It has the generated values, which a Secret may share with
+   * others.
    */
   instructions(secrets: readonly Manifest[], file?: string): string[] {
     const all = this.allGenerated();

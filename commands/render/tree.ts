@@ -59,8 +59,8 @@ export function tree(resources: readonly RecordedResource[], manifests: readonly
 }
 
 /**
- * Returns the inputs of a component, flattened. An input that a component passes unchanged to one child is shown at the child, one that it passes to
- * several children at the component, so that each is shown once.
+ * Returns the inputs of a component, flattened. An input that a component passes unchanged to one child is shown at the child, one that it
+ * passes to several children at the component, so that each is shown once.
  */
 function settingsOf(component: RecordedResource, parent: RecordedResource | undefined, resources: readonly RecordedResource[]): string[] {
   const receivers = (of: RecordedResource, key: string) =>

@@ -4,8 +4,8 @@ import { recordStack, stackConfig } from "../program.ts";
 import { readProject, type StackFile } from "../stack-file.ts";
 
 /**
- * Returns the cluster objects that a stack's program declares, found by recording it. Returns none if the program refuses the settings: the engine
- * reports that before it creates anything.
+ * Returns the cluster objects that a stack's program declares, found by recording it. Returns none if the program refuses the settings: the
+ * engine reports that before it creates anything.
  *
  * @param folder the project's folder.
  */

@@ -22,7 +22,8 @@ export function parseArguments([operation, stack, ...flags]: readonly string[]):
   if (!stack || stack.startsWith("-")) {
     const yes = known === "preview" ? "" : "--yes] [";
     throw new UserError(
-      `Usage: npm run ${known} -- <stack> [${yes}flags of \`pulumi ${known}\`]\nStacks: ${stacksOf(projectFolder).join(", ")}`,
+      `Usage: npm run ${known} -- <stack> [${yes}flags of \`pulumi ${known}\`]\n` +
+        `Stacks: ${stacksOf(projectFolder).join(", ")}\nExit codes: that of Pulumi; 1 if it was not started, 2 for wrong usage`,
       2,
     );
   }

@@ -52,7 +52,9 @@ function resourceOf(kind: string): string {
   return singular.endsWith("y") ? `${singular.slice(0, -1)}ies` : `${singular}s`;
 }
 
-/** Returns the Kubernetes objects in a stack's state. Encrypted metadata does not show the namespace, so it is assumed to be the stack's. */
+/**
+ * Returns the Kubernetes objects in a stack's state. Encrypted metadata does not show the namespace, so it is assumed to be the stack's.
+ */
 export function existingObjects({ resources }: Pick<State, "resources">, stackNamespace: string): KubernetesObject[] {
   return resources.flatMap(({ type, inputs: { metadata } }) => {
     const [, group = "", kind = ""] = /^kubernetes:([^/:]+)(?:\/[^:]+)?:(\w+)$/.exec(type) ?? [];

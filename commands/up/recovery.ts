@@ -52,8 +52,8 @@ const exportedState = z.looseObject({
 });
 
 /**
- * Returns the state of an interrupted run for `pulumi stack import`: with the adopted objects and without pending operations. It is unknown whether
- * the adopted objects became ready, so they are marked as not initialised: the next `up` applies them again and waits for them.
+ * Returns the state of an interrupted run for `pulumi stack import`: with the adopted objects and without pending operations. It is unknown
+ * whether the adopted objects became ready, so they are marked as not initialised: the next `up` applies them again and waits for them.
  */
 export function recoveredState(exported: string, adopted: readonly Pick<PendingObject, "urn" | "id">[]): string {
   const state = exportedState.parse(JSON.parse(exported));
@@ -66,8 +66,12 @@ export function recoveredState(exported: string, adopted: readonly Pick<PendingO
 }
 
 /**
- * Resolves the pending operations of an interrupted run. An object whose creation was pending is adopted if it exists, and forgotten otherwise. After
- * pending updates and deletions, a refresh finds out what the cluster has.
+ * Resolves the pending operations of an interrupted run. An object whose creation was pending is adopted if it exists, and forgotten
+ * otherwise. After pending updates and deletions, a refresh finds out what the cluster has.
+ *
+ * Pulumi's own ways do less. `pulumi refresh --import-pending-creates` is meant for this, but the engine drops what it is told to import.
+ * `--clear-pending-creates` with the provider's `upsertExistingObjects` leaves behind every object with a generated name, such as a Secret
+ * with a password, and overwrites any object in the way, whoever owns it (both tried with Pulumi 3.256).
  *
  * @param exported the state as `pulumi stack export` prints it.
  * @param flags the flags of every Pulumi command on this stack.

@@ -1,6 +1,6 @@
 /**
- * `npm run up|preview|refresh|destroy -- <stack>`: Pulumi's command of that name, with everything it needs checked or created first and with its
- * errors explained. `pulumi up --stack <stack>` has the same effect on the cluster.
+ * `npm run up|preview|refresh|destroy -- <stack>`: Pulumi's command of that name, with everything it needs checked or created first and
+ * with its errors explained. `pulumi up --stack <stack>` has the same effect on the cluster.
  */
 import { z } from "zod";
 import type { Cluster } from "../cluster/cluster.ts";
@@ -20,7 +20,12 @@ import { preflight } from "./preflight.ts";
 import { recover } from "./recovery.ts";
 import { parseState, type State } from "./state.ts";
 
-async function operate(args: readonly string[]): Promise<number> {
+/**
+ * Runs an operation and returns its exit code.
+ *
+ * @param args as on the command line, with the operation first.
+ */
+export async function operate(args: readonly string[]): Promise<number> {
   const request = parseArguments(args);
   const { operation, stack, flags } = request;
   const file = readStackFile(projectFolder, stack);

@@ -1,6 +1,5 @@
 import type { types } from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
-import type { ReceiverConfiguration } from "../../registry-scan/index.ts";
 import { blockDefaults, type ReceiverArgs } from "../args.ts";
 import { withDefaults } from "../shared/merge.ts";
 import { type Endpoint, urlEndpoint } from "../shared/network.ts";
@@ -11,10 +10,6 @@ export interface Receivers {
   /** Name of the Secret with `receiverFiles`, if there are any. */
   readonly secret: pulumi.Input<string> | undefined;
 }
-
-/** Returns the receivers as the reports server is configured with them. */
-export const receiverConfiguration = (alerts: readonly ReceiverArgs[]): ReceiverConfiguration[] =>
-  alerts.map(({ name, type, authorization }) => ({ name, type, authorized: authorization !== undefined }));
 
 /** Returns the files with the URLs and headers that are given as values. */
 export function receiverFiles(alerts: readonly ReceiverArgs[]): Record<string, pulumi.Input<string>> {

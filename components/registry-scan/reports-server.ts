@@ -14,7 +14,7 @@ import { containerResources, fromSecret, httpProbe, type Mount, variables } from
 import { bytes } from "../shared/quantity.ts";
 import { workload } from "../shared/workload.ts";
 import { type Application, diskFor, jsonFile, paths } from "./application.ts";
-import { type Receivers, receiverConfiguration, receiverEndpoints, receiverSources } from "./receivers.ts";
+import { type Receivers, receiverEndpoints, receiverSources } from "./receivers.ts";
 
 const part = parts.reports;
 const configurationFile = "reports.json";
@@ -83,7 +83,7 @@ export class ReportsServer extends Component<ReportsServerArgs, typeof children>
         (own): ReportsConfiguration => ({
           folder: paths.data,
           keep: own.keep,
-          receivers: receiverConfiguration(receivers.alerts),
+          receivers: receivers.alerts.map(({ name, type, authorization }) => ({ name, type, authorized: authorization !== undefined })),
           ...(own.url !== undefined && { url: own.url }),
           ...(own.bucket && { bucket: own.bucket }),
         }),

@@ -8,12 +8,12 @@ type ResourceClass = new (name: string, args: never, options?: never) => pulumi.
 /** The same for a call with arguments that `create` has checked. */
 type AnyResourceClass = new (name: string, args: object, options: pulumi.ResourceOptions) => pulumi.Resource;
 
-interface Several<Class extends ResourceClass> {
+export interface Several<Class extends ResourceClass> {
   readonly class: Class;
   readonly several: true;
 }
 
-interface Optional<Class extends ResourceClass> {
+export interface Optional<Class extends ResourceClass> {
   readonly class: Class;
   readonly optional: true;
 }

@@ -14,32 +14,68 @@ declare module "zod" {
     plain?: boolean;
     /** Regular expression for the JSON schema. */
     pattern?: string;
+    /** A valid value. */
+    example?: unknown;
+    /** Of a secret: whether it need not be one in a certain block. */
+    isPublic?: (block: unknown) => boolean;
+    /** On blocks: pairs of keys of which only one can be used; the first is the one that a problem names. */
+    conflicts?: readonly (readonly [key: string, other: string])[];
+    /** On lists: items must differ, or the values of this key in them. */
+    unique?: boolean | string;
   }
 }
+
+const blockAdvice = "use a block of settings, `key: value`";
 
 /** A block of settings, in components/args.ts the interface called `name`; unknown keys are refused. */
 export const block = <Shape extends z.core.$ZodShape>(name: string, shape: Shape) =>
   z
     .strictObject(shape, {
-      error: (issue) => (issue.code === "unrecognized_keys" ? undefined : wrong("use a block of settings, `key: value`")(issue)),
+      error: ({ code, input }) => {
+        if (code === "unrecognized_keys") return undefined;
+        return typeof input === "boolean" && "enabled" in shape
+          ? `is ${input}; use the block { enabled: ${input} }`
+          : wrong(blockAdvice)({ input });
+      },
     })
     .meta({ interface: name });
-
-type Variant = z.ZodObject<{ readonly [key: string]: z.ZodType }>;
 
 /** A block of which there are several variants: `key` says which one it is. */
 export const variants = <Key extends string, Options extends readonly [z.core.$ZodTypeDiscriminable, ...z.core.$ZodTypeDiscriminable[]]>(
   name: string,
   key: Key,
   options: Options,
-) => z.discriminatedUnion(key, options, { error: wrong("use a block of settings, `key: value`") }).meta({ interface: name });
+) =>
+  z
+    .discriminatedUnion(key, options, {
+      error: (issue) => {
+        if (issue.code !== "invalid_union") return wrong(blockAdvice)(issue);
+        const values = (issue["options"] as unknown[]).filter((value) => value !== undefined);
+        return wrong(`use one of ${values.join(", ")}`)({ input: (issue.input as Record<string, unknown>)[key] });
+      },
+    })
+    .meta({ interface: name });
+
+type Variant = z.ZodObject<{ readonly [key: string]: z.ZodType }>;
 
 /** A block of which there are several variants: each has a required key of its own, which is the first of its keys. */
-export const alternatives = <const Options extends readonly [Variant, ...Variant[]]>(name: string, options: Options) =>
-  z.union(options, { error: wrong("use a block of settings, `key: value`") }).meta({ interface: name });
+export const alternatives = <const Options extends readonly [Variant, ...Variant[]]>(name: string, options: Options) => {
+  const keys = options.map(({ shape }) => Object.keys(shape)[0]);
+  return z
+    .union(options, {
+      error: ({ code, input }) =>
+        code === "invalid_union" && typeof input === "object" && !Array.isArray(input) && input !== null
+          ? `has neither ${keys.join(" nor ")}; use one of them`
+          : wrong(blockAdvice)({ input }),
+    })
+    .meta({ interface: name });
+};
 
 export const listOf = <Item extends z.ZodType>(item: Item) =>
   z.array(item, { error: wrong("use a list, each item on its own line after a dash") });
+
+/** A list whose items differ; of blocks, in the value of `key`, or without it altogether. */
+export const uniqueListOf = <Item extends z.ZodType>(item: Item, key?: string) => listOf(item).meta({ unique: key ?? true });
 
 /** A table of names and texts. */
 export const tableOf = <Key extends z.core.$ZodRecordKey>(key: Key, value = anyText()) =>

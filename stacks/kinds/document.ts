@@ -21,7 +21,7 @@ export const jsonText = (advice: string) =>
     } catch (error) {
       return `is not valid JSON (${error instanceof Error ? error.message : error})`;
     }
-  });
+  }).meta({ example: "{}" });
 
 /** YAML with names and values, such as an ignore file; it may be empty. */
 export const yamlText = (advice: string) =>

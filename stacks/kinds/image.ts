@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { pinnedImageProblem } from "../../components/shared/images.ts";
-import { scannedImageProblem, scannedRepositoryProblem, versionRangeProblem } from "../../registry-scan/index.ts";
+import { parseImageReference, scannedImageProblem, scannedRepositoryProblem, versionRangeProblem } from "../../registry-scan/index.ts";
 import { wrong } from "./message.ts";
 import { checked, matching, text } from "./text.ts";
 
@@ -39,19 +39,19 @@ export const repository = () =>
     repositoryAdvice,
     (value) => {
       if (/^[a-z]+:\/\//i.test(value)) return `leave the scheme out; ${repositoryAdvice}`;
-      const { name = "" } = /^(?<name>.*?\/.*?)(?::[\w][\w.-]{0,127})?$/.exec(value)?.groups ?? {};
-      const host = name.split("/")[0] ?? "";
-      return isRegistry(name) && /[.:]|^localhost$/.test(host) ? undefined : repositoryAdvice;
+      const reference = parseImageReference(value);
+      const namesRegistry = /^[^/]*[.:][^/]*\/|^localhost\//.test(value);
+      return reference && reference.digest === undefined && namesRegistry ? undefined : repositoryAdvice;
     },
     { pattern: /^[a-zA-Z0-9][a-zA-Z0-9.-]*(:\d{1,5})?\/[^:]+(:[\w][\w.-]{0,127})?$/ },
-  );
+  ).meta({ example: "ghcr.io/aquasecurity/trivy-db:2" });
 
 /** An image to scan: any tag will do, also one that moves. */
 export const scannedImage = () =>
   checked("image", "use an image with its tag or digest, such as registry.example.com/team/app:1.0", scannedImageProblem, {
     joint: ", which ",
     pattern: /^[^\s@]+[:@][^\s/]+$/,
-  });
+  }).meta({ example: "registry.example.com/team/app:1.0" });
 
 export const scannedRepository = () =>
   checked("repository", "use a repository without a tag, such as registry.example.com/team/app", scannedRepositoryProblem, {

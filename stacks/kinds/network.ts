@@ -59,7 +59,7 @@ export const cidr = () =>
       return network === value ? undefined : `its network address is ${network}; use that`;
     },
     { pattern: /^[0-9A-Fa-f.:]+\/\d{1,3}$/ },
-  );
+  ).meta({ example: "10.20.0.0/16" });
 
 const proxyAdvice = "use a URL such as http://proxy.example.com:3128";
 

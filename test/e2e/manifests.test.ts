@@ -5,7 +5,7 @@ import fc from "fast-check";
 import { manifests } from "../../commands/render/manifests.ts";
 import { ScanService } from "../../components/scan-service.ts";
 import { record } from "../../recorder/record.ts";
-import { checkSettings, type Settings, serviceArgs } from "../../stacks/settings.ts";
+import { checkSettings, type Settings } from "../../stacks/index.ts";
 import { arbitrarySettings } from "../support/arbitrary-settings.ts";
 import { certificate } from "../support/certificate.ts";
 import { must } from "../support/command.ts";
@@ -127,7 +127,7 @@ describe("the manifests of random valid settings", () => {
     expect(accepted).to.have.length(count);
     const objects = [];
     for (const settings of accepted) {
-      const { resources } = await record(() => new ScanService("trivy", { ...serviceArgs(settings), instance: namespace }));
+      const { resources } = await record(() => new ScanService("trivy", { ...settings, instance: namespace }));
       objects.push(...manifests(resources).map(({ body }) => body));
     }
     // The namespace is really created, because the dry run of its contents needs it. Not every cluster has the Gateway API.

@@ -42,7 +42,7 @@ describe("the service", () => {
   before(async () => {
     await checkEnvironment();
     project = await Project.create();
-    await project.writeStack(stack, { server: { replicas: 2 }, clients: { namespaces: [invited] }, redis: { monitors: [invited] } });
+    await project.writeStack(stack, { server: { replicas: 2 }, access: { namespaces: [invited] }, redis: { monitors: [invited] } });
     await project.must("pulumi", ["stack", "init", stack]);
     const { stdout, stderr } = await project.pulumi(stack, "up", "--yes", "--diff");
     output = stdout + stderr;

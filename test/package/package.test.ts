@@ -1,8 +1,8 @@
-import { spawnSync } from "node:child_process";
 import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "chai";
+import { must } from "../support/command.ts";
 
 const root = join(import.meta.dirname, "../..");
 const program = join(import.meta.dirname, "program.ts");
@@ -17,12 +17,7 @@ const projects = {
 } as const;
 const typescripts = { "5.9.3": {}, "6.0.3": { ignoreDeprecations: "6.0" } } as const;
 
-/** Runs a command and returns its standard output; its errors are the message when it fails. */
-function run(folder: string, command: string, ...args: string[]): string {
-  const { status, stdout, stderr, error } = spawnSync(command, args, { cwd: folder, encoding: "utf8", maxBuffer: 2 ** 26 });
-  if (status !== 0) throw error ?? new Error(`${command} ${args.join(" ")} exited with ${status}\n${stdout}${stderr}`);
-  return stdout;
-}
+const output = async (cwd: string, command: string, ...args: string[]) => (await must(command, args, { cwd })).stdout;
 
 describe("the package", () => {
   let scratch: string;
@@ -30,10 +25,10 @@ describe("the package", () => {
   let registeredBySource: unknown;
   const installed = (...path: string[]) => join(scratch, "node_modules", ...path);
 
-  before(() => {
+  before(async () => {
     scratch = mkdtempSync(join(tmpdir(), "package-"));
     const [packed] = JSON.parse(
-      run(root, "npm", "pack", "--workspace=trivy-server", `--pack-destination=${scratch}`, "--json", "--silent"),
+      await output(root, "npm", "pack", "--workspace=trivy-server", `--pack-destination=${scratch}`, "--json", "--silent"),
     );
     files = packed.files.map(({ path }: { path: string }) => path);
     const versions = ["@pulumi/kubernetes", "@pulumi/pulumi", "@pulumi/random", "@pulumi/tls"].map((name) => [name, tested[name]]);
@@ -45,8 +40,8 @@ describe("the package", () => {
         dependencies: { "trivy-server": `file:${packed.filename}`, ...Object.fromEntries([...versions, ...compilers]) },
       }),
     );
-    run(scratch, "npm", "install", "--ignore-scripts", "--prefer-offline", "--no-audit", "--no-fund", "--silent");
-    registeredBySource = JSON.parse(run(root, process.execPath, "--conditions=@trivy-server/source", program));
+    await output(scratch, "npm", "install", "--ignore-scripts", "--prefer-offline", "--no-audit", "--no-fund", "--silent");
+    registeredBySource = JSON.parse(await output(root, process.execPath, "--conditions=@trivy-server/source", program));
   });
   after(() => rmSync(scratch, { recursive: true }));
 
@@ -79,7 +74,7 @@ describe("the package", () => {
 
   for (const [kind, { type, ...compilerOptions }] of Object.entries(projects))
     for (const [version, more] of Object.entries(typescripts))
-      it(`${kind}, compiled by TypeScript ${version}, registers what the source tree registers`, () => {
+      it(`${kind}, compiled by TypeScript ${version}, registers what the source tree registers`, async () => {
         const project = mkdtempSync(join(scratch, "project-"));
         copyFileSync(program, join(project, "program.ts"));
         writeFileSync(join(project, "package.json"), JSON.stringify({ type }));
@@ -87,7 +82,7 @@ describe("the package", () => {
           join(project, "tsconfig.json"),
           JSON.stringify({ compilerOptions: { ...compilerOptions, ...more, target: "es2022", strict: true, types: [] } }),
         );
-        run(project, process.execPath, installed(`typescript-${version}/bin/tsc`), "-p", project);
-        expect(JSON.parse(run(project, process.execPath, "program.js"))).to.deep.equal(registeredBySource);
+        await output(project, process.execPath, installed(`typescript-${version}/bin/tsc`), "-p", project);
+        expect(JSON.parse(await output(project, process.execPath, "program.js"))).to.deep.equal(registeredBySource);
       });
 });

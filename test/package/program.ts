@@ -14,22 +14,29 @@ const everything: ScanServiceArgs = {
     tls: { enabled: true },
     monitors: ["monitoring"],
   },
-  redis: { tls: { enabled: true }, monitors: ["monitoring"] },
+  redis: { mode: "embedded", tls: { enabled: true }, monitors: ["monitoring"] },
   access: { namespaces: ["ci"] },
   exposure: { type: "ingress", host: "trivy.example.com" },
   registryScan: { enabled: true, targets: [{ image: "registry.example.com/team/app:1.0" }], reports: { keep: 7 } },
   transform: {
-    redis: { statefulSet: (args) => ({ ...args, metadata: { ...args.metadata, annotations: { owner: "platform" } } }) },
+    redis: { claim: { metadata: { annotations: { "example.com/backup": "daily" } } } },
+    server: {
+      deployment: (args, options) => {
+        options.protect = true;
+        return { ...args, metadata: { ...args.metadata, annotations: { owner: "platform" } } };
+      },
+    },
   },
 };
 
+const managed = pulumi.output("managed");
 const managedRedis: ScanServiceArgs = {
   instance: "managed-redis",
   namespace: { name: "scanning", create: false },
   redis: {
     mode: "external",
-    host: "redis.example.com",
-    password: pulumi.output("managed").apply((name) => `${name}-password`),
+    host: pulumi.interpolate`${managed}.example.com`,
+    password: managed.apply((name) => `${name}-password`),
     tls: { enabled: true },
   },
 };

@@ -61,7 +61,7 @@ const receiverUrls = fc
   )
   .map(([origin, path]) => `${origin}/services/${path}`);
 
-/** What people write by mistake, and what nobody would. */
+/** What users write by mistake, and what no user would. */
 const nonsense: Arbitrary<unknown> = fc.oneof(
   fc.constantFrom<unknown>(
     "512MB",
@@ -89,7 +89,7 @@ const nonsense: Arbitrary<unknown> = fc.oneof(
 
 /**
  * Settings of a stack. Without mistakes every value is of the right kind, though the values need not fit each other;
- * with them, any may be nonsense, and keys are there that nobody knows.
+ * with mistakes, any value may be nonsense, and there may be unknown keys.
  */
 export function arbitrarySettings({ mistakes }: { readonly mistakes: boolean }): Arbitrary<Record<string, unknown>> {
   const leaf = (good: Arbitrary<unknown>): Arbitrary<unknown> =>
@@ -115,7 +115,7 @@ export function arbitrarySettings({ mistakes }: { readonly mistakes: boolean }):
     "maxReplicas",
   ]);
   const tokenText = leaf(fc.stringMatching(/^[\x21-\x7e]{16,40}$/));
-  const token = fc.oneof(flag, block({ enabled: flag }), block({ value: tokenText }), block({ existingSecret: secretKey() }));
+  const token = fc.oneof(block({ enabled: flag }), block({ value: tokenText }), block({ existingSecret: secretKey() }));
   const server = {
     resources: block({
       requests: block({ cpu: leaf(cores), memory: leaf(fc.constantFrom("64Mi", "1Gi")) }),
@@ -144,7 +144,7 @@ export function arbitrarySettings({ mistakes }: { readonly mistakes: boolean }):
     rateLimit: leaf(fc.integer({ min: 1, max: 100_000 })),
     maxRequestSize: leaf(sizes),
     tls: fc.oneof(
-      flag,
+      block({ enabled: flag }),
       block({ enabled: on, names: list(fc.constantFrom("scan.corp", "10.0.0.7", "fd00::7")), plainHttp: flag }, ["enabled"]),
       block({ enabled: on, existingSecret: leaf(names), caCertificates: leaf(fc.constant(certificate)), plainHttp: flag }, [
         "enabled",
@@ -165,7 +165,6 @@ export function arbitrarySettings({ mistakes }: { readonly mistakes: boolean }):
       requests: block({ cpu: leaf(cores), memory: leaf(fc.constantFrom("64Mi", "128Mi")) }),
       limits: block({ memory: leaf(fc.constantFrom("256Mi", "2Gi")) }),
     }),
-    clusterDomain: leaf(fc.constant("k8s.example.com")),
     monitors: list(names),
   };
   const login = {
@@ -182,10 +181,10 @@ export function arbitrarySettings({ mistakes }: { readonly mistakes: boolean }):
     ttl: leaf(fc.constantFrom("1h30m", "168h", "90s")),
     maxMemory: leaf(sizes),
     cpu: leaf(cores),
-    persistence: fc.oneof(flag, block({ enabled: flag }), block({ storageClass: leaf(names), size: leaf(fc.constant("64Ti")) })),
+    persistence: fc.oneof(block({ enabled: flag }), block({ storageClass: leaf(names), size: leaf(fc.constant("64Ti")) })),
     generation: leaf(fc.integer({ min: 1, max: 3 })),
     monitors: list(fc.oneof(names, fc.constant("*"))),
-    tls: flag,
+    tls: block({ enabled: flag }),
   };
   const external = {
     mode: leaf(fc.constant("external")),
@@ -195,7 +194,7 @@ export function arbitrarySettings({ mistakes }: { readonly mistakes: boolean }):
     user: leaf(texts),
     password: leaf(fc.string({ minLength: 1 })),
     tls: fc.oneof(
-      flag,
+      block({ enabled: flag }),
       fc.record({ enabled: on, existingSecret: leaf(names) }),
       fc.record({ enabled: on, caCertificates: leaf(fc.constant(certificate)) }),
       fc.record({
@@ -288,7 +287,7 @@ export function arbitrarySettings({ mistakes }: { readonly mistakes: boolean }):
     ]),
     block(
       {
-        type: leaf(fc.constant("gateway")),
+        type: leaf(fc.constant("gatewayApi")),
         host,
         gateway: block({ name: leaf(names), namespace: leaf(names), section: leaf(names) }, ["name"]),
       },
@@ -314,10 +313,10 @@ export function arbitrarySettings({ mistakes }: { readonly mistakes: boolean }):
       noProxy: list(fc.constant(".corp")),
     }),
     redis: fc.oneof(block(embedded), block(external, ["mode", "host"])),
-    clients: block({ namespaces: list(fc.oneof(names, fc.constant("*"))), cidrs: list(cidrs) }),
+    access: block({ namespaces: list(fc.oneof(names, fc.constant("*"))), cidrs: list(cidrs) }),
     exposure,
     registryScan: fc.oneof(
-      leaf(fc.constant(false)),
+      block({ enabled: leaf(fc.constant(false)) }),
       block({ ...scan, credentials: logins }, scanNeeds),
       block({ ...scan, existingSecret: leaf(names) }, scanNeeds),
     ),
@@ -332,6 +331,7 @@ export function arbitrarySettings({ mistakes }: { readonly mistakes: boolean }):
       ),
       priorityClassName: leaf(names),
     }),
+    clusterDomain: leaf(fc.constant("k8s.example.com")),
     labels: leaf(tables(labelValues)),
     podAnnotations: leaf(tables(texts)),
   };
@@ -340,7 +340,7 @@ export function arbitrarySettings({ mistakes }: { readonly mistakes: boolean }):
   const fronts = fc.oneof(
     fc.record({ server: servers({ token }) }, { requiredKeys: [] }),
     fc.record(
-      { server: servers({}), gateway: fc.oneof(flag, block({ ...gateway, enabled: on }, ["enabled"])) },
+      { server: servers({}), gateway: fc.oneof(block({ enabled: flag }), block({ ...gateway, enabled: on }, ["enabled"])) },
       { requiredKeys: ["gateway"] },
     ),
   );

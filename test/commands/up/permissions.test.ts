@@ -34,7 +34,7 @@ describe("the permissions of a stack", () => {
       await resources({
         server: { autoscaling: { maxReplicas: 5 } },
         exposure: { type: "ingress", host: "trivy.example.com", class: "nginx" },
-        clients: { namespaces: ["ingress-nginx"] },
+        access: { namespaces: ["ingress-nginx"] },
       }),
     ).to.include.members(["horizontalpodautoscalers", "ingresses"]);
   });

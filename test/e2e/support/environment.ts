@@ -37,7 +37,7 @@ export function environmentSettings(): Record<string, Record<string, unknown>> {
   return {
     ...(database && { database: { repositories: [database] } }),
     ...((trivy || redis) && { images: { ...(trivy && { trivy }), ...(redis && { redis }) } }),
-    ...(cidr && { clients: { cidrs: [cidr] } }),
+    ...(cidr && { access: { cidrs: [cidr] } }),
   };
 }
 

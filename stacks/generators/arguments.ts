@@ -1,5 +1,5 @@
 import { inspect } from "node:util";
-import type { Block, Field, Leaf, Node, Union } from "./model.ts";
+import type { Block, Field, Leaf, Node, Union } from "../model.ts";
 
 /** Longest line of the generated file, as the formatter has it. */
 const lineWidth = 140;

@@ -1,0 +1,110 @@
+import type { z } from "zod";
+import { type SettingProblem, SettingsError } from "./errors.ts";
+import { exampleOf, modelOf, type Union, type Variant, variantOf } from "./model.ts";
+import { formatPath, isRaw, overlaps, type Path, parsePath, type Raw, valueAt } from "./paths.ts";
+import type { RuleProblem } from "./rule.ts";
+import { rules } from "./rules.ts";
+import { type Settings, schema } from "./schema.ts";
+import { structuralRules } from "./structural-rules.ts";
+import { trace, variantsAround } from "./trace.ts";
+import { unknownKeyProblem } from "./unknown-keys.ts";
+
+const model = modelOf(schema);
+
+/**
+ * Checks settings as they are written in a stack's file, and fills in the defaults.
+ *
+ * @param given the settings by block, secrets in plain text
+ * @param isSecret whether the value of a block is encrypted in the stack's file
+ * @throws {SettingsError} with every problem
+ */
+export function checkSettings(given: Raw, isSecret: (block: string) => boolean = () => true): Settings {
+  const problems: SettingProblem[] = [];
+  // Whatever cannot be used is replaced by something that can, and the rest checked again, so that one mistake does not hide another.
+  const usable = structuredClone(given) as Raw;
+  const unusable = new Set<string>();
+  for (;;) {
+    const { data, error } = schema.safeParse(usable);
+    if (data) {
+      const found = [...rules(data, (path) => valueAt(usable, parsePath(path))), ...structuralRules(model, usable, isSecret)];
+      problems.push(...reliable(found, [...unusable]));
+      if (problems.length > 0) throw new SettingsError(problems);
+      return data;
+    }
+    const replaced = new Set(unusable);
+    for (const issue of error.issues.flatMap((one) => specificIssues(one, usable))) {
+      if (issue.code === "unrecognized_keys") {
+        for (const key of issue.keys) {
+          const path = [...issue.path, key];
+          const { message, ofOtherVariant } = unknownKeyProblem(model, usable, path);
+          if (!(ofOtherVariant && isVariantAssumed(usable, path, unusable))) problems.push({ path: formatPath(path), message });
+          remove(usable, path);
+        }
+        continue;
+      }
+      const path = formatPath(issue.path);
+      if (replaced.has(path)) throw new TypeError(`${path} was replaced by an example of its kind that is not valid`);
+      const isMissing = valueAt(usable, issue.path) === undefined;
+      if (!(isMissing && isVariantAssumed(usable, issue.path, unusable))) problems.push({ path, message: messageOf(issue) });
+      unusable.add(path);
+      repair(usable, issue);
+    }
+  }
+}
+
+/** Returns the problems that do not depend on something unusable, one for each path. */
+function reliable(found: readonly RuleProblem[], unusable: readonly string[]): SettingProblem[] {
+  const byPath = new Map<string, SettingProblem>();
+  for (const { path, message, concerns = [] } of found)
+    if (!byPath.has(path) && ![path, ...concerns].some((one) => unusable.some((bad) => overlaps(one, bad))))
+      byPath.set(path, { path, message });
+  return [...byPath.values()];
+}
+
+/** Whether the variant of the block around a path is a guess, because what selects it is unusable: then keys may be missing or too many. */
+function isVariantAssumed(settings: Raw, path: Path, unusable: ReadonlySet<string>): boolean {
+  return variantsAround(model, settings, path).some(
+    ({ path: block, union: { discriminator } }) => discriminator !== undefined && unusable.has(formatPath([...block, discriminator])),
+  );
+}
+
+type Issue = z.core.$ZodIssue;
+
+/** Returns the issues of the variant that the settings select, in place of the issue that no variant matches. */
+function specificIssues(issue: Issue, settings: Raw): Issue[] {
+  const { node } = trace(model, settings, issue.path)[issue.path.length] ?? {};
+  const value = valueAt(settings, issue.path);
+  if (issue.code !== "invalid_union" || node?.type !== "union" || !isRaw(value)) return [issue];
+  const selected = variantOf(node, value);
+  const issues = selected && issue.errors[node.variants.indexOf(selected)];
+  return issues?.map((one) => ({ ...one, path: [...issue.path, ...one.path] })) ?? [issue];
+}
+
+const messageOf = (issue: Issue) =>
+  issue.code === "invalid_key" ? `is not a valid name; ${issue.issues[0]?.message.split("; ").at(-1)}` : issue.message;
+
+/** Replaces a value that cannot be used by a valid one where one is required, and removes it elsewhere. */
+function repair(settings: Raw, { code, path }: Issue): void {
+  const steps = trace(model, settings, path);
+  const parent = steps[path.length - 1]?.node;
+  const target = steps[path.length];
+  const key = path.at(-1) ?? "";
+  const replacement =
+    parent?.type === "union" && parent.discriminator === key
+      ? likelySelector(parent, valueAt(settings, path.slice(0, -1)))
+      : code !== "invalid_key" && target?.required
+        ? exampleOf(target.node)
+        : undefined;
+  if (replacement !== undefined) Object.assign(valueAt(settings, path.slice(0, -1)) as object, { [key]: replacement });
+  else remove(settings, path);
+}
+
+function remove(settings: Raw, path: Path): void {
+  delete (valueAt(settings, path.slice(0, -1)) as Record<PropertyKey, unknown>)[path.at(-1) ?? ""];
+}
+
+/** Returns the value of the discriminator whose variant has most of the keys that are given. */
+function likelySelector({ variants }: Union, given: unknown): string | undefined {
+  const matches = ({ fields }: Variant) => fields.filter(({ key }) => isRaw(given) && Object.hasOwn(given, key)).length;
+  return variants.toSorted((one, other) => matches(other) - matches(one))[0]?.selector;
+}

@@ -1,0 +1,23 @@
+import { RunError } from "@pulumi/pulumi";
+
+/** Name of the Pulumi project, which is the namespace of its settings. */
+export const project = "trivy-server";
+
+/** Something wrong with a stack's settings. */
+export interface SettingProblem {
+  /** Path of the setting, as `pulumi config set --path` takes it after the project's name. */
+  readonly path: string;
+  /** What is wrong and what would be valid, as the rest of a sentence that begins with the path. */
+  readonly message: string;
+}
+
+/** Everything that is wrong with a stack's settings. Pulumi shows the message without a stack trace. */
+export class SettingsError extends RunError {
+  readonly problems: readonly SettingProblem[];
+
+  constructor(problems: readonly SettingProblem[]) {
+    const lines = problems.map(({ path, message }) => `  ${project}:${path} ${message}`);
+    super(`${problems.length === 1 ? "A setting" : `${problems.length} settings`} of this stack cannot be used:\n${lines.join("\n")}`);
+    this.problems = problems;
+  }
+}
