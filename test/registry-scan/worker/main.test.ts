@@ -356,6 +356,27 @@ describe("a pod of a registry scan", () => {
     expect(first.output()).to.include("could not scan r.example/late:1 (attempt 3 of 3): the scan took longer than 0.2 s, the `timeout`");
   });
 
+  it("a result that the reports server refuses is sent as a failure with its reason", async () => {
+    await configure();
+    reports.refusesFindings = true;
+    const first = pod(0);
+    expect(await first.ended, first.output()).to.equal(2);
+    const result = reports.entries[0]?.result;
+    expect(result?.outcome === "failed" && result.reason).to.equal('its result was refused: HTTP 413 {"error":"too large"}');
+    expect(first.output()).to.include("could not scan r.example/good:1 (attempt 3 of 3): its result was refused: HTTP 413");
+  });
+
+  it("a long summary is logged whole, and cut at a character for the termination message", async () => {
+    await configure();
+    reports.summary = "ü".repeat(3000);
+    const first = pod(0);
+    expect(await first.ended, first.output()).to.equal(0);
+    expect(first.output()).to.include(reports.summary);
+    const message = await readFile(join(folder, "last-words"), "utf8");
+    expect(message).to.match(/^ü+…$/);
+    expect(Buffer.byteLength(message)).to.be.within(4090, 4096);
+  });
+
   it("a run waits while another one is in progress, at most until its deadline", async () => {
     await configure();
     reports.running = "run-0";
