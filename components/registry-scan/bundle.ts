@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { buildSync } from "esbuild";
 import { licenseHeader } from "./license-header.ts";
@@ -19,7 +20,11 @@ let files: Readonly<Record<string, string>> | undefined;
  * @throws {Error} when the files are too large for a ConfigMap
  */
 export function bundledPrograms(): Readonly<Record<string, string>> {
-  files ??= checkedSize({ "package.json": JSON.stringify({ type: "module" }), ...bundle() });
+  files ??= checkedSize({
+    "package.json": JSON.stringify({ type: "module" }),
+    "page.css": readFileSync(join(application, "server/report/page.css"), "utf8"),
+    ...bundle(),
+  });
   return files;
 }
 
