@@ -1,8 +1,9 @@
 /** What the process is given: its configuration, its secrets, and its environment. */
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { type ReportsConfiguration, reportsConfigurationSchema } from "../protocol/configuration.ts";
+import type { ReportsConfiguration } from "../protocol/configuration.ts";
 import { reportsPorts } from "../protocol/names.ts";
+import { reportsConfigurationSchema } from "../protocol/reports-configuration-schema.ts";
 import { parseJson } from "../protocol/validation.ts";
 import type { Receiver } from "./alerts/delivery.ts";
 import type { BucketKeys } from "./bucket.ts";

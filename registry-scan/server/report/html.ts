@@ -1,10 +1,10 @@
 /** Elements that the pages have in common. */
 import { html as honoHtml } from "hono/html";
 import type { HtmlEscapedString } from "hono/utils/html";
-import type { Verdict } from "../../protocol/api.ts";
 import type { Finding } from "../../protocol/findings.ts";
 import { type Severity, severities } from "../../protocol/policy.ts";
 import type { Counts } from "../../protocol/report.ts";
+import type { Verdict } from "../../protocol/verdict.ts";
 import { cycloneDxFile, imageFile } from "../files.ts";
 import { truncate, webAddress } from "../text.ts";
 

@@ -1,6 +1,6 @@
-import { verdicts } from "../../protocol/api.ts";
 import { severities } from "../../protocol/policy.ts";
 import type { RunReport } from "../../protocol/report.ts";
+import { verdicts } from "../../protocol/verdict.ts";
 
 type Sample = readonly [labels: Readonly<Record<string, string>>, value: number];
 
