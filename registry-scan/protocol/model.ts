@@ -6,3 +6,4 @@ export * from "./names.ts";
 export * from "./policy.ts";
 export * from "./report.ts";
 export type { TargetArgs } from "./targets.ts";
+export * from "./verdict.ts";

@@ -11,7 +11,7 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { runOf } from "../../registry-scan/protocol/model.ts";
+import { runOf } from "../../registry-scan/index.ts";
 import { addAdministrator, get, type KubernetesObject, portForward, redis } from "../e2e/support/cluster.ts";
 import type { Project } from "../e2e/support/project.ts";
 import { must } from "../support/command.ts";

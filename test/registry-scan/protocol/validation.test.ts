@@ -1,6 +1,7 @@
 import { expect } from "chai";
 import { nextAnswerSchema, planLineSchema, runStartSchema, sentResultSchema } from "../../../registry-scan/protocol/api.ts";
-import { reportsConfigurationSchema, scanConfigurationSchema } from "../../../registry-scan/protocol/configuration.ts";
+import { reportsConfigurationSchema } from "../../../registry-scan/protocol/reports-configuration-schema.ts";
+import { scanConfigurationSchema } from "../../../registry-scan/protocol/scan-configuration-schema.ts";
 import { InvalidData, parse, parseJson } from "../../../registry-scan/protocol/validation.ts";
 
 const start = {
