@@ -5,17 +5,9 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import type {
-  Finding,
-  KnownScan,
-  NextAnswer,
-  ReportsConfiguration,
-  RunStart,
-  RunStatus,
-  ScanResult,
-  SentResult,
-  Target,
-} from "../../registry-scan/protocol/model.ts";
+import type { KnownScan, NextAnswer, RunStart, RunStatus, SentResult, Target } from "../../registry-scan/protocol/api.ts";
+import type { ReportsConfiguration } from "../../registry-scan/protocol/configuration.ts";
+import type { Finding, ScanResult } from "../../registry-scan/protocol/findings.ts";
 
 export const token = "the-token-of-the-pods";
 
