@@ -13,11 +13,8 @@ import { image, trivyVersion } from "./shared/images.ts";
 import { selector } from "./shared/labels.ts";
 import { withDefaults } from "./shared/merge.ts";
 import { accessPeers, type Peer, podsWith } from "./shared/network.ts";
-import { parts, serviceName, servicePort } from "./shared/parts.ts";
+import { parts, registryScanClient, serviceName, servicePort } from "./shared/parts.ts";
 import type { SecretKey } from "./shared/pod.ts";
-
-/** Name of the client of the gateway that the registry scan is. */
-export const registryScanClient = "registry-scan";
 
 const children = {
   namespace: Namespace,

@@ -1,5 +1,5 @@
 import type { z } from "zod";
-import { registryScanClient } from "../components/scan-service.ts";
+import { registryScanClient } from "../components/shared/parts.ts";
 import { seconds } from "../components/shared/quantity.ts";
 import { scanners, severities } from "../registry-scan/index.ts";
 import { alertRules, alerts } from "./alerts.ts";

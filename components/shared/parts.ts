@@ -7,6 +7,9 @@ export const project = "trivy-server";
 export const serviceName = "trivy";
 export const servicePort = 80;
 
+/** Name by which the registry scan is a client of the gateway. */
+export const registryScanClient = "registry-scan";
+
 /** A part of the service that has pods of its own. */
 export interface Part {
   /** Value of the label `app.kubernetes.io/component`. */

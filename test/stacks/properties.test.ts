@@ -82,5 +82,5 @@ describe(`${runs} random settings`, () => {
     // If nearly all were of one kind, the test would show nothing of the other.
     expect(seen.accepted).to.be.above(runs / 10);
     expect(seen.refused).to.be.above(runs / 10);
-  }).timeout(120_000);
+  }).timeout(300_000);
 });
