@@ -3,21 +3,26 @@ import { execFileSync } from "node:child_process";
 import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { isBuiltin } from "node:module";
 import { join } from "node:path";
-import { type BuildOptions, build } from "esbuild";
+import { type BuildOptions, build, type Metafile } from "esbuild";
 import { bundledPrograms } from "../components/registry-scan/bundle.ts";
 
 const folder = import.meta.dirname;
+const root = join(folder, "..");
 const dist = join(folder, "dist");
+
 rmSync(dist, { recursive: true, force: true });
 mkdirSync(join(dist, "programs"), { recursive: true });
+await bundleComponents("index.js", { format: "esm" });
+await bundleComponents("index.cjs", { format: "cjs", define: { "import.meta.dirname": "__dirname" } });
+writeRuntimeFiles();
+writeDeclarations();
+cpSync(join(root, "LICENSE"), join(folder, "LICENSE"));
 
-const formats: Readonly<Record<string, BuildOptions>> = {
-  "index.js": { format: "esm" },
-  "index.cjs": { format: "cjs", define: { "import.meta.dirname": "__dirname" } },
-};
-for (const [file, options] of Object.entries(formats)) {
+/** Bundles the components to one file of `dist/`. */
+async function bundleComponents(file: string, options: BuildOptions): Promise<void> {
   const { warnings, metafile } = await build({
     ...options,
+    absWorkingDir: root,
     entryPoints: [join(folder, "index.ts")],
     outfile: join(dist, file),
     bundle: true,
@@ -33,30 +38,39 @@ for (const [file, options] of Object.entries(formats)) {
       },
     ],
   });
-  if (warnings.length > 0) throw new Error(`esbuild warns of ${file}; see above`);
-  const { dependencies, peerDependencies } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
-  const declared = Object.keys({ ...dependencies, ...peerDependencies });
-  const imported = Object.values(metafile.outputs).flatMap(({ imports }) => imports.map(({ path }) => packageName(path)));
-  const undeclared = imported.filter((name) => !isBuiltin(name) && !declared.includes(name));
-  const unused = declared.filter((name) => !imported.includes(name));
-  if (undeclared.length + unused.length > 0)
-    throw new Error(
-      `dependencies in package/package.json: ${undeclared.join(", ") || "none"} missing, ${unused.join(", ") || "none"} unused`,
-    );
+  if (warnings.length > 0) throw new Error(`esbuild warned about ${file}, see above`);
+  checkDependencies(metafile);
 }
 
-// What the components read at run time, from the folder of their own file.
-cpSync(join(folder, "../components/gateway/run.sh"), join(dist, "run.sh"));
-for (const [file, text] of Object.entries(bundledPrograms())) writeFileSync(join(dist, "programs", file), text);
+/** @throws Error unless package.json declares exactly the packages that the bundle imports */
+function checkDependencies({ outputs }: Metafile): void {
+  const { dependencies, peerDependencies } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
+  const declared = new Set(Object.keys({ ...dependencies, ...peerDependencies }));
+  const imported = new Set(Object.values(outputs).flatMap(({ imports }) => imports.map(({ path }) => packageName(path))));
+  const problems = [
+    ...[...imported].filter((name) => !isBuiltin(name) && !declared.has(name)).map((name) => `${name} is imported but not declared`),
+    ...[...declared].filter((name) => !imported.has(name)).map((name) => `${name} is declared but not imported`),
+  ];
+  if (problems.length > 0) throw new Error(`package/package.json: ${problems.join("; ")}`);
+}
 
-// The declarations are marked as CommonJS, which both kinds of module may import; the entry points say which kind they are by their extension.
-execFileSync("tsc", ["-p", folder], { stdio: "inherit" });
-writeFileSync(join(dist, "types/package.json"), '{ "type": "commonjs" }\n');
-for (const entry of ["index.d.ts", "index.d.cts"]) writeFileSync(join(dist, entry), 'export * from "./types/package/index.js";\n');
-
-cpSync(join(folder, "../LICENSE"), join(folder, "LICENSE"));
-
-/** Returns the package of an import such as `zod/mini` or `@pulumi/pulumi/x`. */
+/** Returns the package of an import such as `zod/mini` or `@pulumi/pulumi/runtime`. */
 function packageName(path: string): string {
   return path.split("/", path.startsWith("@") ? 2 : 1).join("/");
+}
+
+/** Writes the files that components read at run time to where the bundled components expect them: next to themselves. */
+function writeRuntimeFiles(): void {
+  cpSync(join(root, "components/gateway/run.sh"), join(dist, "run.sh"));
+  for (const [file, text] of Object.entries(bundledPrograms())) writeFileSync(join(dist, "programs", file), text);
+}
+
+/**
+ * Writes the declarations. They are marked as CommonJS, which both kinds of module may import. Only the entry points differ: TypeScript takes
+ * their kind from their extension.
+ */
+function writeDeclarations(): void {
+  execFileSync("tsc", ["-p", folder], { stdio: "inherit" });
+  writeFileSync(join(dist, "types/package.json"), '{ "type": "commonjs" }\n');
+  for (const entry of ["index.d.ts", "index.d.cts"]) writeFileSync(join(dist, entry), 'export * from "./types/package/index.js";\n');
 }

@@ -2,8 +2,8 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 
 /**
- * Takes the place of components/registry-scan/bundle.ts in the package, whose users do not have esbuild: returns the programs of the registry scan's
- * pods as `build.ts` bundled them.
+ * Returns the programs of the registry scan's pods as `build.ts` bundled them. In the package this takes the place of
+ * components/registry-scan/bundle.ts, because the package's users do not have esbuild.
  */
 export const bundledPrograms: typeof import("../components/registry-scan/bundle.ts").bundledPrograms = () => {
   const folder = join(import.meta.dirname, "programs");

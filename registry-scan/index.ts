@@ -1,4 +1,17 @@
-/** The registry scan's public interface: its protocol, and the rules for what can be scanned. */
-export * from "./protocol/image-reference.ts";
-export * from "./protocol/model.ts";
-export * from "./protocol/targets.ts";
+/**
+ * The registry scan's public interface: everything that components/, stacks/ and commands/ may use of it.
+ *
+ * Its files do not import zod, whose types would become part of the package's declarations, and its code part of the package.
+ */
+export type { BucketConfiguration, ReceiverConfiguration, ReportsConfiguration, ScanConfiguration } from "./protocol/configuration.ts";
+export {
+  dockerHub,
+  formatImageReference,
+  type ImageReference,
+  imageReferenceProblem,
+  parseImageReference,
+} from "./protocol/image-reference.ts";
+export { reportsName, reportsPorts, runOf, scanContainer, scanName } from "./protocol/names.ts";
+export { type Scanner, type ScanPolicy, type Severity, scanners, severities } from "./protocol/policy.ts";
+export { scannedImageProblem, scannedRepositoryProblem, type TargetArgs, versionRangeProblem } from "./protocol/targets.ts";
+export { exitCodes, type Verdict, verdicts } from "./protocol/verdict.ts";

@@ -3,7 +3,7 @@ import { existsSync, writeFileSync } from "node:fs";
 import { constants, homedir } from "node:os";
 import { delimiter, dirname, isAbsolute, join } from "node:path";
 import { createInterface } from "node:readline";
-import { promisify } from "node:util";
+import { promisify, stripVTControlCharacters } from "node:util";
 import { PulumiCommand } from "@pulumi/pulumi/automation/cmd.js";
 import errors from "@pulumi/pulumi/automation/errors.js";
 import { version as sdkVersion } from "@pulumi/pulumi/version.js";
@@ -130,7 +130,7 @@ export async function run(engine: Engine, ...args: string[]): Promise<Outcome> {
   process.on("SIGINT", forward).on("SIGTERM", forward);
   const error: string[] = [];
   createInterface({ input: child.stderr }).on("line", (line) => {
-    if (error.length > 0 || line.replaceAll(ansi, "").startsWith("error: ")) error.push(line);
+    if (error.length > 0 || stripVTControlCharacters(line).startsWith("error: ")) error.push(line);
     else console.error(line);
   });
   const status = await new Promise<number>((resolve, reject) => {
@@ -140,9 +140,6 @@ export async function run(engine: Engine, ...args: string[]): Promise<Outcome> {
   process.off("SIGINT", forward).off("SIGTERM", forward);
   return { status, error: error.join("\n"), interrupted: signalled > 0 };
 }
-
-// biome-ignore lint/suspicious/noControlCharactersInRegex: ANSI sequences begin with one
-const ansi = /\u001b\[[0-9;]*m/g;
 
 /** Returns a stack's state as `pulumi stack export` prints it, with secrets encrypted; undefined if the stack does not exist. */
 export async function exportStack(engine: Engine, stack: string): Promise<string | undefined> {

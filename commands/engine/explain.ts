@@ -15,7 +15,7 @@ export interface Situation {
  * API's own calls are not used, because they select the stack, decrypt the state (`--show-secrets`) and write it to /tmp in plain text.
  */
 export function commandError(stderr: string): CommandError {
-  // Not declared, because it is internal: test/commands/engine/explain.test.ts fails if it is missing.
+  // Internal and therefore not declared; test/commands/engine/explain.test.ts fails if it is missing.
   const { createCommandError } = errors as unknown as { createCommandError(result: { readonly stderr: string }): CommandError };
   return createCommandError({ stderr });
 }
@@ -36,12 +36,6 @@ export function explain(error: string, { stack, backend, env }: Situation): stri
       `Pulumi.${stack}.yaml holds values that were encrypted for another backend than ${backend.url}.\n` +
       "Log in to that backend (`pulumi login`), or set the values again:\n" +
       `  npm run pulumi -- config set --secret --path KEY --stack ${stack}`
-    );
-  const plugin = /plugin '?(?:pulumi-resource-)?([a-z]+)'?/.exec(error)?.[1];
-  if (plugin && /(?:could not|failed to|error) (?:find|download|install|load)|no resource plugin/i.test(error))
-    return (
-      `${error}\nPulumi could not install its plugin ${plugin}. Allow this machine to reach get.pulumi.com and github.com (HTTPS_PROXY), ` +
-      `or install it from a file:\n  npm run pulumi -- plugin install resource ${plugin} VERSION --file FILE`
     );
   return error;
 }

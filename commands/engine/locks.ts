@@ -69,7 +69,7 @@ export function lockedMessage(
   holders: readonly LockHolder[],
   livenessOf: (holder: LockHolder) => Liveness = liveness,
 ): string {
-  const states = { running: "is running on this machine", ended: "has ended", unknown: "is not on this machine" };
+  const states = { running: "is running on this machine", ended: "has ended", unknown: "is on another machine" };
   const lines = holders.map(
     (holder) => `  process ${holder.pid} of ${holder.user} on ${holder.host}, since ${holder.since}, ${states[livenessOf(holder)]}`,
   );

@@ -1,10 +1,13 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { UserError } from "../user-error.ts";
 import { secretsFile } from "./manifests.ts";
 
 /** The files that this command may overwrite and remove begin with it. */
 const mark = "# Written by npm start";
+
+/** Formats a path for messages. */
+export const display = (path: string) => relative(process.cwd(), path) || ".";
 
 /** The first line of a file. */
 export const fileHead = (stack: string) => `${mark} -- ${stack}; the next run overwrites it.`;
@@ -22,10 +25,9 @@ export const secretsHead = (stack: string) =>
 /**
  * Replaces the files that an earlier run wrote to a folder and returns the names of those that it removed.
  *
- * @param display formats a path for messages.
  * @throws UserError if a file would be overwritten that this command has not written.
  */
-export function writeFiles(folder: string, files: ReadonlyMap<string, string>, display: (path: string) => string): string[] {
+export function writeFiles(folder: string, files: ReadonlyMap<string, string>): string[] {
   const isOurs = (file: string) => readFileSync(join(folder, file), "utf8").startsWith(mark);
   const foreign = [...files.keys()].find((file) => existsSync(join(folder, file)) && !isOurs(file));
   if (foreign) throw new UserError(`${display(join(folder, foreign))} was not written by npm start and would be overwritten; move it.`);

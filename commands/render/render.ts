@@ -3,7 +3,7 @@
  * Pulumi's CLI. It records the same program that `pulumi up` runs.
  */
 import { existsSync, readFileSync } from "node:fs";
-import { join, relative } from "node:path";
+import { join } from "node:path";
 import { parseArgs, styleText } from "node:util";
 import * as pulumi from "@pulumi/pulumi";
 import { isSecret, plain, settled } from "../../recorder/record.ts";
@@ -11,7 +11,7 @@ import { recordStack, stackConfig } from "../program.ts";
 import { projectFolder, readProject, readStackFile } from "../stack-file.ts";
 import { main, UserError } from "../user-error.ts";
 import { type Manifest, manifests, secretsFile, toYaml } from "./manifests.ts";
-import { fileHead, secretsHead, writeFiles } from "./output-folder.ts";
+import { display, fileHead, secretsHead, writeFiles } from "./output-folder.ts";
 import { RenderedSecrets } from "./rendered-secrets.ts";
 import { type Paint, tree } from "./tree.ts";
 
@@ -65,7 +65,7 @@ export async function render({
 
   const files = new Map(open.map(({ file: name, body }) => [name, `${fileHead(file.name)}\n${toYaml(body)}`]));
   if (written.length > 0) files.set(secretsFile, secrets.file(secretsHead(file.name), written));
-  const removed = writeFiles(folder, files, display);
+  const removed = writeFiles(folder, files);
 
   const title = (text: string) => paint("bold", text);
   const indented = (lines: readonly string[]) => lines.map((line) => `  ${line}`);
@@ -109,8 +109,6 @@ export async function render({
   ];
   return secrets.masked(sections.flatMap((section) => (section ? [section.join("\n")] : [])).join("\n\n"));
 }
-
-const display = (path: string) => relative(process.cwd(), path) || ".";
 
 function printable(value: unknown): string {
   const [first = "", ...more] = (typeof value === "string" ? value : JSON.stringify(value)).trimEnd().split("\n");

@@ -12,8 +12,9 @@
  */
 import * as z from "zod/mini";
 import { scanFailedSchema, scannedSchema } from "./findings.ts";
-import { scanPolicySchema } from "./policy.ts";
-import { nonEmptyString, nonNegativeNumber, type Parsed } from "./validation.ts";
+import { scanPolicySchema } from "./policy-schema.ts";
+import { nonEmptyString, nonNegativeNumber, type Parsed, positiveInteger } from "./validation.ts";
+import { verdicts } from "./verdict.ts";
 
 /** Maximum number of attempts to scan a target. Within an attempt, Trivy's client itself retries for half a minute what the service asks it to. */
 export const attempts = 3;
@@ -39,12 +40,6 @@ export const runConflictSchema = z.object({
   running: nonEmptyString,
 });
 export interface RunConflict extends Parsed<typeof runConflictSchema> {}
-
-export const verdicts = ["clean", "findings", "errors"] as const;
-/** The result of a run: `errors` when an image could not be scanned or a repository not listed, whatever the findings. */
-export type Verdict = (typeof verdicts)[number];
-/** The exit code of a run's first pod for each verdict. */
-export const exitCodes = { clean: 0, findings: 1, errors: 2 } as const satisfies Record<Verdict, number>;
 
 export const runStatusSchema = z.object({
   run: nonEmptyString,
@@ -117,7 +112,7 @@ export const knownScanSchema = z.object({ ...exchangeFields, result: scannedSche
 export interface KnownScan extends Parsed<typeof knownScanSchema> {}
 
 export const nextAnswerSchema = z.discriminatedUnion("next", [
-  z.object({ next: z.literal("scan"), target: targetSchema, attempt: z.int().check(z.positive()), known: z.optional(knownScanSchema) }),
+  z.object({ next: z.literal("scan"), target: targetSchema, attempt: positiveInteger, known: z.optional(knownScanSchema) }),
   /** There is nothing to scan now, but there may be later: the run is being planned, or another pod's attempt may fail. */
   z.object({ next: z.literal("wait"), seconds: nonNegativeNumber }),
   z.object({ next: z.literal("end") }),

@@ -1,12 +1,12 @@
 import * as z from "zod/mini";
-import { scannerSchema, severitySchema } from "./policy.ts";
+import { scanners, severities } from "./policy.ts";
 import { nonEmptyString, nonNegativeNumber, type Parsed } from "./validation.ts";
 
 export const findingSchema = z.object({
   /** CVE-2021-36159, AVD-DS-0002, aws-access-key-id, GPL-3.0 */
   id: nonEmptyString,
-  scanner: scannerSchema,
-  severity: severitySchema,
+  scanner: z.enum(scanners),
+  severity: z.enum(severities),
   /** The package; for scanners other than `vuln`, the file. */
   package: z.string(),
   /** The file in the image that a language's package was found in. */

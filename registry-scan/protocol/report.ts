@@ -1,6 +1,7 @@
-import type { PlanProblem, RunStart, Verdict } from "./api.ts";
+import type { PlanProblem, RunStart } from "./api.ts";
 import type { Finding } from "./findings.ts";
 import type { ScanPolicy, Severity } from "./policy.ts";
+import type { Verdict } from "./verdict.ts";
 
 /** Numbers of findings by severity. */
 export type Counts = Readonly<Record<Severity, number>>;

@@ -1,7 +1,19 @@
 import { validRange } from "semver";
-import * as z from "zod/mini";
 import { imageReferenceProblem, parseImageReference } from "./image-reference.ts";
-import { nonEmptyString, type Parsed, stringWith } from "./validation.ts";
+
+/** What to scan: one image, or tags of a repository. */
+export type TargetArgs =
+  /** An image with its tag or digest. */
+  | { readonly image: string }
+  | {
+      readonly repository: string;
+      /** Names or globs, such as `release-*`; tags that match one of them are scanned. @default all tags */
+      readonly tags?: readonly string[];
+      /** Range of semantic versions, such as `>=1.4 <3`; tags that are not versions in it are left out. @default all tags */
+      readonly versions?: string;
+      /** Maximum number of tags: the highest versions if all are versions, otherwise the most recently built. @default unlimited */
+      readonly newest?: number;
+    };
 
 /**
  * Explains why a text does not name an image to scan: one with a tag, which may move, or a digest.
@@ -37,21 +49,3 @@ export function scannedRepositoryProblem(repository: string): string | undefined
 export function versionRangeProblem(range: string): string | undefined {
   return validRange(range) === null ? "is not a valid range of semantic versions; use one such as `>=1.4 <3`, `^2.1` or `1.x`" : undefined;
 }
-
-export const targetArgsSchema = z.union([
-  z.object({
-    /** An image with its tag or digest. */
-    image: stringWith(scannedImageProblem),
-  }),
-  z.object({
-    repository: stringWith(scannedRepositoryProblem),
-    /** Names or globs, such as `release-*`; tags that match one of them are scanned. @default all tags */
-    tags: z.optional(z.array(nonEmptyString)),
-    /** Range of semantic versions, such as `>=1.4 <3`; tags that are not versions in it are left out. @default all tags */
-    versions: z.optional(stringWith(versionRangeProblem)),
-    /** Maximum number of tags: the highest versions if all are versions, otherwise the most recently built. @default unlimited */
-    newest: z.optional(z.int().check(z.positive())),
-  }),
-]);
-/** What to scan: one image, or tags of a repository. */
-export type TargetArgs = Parsed<typeof targetArgsSchema>;

@@ -1,4 +1,5 @@
 import * as z from "zod/mini";
+import { toDotPath } from "zod/v4/core";
 
 /** A value that is read, never changed: what the schemas' types describe. */
 export type Immutable<T> = T extends readonly (infer Item)[]
@@ -59,6 +60,8 @@ export const stringWith = (problem: (value: string) => string | undefined) =>
 
 export const nonEmptyString = z.string().check(z.minLength(1));
 export const nonNegativeNumber = z.number().check(z.nonnegative());
+export const positiveInteger = z.int().check(z.positive());
+export const url = stringWith((value) => (URL.canParse(value) ? undefined : "is not a valid URL"));
 
 const missing = "is missing";
 const invalid = "is not valid";
@@ -89,6 +92,6 @@ function sentences(issues: readonly z.core.$ZodIssue[], parents: readonly Proper
       const meant = [first, ...others].find((errors) => errors?.every(({ message }) => message !== missing)) ?? first;
       if (meant) return sentences(meant, path);
     }
-    return [`${path.length === 0 ? "the value" : `\`${z.core.toDotPath(path)}\``} ${issue.message}`];
+    return [`${path.length === 0 ? "the value" : `\`${toDotPath(path)}\``} ${issue.message}`];
   });
 }

@@ -1,47 +1,49 @@
-/** What registries say of their images, asked with crane. Logins are in DOCKER_CONFIG. */
 import { parseImageReference } from "../protocol/image-reference.ts";
-import type { Registry } from "./plan.ts";
-import { reasonOf, run } from "./subprocess.ts";
+import { failureReason } from "./failure-reason.ts";
+import { runProgram } from "./subprocess.ts";
 
-/** Seconds after which a registry counts as silent. crane itself tries what may pass more than once. */
-const patience = 60;
+/** The queries to a registry that planning a run takes. They throw an Error whose message is the reason. */
+export interface Registry {
+  tags(repository: string): Promise<readonly string[]>;
+  digest(image: string): Promise<string>;
+  /** When the image was built. */
+  created(image: string): Promise<Date>;
+}
 
-const registryOf = (image: string): string => parseImageReference(image)?.registry ?? image;
+/** Seconds for one query. crane itself retries temporary failures. */
+const timeout = 60;
 
-export function craneRegistry(options: { readonly plainHttp: boolean; readonly signal: AbortSignal }): Registry {
-  const { plainHttp, signal } = options;
-  /** Registries that did not answer in time: each further image would cost as much time again, and can be scanned without its digest. */
-  const silent = new Set<string>();
+/** Queries registries with crane, whose logins are in the folder DOCKER_CONFIG. */
+export function craneRegistry({ plainHttp, signal }: { readonly plainHttp: boolean; readonly signal: AbortSignal }): Registry {
+  /** Registries that timed out. Each further digest would take as long again, and an image can be scanned without it. */
+  const unresponsive = new Set<string>();
 
   async function crane(image: string, command: readonly string[]): Promise<string> {
-    const registry = registryOf(image);
     const args = [...command, ...(plainHttp ? ["--insecure"] : []), image];
-    const { code, stdout, stderr, late } = await run("crane", args, {
-      seconds: patience,
-      signal,
-      without: ["TRIVY_TOKEN", "REPORTS_TOKEN"],
-    });
-    if (late) {
-      silent.add(registry);
-      throw new Error(`${registry} did not answer within ${patience} s`);
+    const hiddenVariables = ["TRIVY_TOKEN", "REPORTS_TOKEN"];
+    const { exitCode, stdout, stderr, timedOut } = await runProgram("crane", args, { timeout, signal, hiddenVariables });
+    if (timedOut) {
+      unresponsive.add(registryOf(image));
+      throw new Error(`${registryOf(image)} did not answer within ${timeout} s`);
     }
-    if (code !== 0) throw new Error(reasonOf(stderr));
+    if (exitCode !== 0) throw new Error(failureReason(stderr));
     return stdout.trim();
   }
 
   return {
-    // Signatures and attestations are kept under tags that are digests: no images.
+    // Tags that are digests hold signatures and attestations, not images.
     tags: async (repository) => (await crane(repository, ["ls", "--omit-digest-tags"])).split("\n").filter((tag) => tag !== ""),
     async digest(image) {
-      const registry = registryOf(image);
-      if (silent.has(registry)) throw new Error(`${registry} does not answer`);
+      if (unresponsive.has(registryOf(image))) throw new Error(`${registryOf(image)} does not answer`);
       return crane(image, ["digest"]);
     },
     async created(image) {
       const config: unknown = JSON.parse(await crane(image, ["config"]));
       const created = typeof config === "object" && config !== null && "created" in config ? new Date(`${config.created}`) : undefined;
-      if (!created || Number.isNaN(Number(created))) throw new Error("its configuration does not say when it was created");
+      if (!created || Number.isNaN(Number(created))) throw new Error("the image's configuration does not say when it was created");
       return created;
     },
   };
 }
+
+const registryOf = (image: string): string => parseImageReference(image)?.registry ?? image;

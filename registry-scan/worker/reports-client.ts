@@ -1,48 +1,75 @@
-/** The reports server, as the scanning pods speak to it. */
 import { randomUUID } from "node:crypto";
-import { setTimeout as delay } from "node:timers/promises";
-import type { NextAnswer, NextQuestion, PlanLine, RunStart, RunStatus, SentResult, Target } from "../protocol/model.ts";
+import pRetry from "p-retry";
+import type * as z from "zod/mini";
+import {
+  type NextAnswer,
+  type NextQuestion,
+  nextAnswerSchema,
+  type PlanLine,
+  type RunConflict,
+  type RunStart,
+  type RunStatus,
+  runConflictSchema,
+  runStatusSchema,
+  type SentResult,
+  type Target,
+} from "../protocol/api.ts";
+import { type Parsed, parseJson } from "../protocol/validation.ts";
+import { ConfigurationError } from "./configuration.ts";
 
-/** A mistake in the run's settings: trying again cannot help. */
-export class WrongSettings extends Error {}
-
-export interface ReportsOptions {
+export interface ReportsClientOptions {
   /** URL of the server, without `/api`. */
   readonly url: string;
   readonly token: string;
+  /** Name of the run. */
   readonly run: string;
+  /** Ends all requests when aborted. */
   readonly signal: AbortSignal;
   readonly log: (line: string) => void;
-  /** Seconds for which it is waited for while it is away, for instance because it is restarted. @default 300 */
+  /** Seconds for which requests are retried while the server is unavailable, for instance because it restarts. @default 300 */
   readonly patience?: number;
 }
 
-export class Reports {
-  readonly #options: ReportsOptions;
-  readonly #process = randomUUID();
-  /** Since when it has been away, for all requests under way: it is said once. */
-  #awaySince: number | undefined;
+/** Seconds for one request. */
+const timeout = 60;
 
-  constructor(options: ReportsOptions) {
+/** Seconds until a pod asks again for a target while the pod that begins the run has not done so. */
+const beginningDelay = 0.5;
+
+/** Characters of a plan that are sent at a time. */
+const chunkSize = 16 << 10;
+
+/** The server, or the connection to it, is down: the request is retried. */
+class Unavailable extends Error {}
+
+/** Client of the reports server's API for one run. Requests are idempotent, and retried while the server is unavailable. */
+export class ReportsClient {
+  readonly #options: ReportsClientOptions;
+  readonly #process = randomUUID();
+  /** Since when the server has been unavailable, milliseconds; shared by all requests, so that it is logged once. */
+  #unavailableSince: number | undefined;
+
+  constructor(options: ReportsClientOptions) {
     this.#options = options;
   }
 
-  /** The run's status, or the name of the run that is still under way. */
-  async begin(start: RunStart): Promise<RunStatus | { readonly running: string }> {
-    return this.#json(await this.#request("PUT", "", JSON.stringify(start), [409]));
+  /** Begins the run, or reports that it is being planned. */
+  async begin(start: RunStart): Promise<RunStatus | RunConflict> {
+    const response = await this.#request("PUT", "", JSON.stringify(start), [409]);
+    return answer(response.status === 409 ? runConflictSchema : runStatusSchema, response);
   }
 
-  /** `lines` is called once for each try: a plan that broke off is sent again as a whole. */
+  /** @param lines is called once per attempt: a plan whose transfer was interrupted is sent again from the start */
   async plan(lines: () => Iterable<PlanLine>): Promise<RunStatus> {
-    return this.#json(await this.#request("PUT", "/plan", () => ReadableStream.from(chunks(lines()))));
+    return answer(runStatusSchema, await this.#request("PUT", "/plan", () => ReadableStream.from(encode(lines()))));
   }
 
   async next(pod: string): Promise<NextAnswer> {
-    // Nobody knows this run yet: the pod that begins it has not come so far.
-    const response = await this.#request("POST", "/next", JSON.stringify({ pod, process: this.#process } satisfies NextQuestion), [404]);
-    if (response.status !== 404) return this.#json(response);
+    const question: NextQuestion = { pod, process: this.#process };
+    const response = await this.#request("POST", "/next", JSON.stringify(question), [404]);
+    if (response.status !== 404) return answer(nextAnswerSchema, response);
     await response.body?.cancel();
-    return { next: "wait", seconds: 0.5 };
+    return { next: "wait", seconds: beginningDelay };
   }
 
   async cycloneDx(target: Target, document: string): Promise<void> {
@@ -51,8 +78,8 @@ export class Reports {
   }
 
   /**
-   * @param attempt which try it is of, so that a late answer is not taken for that of a later one
-   * @returns why the result cannot be taken, if so: it is too large, for instance
+   * @param attempt number of the attempt, so that a late result is not attributed to a later one
+   * @returns why the server refuses the result, for instance because it is too large; `undefined` when it was accepted
    */
   async result(target: Target, attempt: number, result: SentResult): Promise<string | undefined> {
     const response = await this.#request("PUT", `/targets/${target.id}?attempt=${attempt}`, JSON.stringify(result), [400, 413]);
@@ -61,69 +88,85 @@ export class Reports {
   }
 
   async status(): Promise<RunStatus> {
-    return this.#json(await this.#request("GET", ""));
+    return answer(runStatusSchema, await this.#request("GET", ""));
   }
 
-  async #json<T>(response: Response): Promise<T> {
-    return JSON.parse(await response.text());
+  /**
+   * Sends a request until the server answers.
+   *
+   * @param expected statuses, in addition to 2xx, that are returned
+   * @throws {ConfigurationError} when the server refuses the token
+   * @throws {Error} for another status, or when the server is unavailable for too long
+   */
+  #request(method: string, path: string, body?: Body, expected: readonly number[] = []): Promise<Response> {
+    return pRetry(() => this.#attempt(method, path, body, expected), {
+      ...{ retries: Number.POSITIVE_INFINITY, minTimeout: 500, maxTimeout: 5000, signal: this.#options.signal },
+      shouldRetry: ({ error }) => error instanceof Unavailable,
+      onFailedAttempt: ({ error }) => {
+        if (error instanceof Unavailable) this.#noteUnavailable(error.message);
+      },
+    });
   }
 
-  /** Requests can be repeated: the server takes the same for the same. */
-  async #request(
-    method: string,
-    path: string,
-    body?: string | (() => ReadableStream<Uint8Array>),
-    expected: readonly number[] = [],
-  ): Promise<Response> {
-    const { url, token, run, signal, log, patience = 300 } = this.#options;
-    const address = `${url.replace(/\/$/, "")}/api/runs/${encodeURIComponent(run)}${path}`;
-    for (let pause = 0.5; ; pause = Math.min(pause * 2, 5)) {
-      const answer = await fetch(address, {
-        method,
-        headers: {
-          authorization: `Bearer ${token}`,
-          "content-type": typeof body === "function" ? "application/x-ndjson" : "application/json",
-        },
-        body: typeof body === "function" ? body() : body,
-        duplex: "half",
-        signal: AbortSignal.any([signal, AbortSignal.timeout(60_000)]),
-      }).catch((error: unknown) => causeOf(error));
+  async #attempt(method: string, path: string, body: Body, expected: readonly number[]): Promise<Response> {
+    const { url, token, run, signal } = this.#options;
+    const stream = typeof body === "function";
+    const response = await fetch(`${url.replace(/\/$/, "")}/api/runs/${encodeURIComponent(run)}${path}`, {
+      method,
+      headers: { authorization: `Bearer ${token}`, "content-type": stream ? "application/x-ndjson" : "application/json" },
+      body: stream ? body() : body,
+      duplex: "half",
+      signal: AbortSignal.any([signal, AbortSignal.timeout(timeout * 1000)]),
+    }).catch((error: unknown) => {
       signal.throwIfAborted();
-      if (typeof answer !== "string" && answer.status < 500) {
-        if (this.#awaySince !== undefined) log(`the reports server is back after ${Math.round((Date.now() - this.#awaySince) / 1000)} s`);
-        this.#awaySince = undefined;
-        if (answer.ok || expected.includes(answer.status)) return answer;
-        const text = (await answer.text()).slice(0, 500);
-        if (answer.status === 401 || answer.status === 403)
-          throw new WrongSettings(`the reports server at ${url} refuses the token (REPORTS_TOKEN): ${text || `HTTP ${answer.status}`}`);
-        throw new Error(`the reports server answers ${method} ${path || "of the run"} with HTTP ${answer.status}: ${text}`);
-      }
-      const reason =
-        typeof answer === "string" ? answer : `HTTP ${answer.status} ${(await answer.text().catch(() => "")).slice(0, 200)}`.trim();
-      if (this.#awaySince === undefined) {
-        this.#awaySince = Date.now();
-        log(`the reports server at ${url} is away (${reason}); trying again for ${patience} s`);
-      }
-      if (Date.now() - this.#awaySince > patience * 1000)
-        throw new Error(`the reports server at ${url} has been away for ${patience} s: ${reason}`);
-      await delay(pause * 1000, undefined, { signal });
-    }
+      throw new Unavailable(causeOf(error));
+    });
+    if (response.status >= 500) throw new Unavailable(await statusText(response));
+    this.#noteAvailable();
+    if (response.ok || expected.includes(response.status)) return response;
+    const text = await statusText(response);
+    if (response.status === 401 || response.status === 403)
+      throw new ConfigurationError(`the reports server at ${url} refuses the token (REPORTS_TOKEN): ${text}`);
+    throw new Error(`the reports server answers ${method} ${path || "of the run"} with ${text}`);
+  }
+
+  #noteUnavailable(reason: string): void {
+    const { url, patience = 300, log } = this.#options;
+    if (this.#unavailableSince === undefined) log(`the reports server at ${url} is unavailable (${reason}); retrying for ${patience} s`);
+    this.#unavailableSince ??= Date.now();
+    if (Date.now() - this.#unavailableSince > patience * 1000)
+      throw new Error(`the reports server at ${url} has been unavailable for ${patience} s: ${reason}`);
+  }
+
+  #noteAvailable(): void {
+    if (this.#unavailableSince === undefined) return;
+    this.#options.log(`the reports server is available again after ${Math.round((Date.now() - this.#unavailableSince) / 1000)} s`);
+    this.#unavailableSince = undefined;
   }
 }
 
-function* chunks(lines: Iterable<PlanLine>): Generator<Uint8Array> {
+/** A stream's function is called once per attempt. */
+type Body = string | (() => ReadableStream<Uint8Array>) | undefined;
+
+const answer = async <Schema extends z.ZodMiniType>(schema: Schema, response: Response): Promise<Parsed<Schema>> =>
+  parseJson(schema, await response.text());
+
+function* encode(lines: Iterable<PlanLine>): Generator<Uint8Array> {
   const encoder = new TextEncoder();
   let chunk = "";
   for (const line of lines) {
     chunk += `${JSON.stringify(line)}\n`;
-    if (chunk.length < 16384) continue;
+    if (chunk.length < chunkSize) continue;
     yield encoder.encode(chunk);
     chunk = "";
   }
   if (chunk !== "") yield encoder.encode(chunk);
 }
 
-/** `fetch failed` says nothing: the reason is its cause. */
+const statusText = async (response: Response): Promise<string> =>
+  `HTTP ${response.status} ${(await response.text().catch(() => "")).slice(0, 300)}`.trim();
+
+/** The reason why `fetch` failed: its own message is always "fetch failed". */
 function causeOf(error: unknown): string {
   if (!(error instanceof Error)) return `${error}`;
   const cause = error.cause instanceof Error ? error.cause : error;

@@ -1,92 +1,122 @@
-/** One scan by Trivy's client through the service, and what its report says. */
 import { createHash } from "node:crypto";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir, totalmem } from "node:os";
 import { join } from "node:path";
-import { type Finding, type ScanConfiguration, type ScanResult, type Severity, severities, type Target } from "../protocol/model.ts";
-import { reasonOf, run } from "./subprocess.ts";
+import type { Target } from "../protocol/api.ts";
+import type { ScanConfiguration } from "../protocol/configuration.ts";
+import type { ScanResult } from "../protocol/findings.ts";
+import { InvalidData } from "../protocol/validation.ts";
+import { failureReason } from "./failure-reason.ts";
+import { runProgram } from "./subprocess.ts";
+import { readReport } from "./trivy-report.ts";
 
 export interface ScannedImage {
   readonly result: ScanResult;
-  /** A document of the image, when one was asked for. */
+  /** The image's CycloneDX document, if the configuration asks for it. */
   readonly cycloneDx?: string;
 }
 
 /**
- * A quarter of what the start of a client costs is its garbage collector. With more room it is at rest in a short scan; near the limit of the container's
- * memory, which Go does not look up itself, it works as ever.
+ * Measured: a quarter of the CPU time of a client's start is garbage collection. With a larger heap none runs in a short scan; close to the
+ * container's memory limit, which Go does not read itself, it runs as usual.
  */
-const memory = process.constrainedMemory();
-const environment = { GOGC: "400", ...(memory > 0 && memory < totalmem() && { GOMEMLIMIT: `${Math.floor(memory * 0.6)}` }) };
+const memoryLimit = process.constrainedMemory();
+const goSettings = {
+  GOGC: "400",
+  ...(memoryLimit > 0 && memoryLimit < totalmem() && { GOMEMLIMIT: `${Math.floor(memoryLimit * 0.6)}` }),
+};
 
-/** @param server what the client takes for the service's address */
+/** Seconds beyond the client's own timeout, which ends it with a reason. */
+const timeoutMargin = 5;
+
+/** The client failed; the message is the reason. */
+class ClientError extends Error {}
+
+/**
+ * Scans an image with Trivy's client.
+ *
+ * @param service URL of the scan service
+ * @throws the signal's reason when it is aborted; a scan that fails is a result
+ */
 export async function scanImage(
   target: Target,
   configuration: ScanConfiguration,
-  server: string,
+  service: string,
   signal: AbortSignal,
 ): Promise<ScannedImage> {
   const started = performance.now();
   const seconds = () => Math.round(performance.now() - started) / 1000;
-  // Of its own: what an ended client leaves behind goes with it, and a trivy.yaml that lies about is not read.
+  // A folder for each scan: it takes what an ended client leaves behind with it, and contains no trivy.yaml to read.
   const folder = await mkdtemp(join(tmpdir(), "scan-"));
-  const trivy = async (args: readonly string[]): Promise<string | undefined> => {
-    const env = { ...environment, TMPDIR: folder };
-    // A little longer than the client's own limit, which ends it with a reason.
-    const { code, stderr, late } = await run("trivy", args, {
-      seconds: configuration.timeout + 5,
-      signal,
-      env,
-      without: ["REPORTS_TOKEN"],
-      cwd: folder,
-    });
-    if (code === 0) return undefined;
-    signal.throwIfAborted();
-    if (late || (seconds() >= configuration.timeout && /context deadline exceeded/.test(stderr)))
-      return `the scan took longer than ${configuration.timeout} s, which is the \`timeout\` of one image`;
-    if (code === null) return "the client was killed, as happens when it needs more memory than its pod may have";
-    return reasonOf(stderr);
-  };
+  const report = join(folder, "report.json");
   try {
-    const report = join(folder, "report.json");
-    const failure = await trivy(["image", "--server", server, ...scanArguments(configuration), "--output", report, target.reference]);
-    if (failure !== undefined) return { result: { outcome: "failed", reason: failure, seconds: seconds() } };
-    const read = readReport(await readFile(report, "utf8"));
-    if (!configuration.cycloneDx) return { result: { outcome: "scanned", ...read, seconds: seconds() } };
-    const document = join(folder, "cyclonedx.json");
-    const unconverted = await trivy(["convert", "--quiet", "--format", "cyclonedx", "--output", document, report]);
-    if (unconverted !== undefined)
-      return { result: { outcome: "failed", reason: `no CycloneDX document: ${unconverted}`, seconds: seconds() } };
-    return { result: { outcome: "scanned", ...read, seconds: seconds() }, cycloneDx: await readFile(document, "utf8") };
+    const scan = ["image", "--server", service, ...scanArguments(configuration), "--output", report, target.reference];
+    await runTrivy(scan, configuration.timeout, folder, signal);
+    const scanned = readReport(await readFile(report, "utf8"));
+    const cycloneDx = configuration.cycloneDx ? await convert(report, configuration.timeout, folder, signal) : undefined;
+    return { result: { outcome: "scanned", ...scanned, seconds: seconds() }, ...(cycloneDx !== undefined && { cycloneDx }) };
   } catch (error) {
     signal.throwIfAborted();
-    if (error instanceof SyntaxError)
-      return { result: { outcome: "failed", reason: "the client's report is no JSON", seconds: seconds() } };
-    throw error;
+    const reason =
+      error instanceof ClientError
+        ? error.message
+        : error instanceof InvalidData
+          ? `the client's report cannot be read: ${error.message}`
+          : undefined;
+    if (reason === undefined) throw error;
+    return { result: { outcome: "failed", reason, seconds: seconds() } };
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
 }
 
+async function convert(report: string, timeout: number, folder: string, signal: AbortSignal): Promise<string> {
+  const document = join(folder, "cyclonedx.json");
+  try {
+    await runTrivy(["convert", "--quiet", "--format", "cyclonedx", "--output", document, report], timeout, folder, signal);
+  } catch (error) {
+    throw error instanceof ClientError ? new ClientError(`there is no CycloneDX document: ${error.message}`) : error;
+  }
+  return readFile(document, "utf8");
+}
+
+/** @throws {ClientError} when the client fails */
+async function runTrivy(args: readonly string[], timeout: number, folder: string, signal: AbortSignal): Promise<void> {
+  const started = performance.now();
+  const { exitCode, stderr, timedOut } = await runProgram("trivy", args, {
+    ...{ timeout: timeout + timeoutMargin, signal, cwd: folder },
+    env: { ...goSettings, TMPDIR: folder },
+    hiddenVariables: ["REPORTS_TOKEN"],
+  });
+  if (exitCode === 0) return;
+  const late = timedOut || (performance.now() - started >= timeout * 1000 && /context deadline exceeded/.test(stderr));
+  if (late) throw new ClientError(`the scan took longer than ${timeout} s, the \`timeout\` of one image`);
+  if (exitCode === null) throw new ClientError("the client was killed, probably because it exceeded its pod's memory limit");
+  throw new ClientError(failureReason(stderr));
+}
+
 /**
- * A digest of everything on which the findings in an image depend, besides the image and what the service answers: the client, its options and their files, and
- * how its report is read.
- * @returns nothing when they depend on the time as well: what is ignored until a day is looked at each time
+ * Returns a digest of everything that determines an image's findings, except for the image and the scan service's answers: the client's
+ * version, its options and their files, and the code that reads its report.
+ *
+ * @returns `undefined` when the findings also depend on the time, because entries of the ignore file expire, or the client cannot be run
  */
-export async function scanPolicy(configuration: ScanConfiguration, signal: AbortSignal): Promise<string | undefined> {
+export async function clientDigest(configuration: ScanConfiguration, signal: AbortSignal): Promise<string | undefined> {
   try {
     const { ignoreFile, vex } = configuration;
     const [ignored = "", ...documents] = await Promise.all([ignoreFile, ...vex].map((file) => (file ? readFile(file, "utf8") : "")));
     if (/\bexp(?:ired_at)?\b/i.test(ignored)) return undefined;
-    const { stdout } = await run("trivy", ["--version"], { seconds: 60, signal, without: ["TRIVY_TOKEN", "REPORTS_TOKEN"] });
+    const hiddenVariables = ["TRIVY_TOKEN", "REPORTS_TOKEN"];
+    const { stdout } = await runProgram("trivy", ["--version"], { timeout: 60, signal, hiddenVariables });
     const [, version] = /^Version: (.+)$/m.exec(stdout) ?? [];
     if (version === undefined) return undefined;
-    const reading = await readFile(import.meta.filename, "utf8");
+    // In a pod, where the program is one file, that is all of it.
+    const code = await readFile(import.meta.filename, "utf8");
     return createHash("sha256")
-      .update(JSON.stringify([version, scanArguments(configuration), ignored, documents, reading]))
+      .update(JSON.stringify([version, scanArguments(configuration), ignored, documents, code]))
       .digest("base64");
   } catch {
-    // The scan itself fails for the same reason, and tells it.
+    // The scan itself fails for the same reason, and reports it.
     signal.throwIfAborted();
     return undefined;
   }
@@ -97,11 +127,11 @@ function scanArguments(configuration: ScanConfiguration): string[] {
   return [
     ...["--image-src", "remote", "--format", "json", "--quiet"],
     ...["--scanners", policy.scanners.join(","), "--severity", policy.severities.join(","), "--timeout", `${timeout}s`],
-    // What is known of Java archives stays from scan to scan.
+    // Keeps the Java database from scan to scan.
     ...["--cache-dir", join(tmpdir(), "trivy")],
-    // Only the service, the registries and the receivers can be reached. The checks that the client brings along are as old as itself.
+    // The pod can only connect to the service, the registries and the receivers. The client's built-in checks are as recent as itself.
     ...["--skip-version-check", "--disable-telemetry", "--skip-check-update"],
-    // Whole packages are for the CycloneDX document only.
+    // Only the CycloneDX document lists packages without findings.
     ...(cycloneDx ? [] : ["--list-all-pkgs=false"]),
     ...(policy.ignoreUnfixed ? ["--ignore-unfixed"] : []),
     ...(plainHttp ? ["--insecure"] : []),
@@ -109,103 +139,4 @@ function scanArguments(configuration: ScanConfiguration): string[] {
     ...vex.flatMap((file) => ["--vex", file]),
     ...(javaRepositories ? ["--java-db-repository", javaRepositories.join(",")] : []),
   ];
-}
-
-/** What is read of Trivy's JSON report, schema version 2. */
-interface Report {
-  readonly SchemaVersion?: number;
-  readonly Metadata?: { readonly OS?: { readonly Family?: string; readonly Name?: string; readonly EOSL?: boolean } };
-  readonly Results?: readonly {
-    readonly Target?: string;
-    readonly Class?: string;
-    readonly Vulnerabilities?: readonly {
-      readonly VulnerabilityID: string;
-      readonly PkgName: string;
-      readonly PkgPath?: string;
-      readonly InstalledVersion?: string;
-      readonly FixedVersion?: string;
-      readonly Severity?: string;
-      readonly Title?: string;
-      readonly PrimaryURL?: string;
-    }[];
-    readonly Misconfigurations?: readonly {
-      readonly ID: string;
-      readonly Severity?: string;
-      readonly Status?: string;
-      readonly Title?: string;
-      readonly PrimaryURL?: string;
-    }[];
-    readonly Secrets?: readonly { readonly RuleID: string; readonly Severity?: string; readonly Title?: string }[];
-    readonly Licenses?: readonly {
-      readonly Name: string;
-      readonly Severity?: string;
-      readonly PkgName?: string;
-      readonly FilePath?: string;
-      readonly Category?: string;
-      readonly Link?: string;
-    }[];
-  }[];
-}
-
-/** The findings of a report, each once, without the lines of an image's files in which a secret or a mistake was found. */
-export function readReport(text: string): { readonly findings: readonly Finding[]; readonly os?: string; readonly endOfLife?: boolean } {
-  const report: Report = JSON.parse(text);
-  // Anything else would read as an image without findings.
-  if (report.SchemaVersion !== 2)
-    throw new Error(`trivy's report has the schema version ${report.SchemaVersion}, and 2 is what is understood`);
-  const findings = new Map<string, Finding>();
-  const add = (finding: Finding) => {
-    const key = JSON.stringify([finding.scanner, finding.id, finding.package, finding.path, finding.installed]);
-    if (!findings.has(key)) findings.set(key, finding);
-  };
-  for (const result of report.Results ?? []) {
-    const file = result.Target ?? "";
-    for (const found of result.Vulnerabilities ?? []) {
-      // A lock file or a binary is the path of all its packages; OS packages have none.
-      const path = found.PkgPath || (result.Class === "lang-pkgs" ? file : undefined);
-      add({
-        id: found.VulnerabilityID,
-        scanner: "vuln",
-        severity: severityOf(found.Severity),
-        package: found.PkgName,
-        ...present({ path, installed: found.InstalledVersion, fixed: found.FixedVersion, title: found.Title, url: found.PrimaryURL }),
-      });
-    }
-    for (const found of result.Misconfigurations ?? []) {
-      if (found.Status !== undefined && found.Status !== "FAIL") continue;
-      add({
-        id: found.ID,
-        scanner: "misconfig",
-        severity: severityOf(found.Severity),
-        package: file,
-        ...present({ title: found.Title, url: found.PrimaryURL }),
-      });
-    }
-    for (const found of result.Secrets ?? [])
-      add({ id: found.RuleID, scanner: "secret", severity: severityOf(found.Severity), package: file, ...present({ title: found.Title }) });
-    for (const found of result.Licenses ?? []) {
-      add({
-        id: found.Name,
-        scanner: "license",
-        severity: severityOf(found.Severity),
-        package: found.PkgName || found.FilePath || file,
-        ...present({ path: found.PkgName ? found.FilePath : undefined, title: found.Category, url: found.Link }),
-      });
-    }
-  }
-  const { Family: family, Name: name, EOSL: endOfLife } = report.Metadata?.OS ?? {};
-  return {
-    findings: [...findings.values()],
-    ...(family && { os: [family, name].filter(Boolean).join(" ") }),
-    ...(endOfLife && { endOfLife }),
-  };
-}
-
-const severityOf = (text: string | undefined): Severity => severities.find((severity) => severity === text) ?? "UNKNOWN";
-
-/** Trivy leaves out what it does not know, or writes it as an empty string. */
-function present<T extends Record<string, string | undefined>>(values: T): Partial<Record<keyof T, string>> {
-  const known: Partial<Record<keyof T, string>> = {};
-  for (const key in values) if (values[key]) known[key] = values[key];
-  return known;
 }

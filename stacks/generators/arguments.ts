@@ -1,5 +1,6 @@
 import { inspect } from "node:util";
 import type { Block, Field, Leaf, Node, Union } from "../model.ts";
+import { defaultValues, wrap } from "./text.ts";
 
 /** Longest line of the generated file, as the formatter has it. */
 const lineWidth = 140;
@@ -67,17 +68,15 @@ function propertyText(field: Field, varied: ReadonlySet<string>, withoutDefault:
 }
 
 /** The default in words or as a literal; nothing for a required setting and for a block whose interface documents its defaults. */
-function defaultText({ node, presence, otherwise, default: value }: Field, varied: ReadonlySet<string>): string | undefined {
+function defaultText(field: Field, varied: ReadonlySet<string>): string | undefined {
+  const { node, presence, otherwise } = field;
   if (otherwise !== undefined) return otherwise;
-  if (value !== undefined) return isEmpty(value) ? "none" : Array.isArray(value) ? value.join(", ") : String(value);
   if (node.type === "block" && presence === "always")
     return varied.has(node.interface)
       ? inspect(defaultsOf(node), { breakLength: Number.POSITIVE_INFINITY }).replaceAll("'", '"')
       : undefined;
-  return presence === "optional" ? "none" : undefined;
+  return presence === "optional" ? defaultValues(field).join(", ") || "none" : undefined;
 }
-
-const isEmpty = (value: unknown) => value === "" || (typeof value === "object" && value !== null && Object.keys(value).length === 0);
 
 function typeText(node: Node): string {
   switch (node.type) {
@@ -152,14 +151,4 @@ function comment(description: string, defaultValue?: string, indent = ""): strin
   if (line.length <= lineWidth) return line;
   const lines = [...wrap(description, lineWidth - indent.length - 3), ...(tag ? wrap(tag, lineWidth - indent.length - 3) : [])];
   return [`${indent}/**`, ...lines.map((text) => `${indent} * ${text}`), `${indent} */`].join("\n");
-}
-
-function wrap(text: string, width: number): string[] {
-  const lines: string[] = [];
-  for (const word of text.split(" ")) {
-    const last = lines.at(-1);
-    if (last !== undefined && last.length + 1 + word.length <= width) lines[lines.length - 1] = `${last} ${word}`;
-    else lines.push(word);
-  }
-  return lines;
 }

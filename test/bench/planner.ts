@@ -1,7 +1,7 @@
 /** `node planner.ts URL TARGETS`: plans and sends a run like a pod, with a registry that responds at once; prints the time and the peak memory. */
 import { createHash } from "node:crypto";
 import { plan } from "../../registry-scan/worker/plan.ts";
-import { Reports } from "../../registry-scan/worker/reports-client.ts";
+import { ReportsClient } from "../../registry-scan/worker/reports-client.ts";
 
 const url = process.argv[2] ?? "";
 const targets = Number(process.argv[3]);
@@ -16,7 +16,7 @@ const repositories = Array.from({ length: targets / 100 }, (_, index) => ({
 }));
 const begun = performance.now();
 const planned = await plan(repositories, registry, { strict: false });
-const reports = new Reports({ url, token: "token", run: "run", signal: new AbortController().signal, log: console.error });
+const reports = new ReportsClient({ url, token: "token", run: "run", signal: new AbortController().signal, log: console.error });
 await reports.plan(planned.lines);
 console.log(JSON.stringify({ seconds: (performance.now() - begun) / 1000, bytes: process.resourceUsage().maxRSS * 1024 }));
 process.exit();

@@ -17,7 +17,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect } from "chai";
-import { runOf } from "../../registry-scan/protocol/model.ts";
+import { runOf } from "../../registry-scan/index.ts";
 import { type CommandResult, must } from "../support/command.ts";
 import {
   addAdministrator,

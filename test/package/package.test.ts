@@ -9,7 +9,10 @@ const program = join(import.meta.dirname, "program.ts");
 const readJson = (path: string) => JSON.parse(readFileSync(path, "utf8"));
 const { dependencies: tested } = readJson(join(root, "package.json"));
 
-/** What a user's project has in its package.json and tsconfig.json. The last one also checks the declarations themselves, which takes ten times as long. */
+/**
+ * What a user's project has in its package.json and tsconfig.json. The last one also checks the declarations themselves, which takes ten
+ * times as long.
+ */
 const projects = {
   "an ES module": { type: "module", module: "nodenext", skipLibCheck: true },
   "CommonJS, resolved through exports": { type: "commonjs", module: "nodenext", skipLibCheck: true },

@@ -1,6 +1,6 @@
 /**
- * A program that uses the package, run under Pulumi's mocks: prints every resource that it registers. `package.test.ts` runs it on the package, as an ES
- * module and as CommonJS, and on the source tree.
+ * A program that uses the package under Pulumi's mocks, and prints every resource that it registers. `package.test.ts` runs it on the
+ * package, as an ES module and as CommonJS, and on the source tree.
  */
 import * as pulumi from "@pulumi/pulumi";
 import { ScanService, type ScanServiceArgs } from "trivy-server";

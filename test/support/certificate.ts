@@ -1,4 +1,4 @@
-/** A certificate authority made for the tests alone; valid for a hundred years. */
+/** A certificate authority for tests only, valid for a hundred years. */
 export const certificate = `-----BEGIN CERTIFICATE-----
 MIIBgTCCASegAwIBAgIUPtAN8rrk9dfsirHqhTfbizy2gFswCgYIKoZIzj0EAwIw
 FTETMBEGA1UEAwwKZXhhbXBsZS1jYTAgFw0yNjExMjIxMDU2MDlaGA8yMTI2MTAy
@@ -11,9 +11,9 @@ tru0hD+0WFC+AefUnhjPjaEGIgIgD3NfvqElPIHvwSSlqaO/mnDOVv0bDBd8hmfz
 havX0r8=
 -----END CERTIFICATE-----`;
 
-/** A server's certificate with its key, both made for the tests alone, and what can be wrong with them; what is not said to be otherwise is valid for a hundred years. */
+/** A server's certificate and key for tests only, and faulty variants of them. Unless its name says otherwise, each is valid for a hundred years. */
 export const serverCertificate = {
-  /** Signed by the intermediate authority; for trivy.trivy.svc and trivy.example.com. */
+  /** For trivy.trivy.svc and trivy.example.com, signed by the intermediate authority. */
   leaf: `-----BEGIN CERTIFICATE-----
 MIIBbTCCAROgAwIBAgIUGY6O0pgjuJucntt31xqxaLBCa6gwCgYIKoZIzj0EAwIw
 HzEdMBsGA1UEAwwUZXhhbXBsZS1pbnRlcm1lZGlhdGUwIBcNMjYxMTAxMDAwMDAw
@@ -33,7 +33,7 @@ UzLnSWXf9hC3qJgxfjMQ7F1GuPRFQ/V34+TpYOaH7MbGp5/lb6MTMBEwDwYDVR0T
 AQH/BAUwAwEB/zAKBggqhkjOPQQDAgNIADBFAiEAhmXHdhu9FC/q+GWLkn7n/N8b
 vnuBQggPnnggg99mm7gCICkNajk5pVaSkh3ZhLHowe0M8p3OPUHrJC7z01kWcMqT
 -----END CERTIFICATE-----`,
-  /** The authority that signed the intermediate one and all of the following. */
+  /** The authority that signed the intermediate one and all certificates below. */
   authority: `-----BEGIN CERTIFICATE-----
 MIIBRDCB66ADAgECAhRpyKnm8wqhGZiQssxVwS/+zr5U8zAKBggqhkjOPQQDAjAX
 MRUwEwYDVQQDDAxleGFtcGxlLXJvb3QwIBcNMjYxMTAxMDAwMDAwWhgPMjEyNjEx
@@ -53,7 +53,7 @@ MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgW/XX1m4WgKYBb94D
 Uj8GnBTojXH1/7pRuH84Mxy6IyOhRANCAAQlnwqqdHU5TLhle+rei9XKlSQEiQpD
 5D98flUe4LWI5YB4s9mLo6/Z5jHM6aGFMkqS3zdrep1f/Lcr8ztcVPNY
 -----END PRIVATE KEY-----`,
-  /** otherKey, as one has it who protects it with a passphrase. */
+  /** `otherKey`, encrypted with a passphrase. */
   encryptedKey: `-----BEGIN ENCRYPTED PRIVATE KEY-----
 MIH0MF8GCSqGSIb3DQEFDTBSMDEGCSqGSIb3DQEFDDAkBBCFgYORCK8qxe0qTztk
 8Y9OAgIIADAMBggqhkiG9w0CCQUAMB0GCWCGSAFlAwQBKgQQlSNk5d6fO96pLru/

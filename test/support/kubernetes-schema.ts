@@ -2,16 +2,16 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Ajv, type ValidateFunction } from "ajv";
 
-/** From the API server's own description of Kubernetes 1.35, cut down to the kinds that the service uses; an unknown field is an error there. */
+/** The API server's schema of Kubernetes 1.35, reduced to the kinds that the service uses; unknown fields are errors. */
 const schema: unknown = JSON.parse(readFileSync(join(import.meta.dirname, "kubernetes-1.35.schema.json"), "utf8"));
 
 const ajv = new Ajv({ allErrors: true, strict: false, formats: { "int-or-string": true } });
 ajv.addSchema(schema as object, "kubernetes");
 
-/** Kinds that come with custom resource definitions, and so have no schema of Kubernetes'. */
+/** Kinds of custom resources, for which Kubernetes has no schema. */
 const custom = ["gateway.networking.k8s.io/v1 HTTPRoute"];
 
-/** What Kubernetes' schema says against a manifest. */
+/** Returns the violations of Kubernetes' schema in a manifest. */
 export function schemaProblems(manifest: unknown): string[] {
   const { apiVersion, kind } = manifest as { apiVersion: string; kind: string };
   const type = `${apiVersion} ${kind}`;

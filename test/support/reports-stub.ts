@@ -1,17 +1,17 @@
-/** The reports server's API, with its runs in memory: what the scanning pods are tested against. */
+/** The reports server's API with runs in memory, for tests of the scanning pods. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import {
   attempts,
   type KnownScan,
   type NextAnswer,
   type PlanLine,
-  type Problem,
+  type PlanProblem,
   type RunStart,
   type RunStatus,
-  type ScanResult,
   type SentResult,
   type Target,
-} from "../../registry-scan/protocol/model.ts";
+} from "../../registry-scan/protocol/api.ts";
+import type { ScanResult } from "../../registry-scan/protocol/findings.ts";
 
 interface Entry {
   readonly target: Target;
@@ -22,18 +22,22 @@ interface Entry {
 
 export class ReportsStub {
   readonly token = "reports-token-of-the-test";
-  /** What was asked, `PUT /plan`, in order. */
+  /** The requests in order, such as `PUT /plan`. */
   readonly requests: string[] = [];
   readonly entries: Entry[] = [];
-  readonly problems: Problem[] = [];
+  readonly problems: PlanProblem[] = [];
   readonly documents = new Map<string, string>();
-  /** By what clients scanned, with their exchange. */
+  /** Scans by clients, by reference. */
   readonly known: Map<string, KnownScan>;
   start: RunStart | undefined;
-  /** Another run that is under way. */
+  /** Name of another run in progress. */
   running: string | undefined;
-  /** Answers every request with this status instead. */
+  /** Status that every request is answered with instead. */
   broken: number | undefined;
+  /** Refuses findings as too large. */
+  refusesFindings = false;
+  /** The summary of a finished run, instead of its numbers. */
+  summary: string | undefined;
   #planned = false;
   #server: Server | undefined;
   #port = 0;
@@ -80,7 +84,7 @@ export class ReportsStub {
       },
       ...(finished && {
         verdict: errors ? "errors" : found ? "findings" : "clean",
-        summary: `summary: ${scanned} scanned, ${failed} failed`,
+        summary: this.summary ?? `summary: ${scanned} scanned, ${failed} failed`,
       }),
     };
   }
@@ -116,6 +120,7 @@ export class ReportsStub {
         return reply(204);
       }
       const { exchange, ...result }: SentResult = JSON.parse(body);
+      if (this.refusesFindings && result.outcome === "scanned") return reply(413, { error: "too large" });
       entry.result = result;
       if (exchange && result.outcome === "scanned") this.known.set(entry.target.reference, { ...exchange, result });
       entry.pod = undefined;

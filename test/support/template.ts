@@ -7,7 +7,10 @@ export const template = join(import.meta.dirname, "../../template");
 /** The options of `pulumi new`. */
 export const project = { name: "our-scans", description: "Scans of our images" } as const;
 
-/** Does what `pulumi new` does: copies the template and fills in the project's name and description. test/e2e/template.test.ts compares the two. */
+/**
+ * Does what `pulumi new` does: copies the template and fills in the project's name and description. test/e2e/template.test.ts compares the
+ * two.
+ */
 export function fillTemplate(folder: string): void {
   const values: Readonly<Record<string, string>> = { PROJECT: project.name, DESCRIPTION: project.description };
   for (const file of readdirSync(template)) {

@@ -25,12 +25,6 @@ describe("an error of the engine", () => {
     expect(explain(conflict, situation())).to.contain("cancel --stack dev").and.contain("s3://state");
   });
 
-  it("about a plugin says how to install it", () => {
-    expect(explain("error: could not find plugin: no resource plugin 'pulumi-resource-kubernetes' found", situation())).to.contain(
-      "plugin install resource kubernetes",
-    );
-  });
-
   it("about values of another backend says how to read or replace them", () => {
     expect(explain("error: cipher: message authentication failed", situation()))
       .to.contain("Pulumi.dev.yaml holds values")

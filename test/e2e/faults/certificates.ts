@@ -5,7 +5,7 @@ import { must } from "../../support/command.ts";
 
 const newKey = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
 
-/** A certificate authority as an organisation has one, for certificates that do not come from the program; `openssl` makes them. */
+/** A certificate authority outside the program, like an organisation's own; uses `openssl`. */
 export class Authority {
   private readonly folder: string;
 
@@ -19,12 +19,12 @@ export class Authority {
     return authority;
   }
 
-  /** PEM. */
+  /** Returns the authority's certificate as PEM. */
   certificate(): Promise<string> {
     return this.read("ca.crt");
   }
 
-  /** A certificate for an IP address, and its key, PEM. */
+  /** Issues a certificate for an IP address; returns it and its key as PEM. */
   async issue(address: string): Promise<{ certificate: string; key: string }> {
     const extensions = ["-addext", `subjectAltName=IP:${address}`, "-addext", "basicConstraints=critical,CA:FALSE"];
     await this.request("tls", address, "-CA", join(this.folder, "ca.crt"), "-CAkey", join(this.folder, "ca.key"), ...extensions);

@@ -5,42 +5,41 @@ import { apply, eventually, type KubernetesObject, kubectl } from "../support/cl
 import type { LoadResult } from "../support/load.ts";
 import type { Settings } from "../support/project.ts";
 import { Authority } from "./certificates.ts";
-import { isReady, losable, nodeIs, type Pod } from "./nodes.ts";
+import { isReady, nodeIs, type Pod, spareNode } from "./nodes.ts";
 import { type Component, type Service, workloads } from "./service.ts";
 
 export const designs = ["gateway", "servers"] as const;
 export type Design = (typeof designs)[number];
 
 /**
- * How many scans an event may cost: none; those that were under way; one in ten; any number, where the event asks for something else, such as a
- * message.
+ * How many scans an event may fail: none; those in flight; one in ten; any number, where the event tests something else, such as an error message.
  */
 export type Allowed = "none" | "in flight" | "few" | "any";
 
-/** What happens to a service under load. */
+/** An event that happens to a service under load. */
 export interface FaultEvent {
   readonly name: string;
-  /** The row of the table that it is. */
+  /** Description of the event, its row in docs/reference/faults.md. */
   readonly what: string;
-  /** By design; the event does not exist for one that is left out. */
+  /** Failed scans allowed by design; the event does not apply to a design that is left out. */
   readonly allowed: Partial<Record<Design, Allowed>>;
-  /** Belongs to the short set, with the designs that are named. */
+  /** Designs for which the event is part of the short set. @default none */
   readonly short?: readonly Design[];
-  /** What the environment must have for it, if that is missing. */
+  /** What the environment lacks for the event, which is then skipped. */
   readonly missing?: string | undefined;
-  /** How often clients run. @default 1 */
+  /** Attempts of a client per scan. @default 1 */
   readonly attempts?: number;
   /** Repetitions in one run. @default 3 */
   readonly times?: number;
-  /** It has a service of its own, brought up before everything else: what comes before the event takes long. */
+  /** Prepares a service of the event's own before all other events, for a preparation that takes long. */
   readonly ahead?: (service: Service) => Promise<unknown>;
-  /** Settings for this event alone. */
+  /** Settings for this event only. */
   readonly settings?: (service: Service) => Settings | Promise<Settings>;
-  /** Before the load. */
+  /** Runs before the load. */
   readonly prepare?: (service: Service) => Promise<unknown>;
-  /** The event itself, under load; afterwards everything has to come back. */
+  /** Causes the event, under load; all pods must become ready again afterwards. */
   readonly run: (service: Service, time: number) => Promise<unknown>;
-  /** Fails if something else than the number of failed scans is not as it should be. */
+  /** Checks more than the number of failed scans; `usual` is the result without the event. @throws if a check fails */
   readonly check?: (result: LoadResult, design: Design, usual: number) => void;
 }
 
@@ -50,7 +49,7 @@ const needs = (variables: Record<string, unknown>) => {
   const unset = Object.keys(variables).filter((name) => !variables[name]);
   return unset.length > 0 ? `${unset.join(", ")} not set` : undefined;
 };
-const noLosableNode = losable ? undefined : "E2E_NODE, E2E_NODE_CUT, E2E_NODE_MEND not set";
+const noSpareNode = spareNode ? undefined : "E2E_NODE, E2E_NODE_CUT, E2E_NODE_RECONNECT not set";
 const noDatabases = needs({ E2E_SCRATCH_DATABASE, E2E_PUSH_DATABASE, E2E_PUSH_BROKEN_DATABASE });
 const push = (command: string | undefined) => must("sh", ["-c", `${command} ${E2E_SCRATCH_DATABASE}`]);
 const scratchDatabase = async () => {
@@ -58,30 +57,30 @@ const scratchDatabase = async () => {
   return { database: { repositories: [E2E_SCRATCH_DATABASE] } };
 };
 
-/** The cache is away, or not what it should be: clients shall hear of the cache and what to do, not what Trivy makes of it. */
+/** Checks that clients get the gateway's error messages about the cache, not those of Trivy. */
 const clearMessage = (result: LoadResult, design: Design): void => {
   const unclear = Object.keys(result.reasons).filter((reason) => !/the layer cache (is|lost|cannot) /.test(reason));
-  // Without a gateway, Trivy's own words are all that there is.
+  // Without a gateway, clients get only Trivy's messages.
   if (design === "gateway" && unclear.length > 0) throw new Error(`no clear message: ${unclear.join("; ")}`);
 };
 
 const nodeLost = {
-  missing: noLosableNode,
-  prepare: (service: Service) => service.spread(losable?.name ?? "", "elsewhere"),
+  missing: noSpareNode,
+  prepare: (service: Service) => service.spread(spareNode?.name ?? "", "elsewhere"),
   run: async () => {
-    await losable?.cut();
+    await spareNode?.cut();
     try {
       await sleep(60_000);
     } finally {
-      await losable?.mend();
-      await nodeIs(true, losable?.name ?? "");
+      await spareNode?.reconnect();
+      await nodeIs(true, spareNode?.name ?? "");
     }
   },
 };
 
 const redisAway = (seconds: number): FaultEvent => ({
   name: `redis-away-${seconds}`,
-  what: `Redis away for ${seconds} s`,
+  what: `Redis down for ${seconds} s`,
   allowed: { gateway: "none", servers: "none" },
   run: (service) => service.withoutRedis(seconds),
 });
@@ -91,7 +90,7 @@ const emptied = {
   run: async (service: Service) => {
     for (let time = 0; time < 10; time++) {
       await service.redis("flushall");
-      // One that repeats its scan has ended it before the next time.
+      // Long enough for a client to complete its second attempt.
       await sleep(10_000);
     }
   },
@@ -101,7 +100,7 @@ const gatewayKilled = {
   run: async (service: Service) => service.kill(await service.pod("gateway")),
 };
 
-/** Takes Redis' memory for a while: all but so many bytes beside what it needs empty. */
+/** Limits Redis' memory for a while to `room` bytes more than it uses when empty. */
 const filled = (policy: string, room: number) => ({
   prepare: (service: Service) => service.addAdministrator(),
   run: async (service: Service) => {
@@ -121,7 +120,7 @@ const filled = (policy: string, room: number) => ({
 export const events: readonly FaultEvent[] = [
   {
     name: "nothing",
-    what: "nothing",
+    what: "no event",
     allowed: { gateway: "none", servers: "none" },
     times: 1,
     run: async () => {},
@@ -163,7 +162,7 @@ export const events: readonly FaultEvent[] = [
     allowed: { gateway: "none", servers: "any" },
     short: ["gateway"],
     run: async (service) => {
-      // Each time is one event: killed again and again, containers wait for the kubelet's growing back-off, longer than a client's patience.
+      // Makes each repetition independent: the kubelet delays containers that are killed repeatedly by more than a client's retries last.
       await service.forgetRestarts();
       await service.kill(...(await service.pods("server")));
     },
@@ -190,7 +189,7 @@ export const events: readonly FaultEvent[] = [
   },
   {
     name: "node-lost",
-    what: "a node lost for 60 s, Redis on another",
+    what: "a node lost for 60 s, Redis on another node",
     allowed: { gateway: "few", servers: "few" },
     ...nodeLost,
     check: (result, design, usual) => {
@@ -200,22 +199,22 @@ export const events: readonly FaultEvent[] = [
   },
   {
     name: "node-lost-repeated",
-    what: "a node lost for 60 s, Redis on another; clients run again once",
+    what: "a node lost for 60 s, Redis on another node; clients retry once",
     allowed: { gateway: "none" },
     attempts: 2,
     ...nodeLost,
   },
   {
     name: "redis-node-lost",
-    what: "Redis' own node lost, given up by its operator (out-of-service)",
+    what: "Redis' node lost and tainted out-of-service by the operator",
     allowed: { gateway: "any", servers: "any" },
-    missing: noLosableNode,
+    missing: noSpareNode,
     times: 1,
-    prepare: (service) => service.spread(losable?.name ?? "", "there"),
+    prepare: (service) => service.spread(spareNode?.name ?? "", "there"),
     run: async (service) => {
-      const name = losable?.name ?? "";
+      const name = spareNode?.name ?? "";
       const taint = "node.kubernetes.io/out-of-service=nodeshutdown:NoExecute";
-      await losable?.cut();
+      await spareNode?.cut();
       try {
         await nodeIs(false, name);
         await kubectl("taint", "node", name, taint);
@@ -226,10 +225,10 @@ export const events: readonly FaultEvent[] = [
         await eventually("Redis on another node", elsewhere, 60);
         await sleep(5000);
       } finally {
-        await losable?.mend();
+        await spareNode?.reconnect();
         await nodeIs(true, name);
         await kubectl("taint", "node", name, `${taint}-`).catch(() => {
-          // It never came to that.
+          // The taint was not set.
         });
       }
     },
@@ -240,7 +239,7 @@ export const events: readonly FaultEvent[] = [
     allowed: { gateway: "none", servers: "none" },
     settings: () => ({ server: { autoscaling: { minReplicas: 2, maxReplicas: 4 } } }),
     prepare: (service) => {
-      // Down as soon as it may, so that it happens within the run.
+      // Scales down without delay, so that it happens within the run.
       const behavior = {
         scaleUp: { policies: [{ type: "Pods", value: 2, periodSeconds: 15 }] },
         scaleDown: { stabilizationWindowSeconds: 0, policies: [{ type: "Pods", value: 2, periodSeconds: 15 }] },
@@ -269,7 +268,7 @@ export const events: readonly FaultEvent[] = [
       try {
         await service.scale("server", 6);
       } finally {
-        // Those that found no place on a node must not be there for the events that follow.
+        // Pods that fit on no node must not remain for the following events.
         await service.scale("server", 2);
       }
     },
@@ -285,7 +284,7 @@ export const events: readonly FaultEvent[] = [
   },
   {
     name: "deleted",
-    what: "deletion with 5 s of grace, as of a spot node's pods",
+    what: "deletion with a grace period of 5 s, as on a spot node",
     allowed: { gateway: "none", servers: "none" },
     run: async (service) => {
       for (const component of pods(service)) {
@@ -313,7 +312,7 @@ export const events: readonly FaultEvent[] = [
   redisAway(30),
   {
     name: "redis-slow",
-    what: "Redis stands still for 1.5 s of every 2.5 s, as on a slow volume (SIGSTOP), for 25 s",
+    what: "Redis stopped for 1.5 s of every 2.5 s (SIGSTOP), as with a slow volume, for 25 s",
     allowed: { gateway: "none", servers: "none" },
     run: async (service) => {
       const pod = await service.pod("cache");
@@ -337,28 +336,28 @@ export const events: readonly FaultEvent[] = [
   },
   {
     name: "redis-emptied-repeated",
-    what: "Redis emptied ten times in 100 s (FLUSHALL); clients run again once",
+    what: "Redis emptied ten times in 100 s (FLUSHALL); clients retry once",
     allowed: { gateway: "none", servers: "none" },
     attempts: 2,
     ...emptied,
   },
   {
     name: "redis-full",
-    what: "Redis full, and refuses to store",
+    what: "Redis full, rejecting writes",
     allowed: { gateway: "any", servers: "any" },
     ...filled("noeviction", 0),
     check: clearMessage,
   },
   {
     name: "redis-evicting",
-    what: "Redis full, and evicts what is in use",
+    what: "Redis full, evicting entries in use",
     allowed: { gateway: "any", servers: "any" },
     ...filled("allkeys-lru", 50_000),
     check: clearMessage,
   },
   {
     name: "redis-lost",
-    what: "Redis away for 170 s, longer than a client's patience",
+    what: "Redis down for 170 s, longer than clients retry",
     allowed: { gateway: "any", servers: "any" },
     times: 1,
     run: (service) => service.withoutRedis(170),
@@ -366,7 +365,7 @@ export const events: readonly FaultEvent[] = [
   },
   {
     name: "tokens-rotated",
-    what: "tokens rotated, clients with the old and the new ones at once",
+    what: "tokens rotated, clients with old and new ones at once",
     allowed: { gateway: "none" },
     short: ["gateway"],
     run: async (service) => {
@@ -376,11 +375,11 @@ export const events: readonly FaultEvent[] = [
       const names = clients.clients.map(({ name }) => name);
       await service.up({ gateway: { clients: names.map((name) => ({ name, generation })) } });
       const after = [...service.tokens];
-      if (after.some((token) => before.includes(token))) throw new Error("a token is what it was");
+      if (after.some((token) => before.includes(token))) throw new Error("a token did not change");
       service.tokens = [...before, ...after];
       await sleep(10_000);
       service.tokens = after;
-      // Those that began with an old one end before it is withdrawn.
+      // Scans that started with an old token end before it is retired.
       await sleep(20_000);
       await service.up({ gateway: { clients: names.map((name) => ({ name, generation, retire: generation - 1 })) } });
     },
@@ -420,7 +419,7 @@ export const events: readonly FaultEvent[] = [
     run: async (service) => {
       const before = await service.servedCertificate();
       await service.up({ gateway: { tls: { names: [await address(service), `scan-${Date.now()}.example.com`] } } });
-      if ((await service.servedCertificate()) === before) throw new Error("the certificate is what it was");
+      if ((await service.servedCertificate()) === before) throw new Error("the certificate did not change");
     },
   },
   {
@@ -431,14 +430,14 @@ export const events: readonly FaultEvent[] = [
   },
   {
     name: "gateway-killed-repeated",
-    what: "a gateway pod killed with SIGKILL; clients run again once",
+    what: "a gateway pod killed with SIGKILL; clients retry once",
     allowed: { gateway: "none" },
     attempts: 2,
     ...gatewayKilled,
   },
   {
     name: "database-updated",
-    what: "a new database, taken by restarted servers",
+    what: "a new database, loaded by restarted servers",
     allowed: { gateway: "none", servers: "none" },
     missing: noDatabases,
     settings: scratchDatabase,
@@ -457,7 +456,7 @@ export const events: readonly FaultEvent[] = [
       await push(E2E_PUSH_BROKEN_DATABASE);
       try {
         await service.kubectl("rollout", "restart", workloads.server);
-        await withoutStart(service);
+        await waitWithoutStart(service);
       } finally {
         await push(E2E_PUSH_DATABASE);
       }
@@ -465,7 +464,7 @@ export const events: readonly FaultEvent[] = [
   },
   {
     name: "database-hourly",
-    what: "a broken database, then a new one, when the running servers look for one, an hour after their start",
+    what: "a broken database, then a new one, when the running servers check for updates an hour after their start",
     allowed: { gateway: "none", servers: "none" },
     missing: noDatabases,
     times: 1,
@@ -478,20 +477,20 @@ export const events: readonly FaultEvent[] = [
     },
     // Two minutes are enough to begin.
     prepare: async (service) => {
-      const [[, first]] = await looks(service, 120_000);
+      const [[, first]] = await nextDatabaseChecks(service, 120_000);
       await sleep(first - Date.now() - 60_000);
     },
     run: async (service) => {
-      const [[one, first], [other, second]] = await looks(service);
+      const [[one, first], [other, second]] = await nextDatabaseChecks(service);
       await push(E2E_PUSH_BROKEN_DATABASE);
-      await logged(service, one, "failed DB hot update", first);
+      await waitForLog(service, one, "failed DB hot update", first);
       await push(E2E_PUSH_DATABASE);
-      await logged(service, other, "Reopening DB", second);
+      await waitForLog(service, other, "Reopening DB", second);
     },
   },
   {
     name: "upstream-away",
-    what: "the database's upstream away while a server restarts",
+    what: "the database's registry unreachable while a server restarts",
     allowed: { gateway: "none", servers: "none" },
     ahead: async (service) => {
       // A policy takes a moment to reach a new pod, in which a small database would be there already.
@@ -503,11 +502,11 @@ export const events: readonly FaultEvent[] = [
       const policy = await service.get("networkpolicy", "trivy-server");
       const egress = (rules: unknown) => service.replace("networkpolicy/trivy-server", "/spec/egress", rules);
       const toCache = policy.spec.egress.filter((rule: KubernetesObject) => JSON.stringify(rule.to ?? []).includes('"cache"'));
-      if (toCache.length !== 1) throw new Error(`which rule leads to the cache? ${JSON.stringify(policy.spec.egress)}`);
+      if (toCache.length !== 1) throw new Error(`expected one egress rule to the cache: ${JSON.stringify(policy.spec.egress)}`);
       await egress(toCache);
       try {
         await service.kubectl("delete", "pod", (await service.pod("server")).metadata.name);
-        await withoutStart(service);
+        await waitWithoutStart(service);
       } finally {
         await egress(policy.spec.egress);
       }
@@ -525,16 +524,16 @@ async function evict(service: Service, pod: Pod): Promise<void> {
   await service.whole();
 }
 
-/** Leaves time for a server to start, which it cannot without the database. */
-async function withoutStart(service: Service): Promise<void> {
+/** Waits long enough for a server to start. @throws if all have started, which they cannot without the database */
+async function waitWithoutStart(service: Service): Promise<void> {
   await sleep(40_000);
-  if ((await service.pods("server")).every(isReady)) throw new Error("every server has started");
+  if ((await service.pods("server")).every(isReady)) throw new Error("every server started without a database");
 }
 
 const hour = 3_600_000;
 
-/** Two servers and when each of them looks for a new database next, which it does every hour from its start; the sooner one first. */
-async function looks(service: Service, notBefore = 0): Promise<[[Pod, number], [Pod, number]]> {
+/** Returns two servers with the time at which each checks for a new database next, hourly from its start; the earlier one first. */
+async function nextDatabaseChecks(service: Service, notBefore = 0): Promise<[[Pod, number], [Pod, number]]> {
   const earliest = Date.now() + notBefore;
   const next = (pod: Pod): number => {
     const started = Date.parse(pod.status.containerStatuses[0].state.running.startedAt);
@@ -545,8 +544,8 @@ async function looks(service: Service, notBefore = 0): Promise<[[Pod, number], [
   return [one, other];
 }
 
-/** Waits until a server has written something into its log about what it does at a time. */
-async function logged(service: Service, pod: Pod, text: string, time: number): Promise<void> {
+/** Waits until a server has logged `text` at about `time`. */
+async function waitForLog(service: Service, pod: Pod, text: string, time: number): Promise<void> {
   const log = () => service.kubectl("logs", pod.metadata.name, `--since-time=${new Date(time - 60_000).toISOString()}`);
   const found = async () => (await log()).includes(text) || undefined;
   await eventually(`"${text}" in the log of ${pod.metadata.name}`, found, (time - Date.now()) / 1000 + 180);
@@ -554,12 +553,12 @@ async function logged(service: Service, pod: Pod, text: string, time: number): P
 
 const address = async (service: Service): Promise<string> => (await service.get("service", "trivy")).spec.clusterIP;
 
-let made: Promise<Authority> | undefined;
+let existing: Promise<Authority> | undefined;
 
-/** One for all runs, as clients trust one. */
+/** Returns the one authority of all runs, because clients trust one. */
 function authority(): Promise<Authority> {
-  made ??= Authority.create();
-  return made;
+  existing ??= Authority.create();
+  return existing;
 }
 
 async function newCertificate(service: Service): Promise<void> {

@@ -1,18 +1,18 @@
 /**
- * What the service does under load when something happens to it: every event a test, for the service with its gateway and without.
+ * The service under load during faults and operations: one test per event, for the service with a gateway and without.
  *
- * | variable | what it is | default |
+ * | variable | description | default |
  * | --- | --- | --- |
- * | FAULTS | names of events, separated by commas | all |
+ * | FAULTS | names of events, comma-separated | all |
  * | FAULTS_DESIGN | `gateway` or `servers` | both |
  * | FAULTS_SHORT | any value: a few events, each once and with 100 scans | none |
- * | FAULTS_SCANS | scans that an event gets at least; with fewer than the default nothing is written into docs/reference/faults.md | 300 |
- * | E2E_NODE, E2E_NODE_CUT, E2E_NODE_MEND | a node that may be lost, and the commands that do it; they get its name | such events are skipped |
- * | E2E_SCRATCH_DATABASE | a repository that the tests may push databases to | such events are skipped |
- * | E2E_PUSH_DATABASE, E2E_PUSH_BROKEN_DATABASE | commands that push a good database and what is none; they get the repository | such events are skipped |
+ * | FAULTS_SCANS | minimum number of scans per event; with fewer than the default, docs/reference/faults.md is not written | 300 |
+ * | E2E_NODE, E2E_NODE_CUT, E2E_NODE_RECONNECT | a node that may be cut off, and the commands that cut and reconnect it, called with its name | its events are skipped |
+ * | E2E_SCRATCH_DATABASE | a repository to which the tests may push databases | its events are skipped |
+ * | E2E_PUSH_DATABASE, E2E_PUSH_BROKEN_DATABASE | commands that push a valid and an invalid database, called with the repository | its events are skipped |
  * | E2E_OTHER_TRIVY_IMAGE | another name of the servers' image | docker.io/aquasec/trivy |
  *
- * And those of `../support/environment.ts`.
+ * And the variables of `../support/environment.ts`.
  */
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -33,9 +33,9 @@ const page = join(import.meta.dirname, "../../../docs/reference/faults.md");
 
 const unknown = wanted?.filter((name) => !events.some((event) => event.name === name)) ?? [];
 if (unknown.length > 0)
-  throw new Error(`FAULTS names no event: ${unknown.join(", ")}; there are ${events.map(({ name }) => name).join(", ")}`);
+  throw new Error(`FAULTS has unknown events: ${unknown.join(", ")}; use ${events.map(({ name }) => name).join(", ")}`);
 if (FAULTS_DESIGN && !(designs as readonly string[]).includes(FAULTS_DESIGN))
-  throw new Error(`FAULTS_DESIGN is one of ${designs.join(", ")}`);
+  throw new Error(`FAULTS_DESIGN is "${FAULTS_DESIGN}"; use ${designs.join(" or ")}`);
 
 const selected = (design: Design, { name, allowed, short }: FaultEvent): boolean =>
   design in allowed && (wanted?.includes(name) ?? (!FAULTS_SHORT || (short?.includes(design) ?? false)));
@@ -50,7 +50,7 @@ const bound = (allowed: Allowed, times: number, result: LoadResult): number =>
 
 const row = ({ scans, failed, wrong, gap, slowest, retried, reasons }: LoadResult): string =>
   [
-    `${failed}/${scans} failed, ${wrong} wrong, longest gap ${gap.toFixed(1)} s, slowest scan ${slowest.toFixed(1)} s, ${retried} repeated`,
+    `${failed}/${scans} failed, ${wrong} wrong, longest gap ${gap.toFixed(1)} s, slowest scan ${slowest.toFixed(1)} s, ${retried} retried`,
     ...Object.entries(reasons).map(([reason, count]) => `  ${count} × ${reason}`),
   ]
     .map((text) => `      ${text}`)
@@ -59,7 +59,7 @@ const row = ({ scans, failed, wrong, gap, slowest, retried, reasons }: LoadResul
 for (const design of designs.filter((name) => !FAULTS_DESIGN || name === FAULTS_DESIGN)) {
   const chosen = events.filter((event) => selected(design, event));
   if (chosen.length > 0)
-    describe(design === "gateway" ? "a service with its gateway" : "servers without a gateway", () => {
+    describe(design === "gateway" ? "the service with a gateway" : "the service without a gateway", () => {
       const measured: Measured[] = [];
       let common: Service;
       const own = new Map<FaultEvent, Service>();
@@ -101,11 +101,11 @@ for (const design of designs.filter((name) => !FAULTS_DESIGN || name === FAULTS_
       for (const event of chosen) {
         const { attempts, times: most = 3 } = event;
         const times = FAULTS_SHORT ? 1 : most;
-        it(`${event.name}: ${event.what}`, async function () {
-          // Some wait for an hour, and fail by time-outs of their own.
+        it(`${design === "gateway" ? "with" : "without"} a gateway, ${event.name}: ${event.what}`, async function () {
+          // Some events take an hour and have timeouts of their own.
           this.timeout(0);
           if (event.missing !== undefined) {
-            console.log(`      left out: ${event.missing}`);
+            console.log(`      skipped: ${event.missing}`);
             return this.skip();
           }
           const service = own.get(event) ?? common;
@@ -117,14 +117,14 @@ for (const design of designs.filter((name) => !FAULTS_DESIGN || name === FAULTS_
             await event.prepare?.(service);
             await service.whole();
             const usual = await loaded(service, 2 * clients);
-            expect(usual, `before anything happens: ${JSON.stringify(usual.reasons)}`).to.include({ failed: 0, wrong: 0 });
+            expect(usual, `before the event: ${JSON.stringify(usual.reasons)}`).to.include({ failed: 0, wrong: 0 });
             const result = await loaded(service, scans, attempts, async () => {
               for (let time = 0; time < times; time++) {
                 await sleep(3000);
                 await event.run(service, time);
                 await service.whole();
               }
-              // What comes afterwards counts, too.
+              // Scans shortly after the event count as well.
               await sleep(5000);
             });
             console.log(row(result));

@@ -1,12 +1,12 @@
 import { must } from "../../support/command.ts";
 import { apply, deleteNamespaces, eventually, get, inPod, type KubernetesObject, kubectl, namespaceObject } from "../support/cluster.ts";
 
-/** A pod, as the API server has it. */
+/** A pod, as read from the API server. */
 export type Pod = KubernetesObject;
 
 /**
- * The cluster's nodes, from where anything can happen to a pod's processes and network: a privileged pod on each, in a namespace of their own. No
- * pod can do that to itself: the first process of a container takes neither SIGKILL nor SIGSTOP from inside.
+ * Access to the cluster's nodes, through a privileged pod on each in a namespace of their own, to disturb any pod's processes and network. A pod cannot do
+ * that to itself: a container's first process ignores SIGKILL and SIGSTOP from inside.
  */
 export class Nodes {
   private readonly namespace: string;
@@ -15,7 +15,7 @@ export class Nodes {
     this.namespace = namespace;
   }
 
-  /** `image` has a shell with `nsenter` and `ip`, as busybox has them. */
+  /** Creates the pods. `image` must have a shell, `nsenter` and `ip`; busybox's are sufficient. */
   static async create(namespace: string, image: string): Promise<Nodes> {
     await apply(namespaceObject(namespace));
     const { items } = await get("nodes");
@@ -32,11 +32,11 @@ export class Nodes {
   /** Sends a signal to every process of a pod's containers. */
   async signal(signal: "KILL" | "STOP" | "CONT", pod: Pod): Promise<void> {
     const ids = pod.status.containerStatuses.map(({ containerID }: { containerID: string }) => containerID.replace(/^.*\//, ""));
-    // One may be gone by the time that it is its turn, because another was the first.
+    // A process may end before its turn because another one was signalled first.
     await this.run(pod, `set -- $(${processes(ids)}); [ $# -gt 0 ] && { kill -${signal} "$@" || true; }`);
   }
 
-  /** Drops whatever a pod sends, so that nobody has an answer of it; the packets to it arrive. */
+  /** Drops all packets that a pod sends; packets to it still arrive. */
   async silence(pod: Pod): Promise<void> {
     await this.inNetwork(pod, "ip route add blackhole default table 100 && $net ip rule add pref 1 table 100");
   }
@@ -46,7 +46,7 @@ export class Nodes {
   }
 
   private inNetwork(pod: Pod, command: string): Promise<void> {
-    // By the pod: a container may have ended meanwhile.
+    // By the pod's uid, because a container may have ended meanwhile.
     const { uid } = pod.metadata;
     return this.run(pod, `set -- $(${processes([uid, uid.replaceAll("-", "_")])}); net="nsenter -t $1 -n"; $net ${command}`);
   }
@@ -57,7 +57,7 @@ export class Nodes {
   }
 }
 
-/** Finds processes by what stands in the names of their cgroups. */
+/** Returns a shell command that prints the processes whose cgroup names contain one of the ids. */
 const processes = (ids: readonly string[]) =>
   `grep -l ${ids.map((id) => `-e ${id}`).join(" ")} /proc/[0-9]*/cgroup 2>/dev/null | cut -d/ -f3`;
 
@@ -91,14 +91,14 @@ export async function nodeIs(ready: boolean, node: string): Promise<void> {
   await eventually(`${node} is ${ready ? "" : "not "}ready`, async () => isReady(await get("node", node)) === ready || undefined, 180);
 }
 
-const { E2E_NODE: lost, E2E_NODE_CUT: cut, E2E_NODE_MEND: mend } = process.env;
+const { E2E_NODE: lost, E2E_NODE_CUT: cut, E2E_NODE_RECONNECT: reconnect } = process.env;
 
-/** The node that may be lost, if the environment has one. */
-export const losable =
-  lost && cut && mend
+/** The node that may be cut off, if the environment has one. */
+export const spareNode =
+  lost && cut && reconnect
     ? {
         name: lost,
         cut: () => must("sh", ["-c", `${cut} ${lost}`]),
-        mend: () => must("sh", ["-c", `${mend} ${lost}`]),
+        reconnect: () => must("sh", ["-c", `${reconnect} ${lost}`]),
       }
     : undefined;

@@ -15,17 +15,17 @@ export type Component = "server" | "gateway" | "cache";
 /** The workloads of each component, as `kubectl` names them. */
 export const workloads = { server: "deployment/trivy-server", gateway: "deployment/trivy-gateway", cache: "statefulset/redis" } as const;
 
-/** A service in the cluster, and the hands that do it harm and good. */
+/** A service in the cluster, with operations that change, disturb and inspect it. */
 export class Service {
   readonly namespace: string;
   readonly nodes: Nodes;
   readonly components: readonly Component[];
-  /** What its clients send; read before every scan. */
+  /** Tokens that clients send; read before every scan. */
   tokens: string[] = [];
   server = "";
-  /** The settings that it has now. */
+  /** The service's current settings. */
   settings: Settings;
-  /** A file with the authority of its certificate, when it speaks TLS. */
+  /** File with the certificate authority that clients trust, if the service has TLS. */
   caCertificate: string | undefined;
   private readonly project: Project;
   private readonly files: string;
@@ -60,7 +60,7 @@ export class Service {
     await rm(this.files, { recursive: true, force: true });
   }
 
-  /** Changes settings, as an operator does: edits the stack's file and runs `pulumi up`. */
+  /** Changes settings like an operator: edits the stack's file and runs `pulumi up`. */
   async up(changed: Settings = {}): Promise<void> {
     await this.replaceSettings(merged(this.settings, changed));
   }
@@ -75,7 +75,7 @@ export class Service {
     await this.readOutputs();
   }
 
-  /** Where it is and what lets clients in. */
+  /** Reads the service's URL, tokens and certificate authority from the stack's outputs. */
   private async readOutputs(): Promise<void> {
     const outputs = JSON.parse((await this.project.pulumi(this.namespace, "stack", "output", "--json", "--show-secrets")).stdout);
     this.tokens = outputs.tokens ? Object.values(outputs.tokens) : [outputs.token];
@@ -87,9 +87,9 @@ export class Service {
     if (outputs.caCertificate !== undefined) await this.trust(outputs.caCertificate);
   }
 
-  /** Gives the clients a certificate authority. */
+  /** Makes clients trust a certificate authority, given as PEM. */
   async trust(certificate: string): Promise<void> {
-    // A name of its own: clients may be reading the one before.
+    // A new file name, because clients may be reading the previous file.
     const file = join(this.files, `ca-${createHash("sha256").update(certificate).digest("hex")}.crt`);
     await writeFile(`${file}.new`, certificate);
     await rename(`${file}.new`, file);
@@ -100,7 +100,7 @@ export class Service {
     return kubectl(...args, "-n", this.namespace);
   }
 
-  /** Replaces one field of an object, whatever it is now. */
+  /** Replaces one field of an object, by its JSON pointer. */
   async replace(object: string, path: string, value: unknown): Promise<void> {
     await this.kubectl("patch", object, "--type=json", "-p", JSON.stringify([{ op: "replace", path, value }]));
   }
@@ -109,7 +109,7 @@ export class Service {
     return get(...args, "-n", this.namespace);
   }
 
-  /** A component's pods that are there to stay, those that were restarted least first. */
+  /** Returns a component's pods without terminating ones, the least restarted first. */
   async pods(component: Component): Promise<Pod[]> {
     const { items } = await this.get("pods", "-l", `app.kubernetes.io/component=${component}`);
     return items.filter((pod: Pod) => !pod.metadata.deletionTimestamp).sort((one: Pod, other: Pod) => restarts(one) - restarts(other));
@@ -121,13 +121,13 @@ export class Service {
     return pod;
   }
 
-  /** Replaces the pods of components one by one. */
+  /** Restarts components with a rolling update. */
   async restart(...components: Component[]): Promise<void> {
     await this.kubectl("rollout", "restart", ...components.map((component) => workloads[component]));
     await this.whole();
   }
 
-  /** Kills all processes of pods at once, and waits for their successors. */
+  /** Kills all processes of pods at once and waits until the containers have been restarted. */
   async kill(...pods: Pod[]): Promise<void> {
     await Promise.all(pods.map((pod) => this.nodes.signal("KILL", pod)));
     const restarted = async (before: Pod) => {
@@ -137,14 +137,14 @@ export class Service {
     await Promise.all(pods.map((pod) => eventually(`${pod.metadata.name} runs again`, () => restarted(pod), 180)));
   }
 
-  /** Stops all processes of a pod for a while, without an end to its connections. */
+  /** Stops all processes of a pod for a while; its connections stay open. */
   async hang(pod: Pod, seconds: number): Promise<void> {
     await this.nodes.signal("STOP", pod);
     try {
       await sleep(seconds * 1000);
     } finally {
       await this.nodes.signal("CONT", pod).catch(() => {
-        // Its probe was faster: another process has taken its place.
+        // The liveness probe was faster and has restarted the container.
       });
     }
   }
@@ -164,7 +164,7 @@ export class Service {
     }
   }
 
-  /** Moves Redis' pod to another node, which takes the volume's leave. */
+  /** Moves Redis' pod to another node; its volume must allow that. */
   async moveRedis(): Promise<void> {
     const { nodeName } = (await this.pod("cache")).spec;
     await kubectl("cordon", nodeName);
@@ -177,7 +177,7 @@ export class Service {
     if ((await this.pod("cache")).spec.nodeName === nodeName) throw new Error(`Redis came back on ${nodeName}`);
   }
 
-  /** Spreads the service over all nodes, with Redis on another one than `node`, or on it. */
+  /** Spreads each component over `node` and others, with Redis on `node` or elsewhere. */
   async spread(node: string, redis: "elsewhere" | "there"): Promise<void> {
     if (((await this.pod("cache")).spec.nodeName === node) !== (redis === "there")) await this.moveRedis();
     for (const component of this.components.filter((component) => component !== "cache")) {
@@ -191,7 +191,7 @@ export class Service {
     }
   }
 
-  /** Redis' commands as an administrator, whom the service itself does not have. */
+  /** Runs a Redis command as the administrator of `addAdministrator`. */
   redis(...command: string[]): Promise<string> {
     return redis(this.namespace, ...command);
   }
@@ -201,7 +201,7 @@ export class Service {
     await this.whole();
   }
 
-  /** The serial number of the certificate that clients get to see. */
+  /** Returns the serial number of the certificate that the service presents. */
   async servedCertificate(): Promise<string> {
     const { hostname, port } = new URL(this.server);
     const socket = connect({ host: hostname, port: Number(port || 443), rejectUnauthorized: false });
@@ -213,7 +213,7 @@ export class Service {
     }
   }
 
-  /** Waits until every pod is there, is ready, and is no longer accompanied by those that drain. */
+  /** Waits until every wanted pod is ready and no old one is left. */
   async whole(seconds = 300): Promise<void> {
     let missing = "";
     const complete = async () => {
@@ -228,7 +228,7 @@ export class Service {
             observedGeneration === generation &&
             [updatedReplicas, readyReplicas, items.length].every((count) => count === wanted) &&
             items.every(isReady);
-          return done ? [] : [`${readyReplicas} of ${wanted} of ${component} are ready, of ${items.length} pods`];
+          return done ? [] : [`${component}: ${readyReplicas} of ${wanted} pods ready, ${items.length} in total`];
         }),
       );
       missing = states.flat().join("; ");
@@ -239,7 +239,7 @@ export class Service {
     });
   }
 
-  /** Replaces pods whose containers were restarted: the next one would be delayed, longer each time. */
+  /** Replaces pods with restarted containers, because the kubelet delays each further restart longer. */
   async forgetRestarts(): Promise<void> {
     for (const component of this.components)
       if ((await this.pods(component)).some((pod) => restarts(pod) > 0)) await this.restart(component);

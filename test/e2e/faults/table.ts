@@ -1,7 +1,7 @@
 import { readFile, writeFile } from "node:fs/promises";
 import { type Design, designs, events } from "./events.ts";
 
-/** What one run of one event gave. */
+/** The result of one run of one event. */
 export interface Measured {
   readonly event: string;
   readonly cell: string;
@@ -11,7 +11,7 @@ const titles = { gateway: "with gateway", servers: "without" } as const;
 const line = (cells: readonly string[]) => `| ${cells.join(" | ")} |`;
 const head = ["event", ...designs.map((design) => titles[design]), "measured"];
 
-/** A page with those cells of its table renewed that were measured; the others stay. */
+/** Returns the page with the measured cells of its table replaced and the others unchanged. */
 export function withRows(page: string, design: Design, measured: readonly Measured[], date: string, versions: string): string {
   const lines = page.split("\n");
   const [first, last] = [lines.findIndex((text) => text.startsWith("|")), lines.findLastIndex((text) => text.startsWith("|"))];

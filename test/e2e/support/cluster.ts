@@ -1,6 +1,6 @@
+import { spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
-import { execa } from "execa";
 import { must, run } from "../../support/command.ts";
 
 /** A Kubernetes object, read by path. */
@@ -101,18 +101,19 @@ export async function cacheConnections(namespace: string): Promise<number[]> {
 
 /** Forwards a free local port with `kubectl port-forward`. `url` is https for remote port 443, otherwise http. @throws if the command exits early */
 export async function portForward(namespace: string, to = "service/trivy", remote = 80): Promise<{ url: string; close: () => void }> {
-  const child = execa("kubectl", ["port-forward", to, `:${remote}`, "-n", namespace], { stdin: "ignore", reject: false });
-  const port = new Promise<string>((resolve) => {
+  const child = spawn("kubectl", ["port-forward", to, `:${remote}`, "-n", namespace], { stdio: ["ignore", "pipe", "pipe"] });
+  let errors = "";
+  child.stderr.setEncoding("utf8").on("data", (text: string) => {
+    errors += text;
+  });
+  const port = await new Promise<string>((resolve, reject) => {
     createInterface({ input: child.stdout }).on("line", (line) => {
       const [, port] = /^Forwarding from 127\.0\.0\.1:(\d+)/.exec(line) ?? [];
       if (port) resolve(port);
     });
+    child.on("error", reject).on("close", () => reject(new Error(`kubectl port-forward exited: ${errors}`)));
   });
-  const ended = child.then(({ shortMessage, stderr }) => {
-    throw new Error(`${shortMessage ?? "kubectl port-forward ended"}: ${stderr}`);
-  });
-  ended.catch(() => {});
-  return { url: `${remote === 443 ? "https" : "http"}://localhost:${await Promise.race([port, ended])}`, close: () => child.kill() };
+  return { url: `${remote === 443 ? "https" : "http"}://localhost:${port}`, close: () => child.kill() };
 }
 
 let listable: Promise<string> | undefined;

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { delimiter, dirname, join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { parse, stringify } from "yaml";
-import { type CommandResult, must, run } from "../../support/command.ts";
+import { type CommandOptions, type CommandResult, must, run } from "../../support/command.ts";
 import { deleteNamespaces, eventually, remains } from "./cluster.ts";
 import { environmentSettings } from "./environment.ts";
 
@@ -14,16 +14,12 @@ export type Settings = Readonly<Record<string, unknown>>;
 /** A copy of the project with its own stacks and Pulumi state, so that tests never touch the user's. */
 export class Project {
   readonly folder: string;
-  /** Runs commands in the copy, with the copy's own Pulumi backend. */
-  readonly run: typeof run;
-  readonly must: typeof must;
+  private readonly env: NodeJS.ProcessEnv;
   private readonly stacks = new Set<string>();
 
   private constructor(folder: string, env: NodeJS.ProcessEnv) {
     this.folder = folder;
-    const here = { cwd: folder, env, extendEnv: false } as const;
-    this.run = run(here);
-    this.must = must(here);
+    this.env = env;
   }
 
   /** `newcomer`: the copy has neither a Pulumi backend nor a passphrase. */
@@ -63,6 +59,20 @@ export class Project {
     const prefixed = Object.fromEntries(Object.entries(all).map(([key, value]) => [`trivy-server:${key}`, value]));
     await writeFile(join(this.folder, `Pulumi.${stack}.yaml`), stringify({ config: prefixed }));
     this.stacks.add(stack);
+  }
+
+  /** Runs a command in the copy, with the copy's own Pulumi backend, whatever its exit code. */
+  run(command: string, args: readonly string[], options: CommandOptions = {}): Promise<CommandResult> {
+    return run(command, args, this.inCopy(options));
+  }
+
+  /** Runs a command that must succeed; otherwise like `run`. @throws ExecaError with its output */
+  must(command: string, args: readonly string[], options: CommandOptions = {}): Promise<CommandResult> {
+    return must(command, args, this.inCopy(options));
+  }
+
+  private inCopy({ env, ...options }: CommandOptions): CommandOptions {
+    return { cwd: this.folder, ...options, env: { ...this.env, ...env }, extendEnv: false };
   }
 
   /** Runs Pulumi's own CLI on a stack. */

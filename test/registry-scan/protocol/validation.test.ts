@@ -1,6 +1,7 @@
 import { expect } from "chai";
 import { nextAnswerSchema, planLineSchema, runStartSchema, sentResultSchema } from "../../../registry-scan/protocol/api.ts";
-import { reportsConfigurationSchema, scanConfigurationSchema } from "../../../registry-scan/protocol/configuration.ts";
+import { reportsConfigurationSchema } from "../../../registry-scan/protocol/reports-configuration-schema.ts";
+import { scanConfigurationSchema } from "../../../registry-scan/protocol/scan-configuration-schema.ts";
 import { InvalidData, parse, parseJson } from "../../../registry-scan/protocol/validation.ts";
 
 const start = {
@@ -77,7 +78,7 @@ describe("parse", () => {
     expect(problemsOf(() => parse(sentResultSchema, { outcome: "lost" }))).to.deep.equal(["`outcome` is not one of scanned, failed"]);
   });
 
-  it("says what is not an object at all", () => {
+  it("refuses data that is not an object", () => {
     for (const data of [undefined, null, 1, "x", []]) expect(() => parse(runStartSchema, data)).to.throw(InvalidData, /^the value is /);
   });
 

@@ -6,13 +6,16 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { expect } from "chai";
-import type { ScanConfiguration, ScanPolicy, ScanResult } from "../../../registry-scan/protocol/model.ts";
+import { bundledPrograms } from "../../../components/registry-scan/bundle.ts";
+import type { ScanConfiguration } from "../../../registry-scan/protocol/configuration.ts";
+import type { ScanResult } from "../../../registry-scan/protocol/findings.ts";
+import type { ScanPolicy } from "../../../registry-scan/protocol/policy.ts";
 import { message } from "../../support/protobuf.ts";
 import { ReportsStub } from "../../support/reports-stub.ts";
 
 const scanPath = "/twirp/trivy.scanner.v1.Scanner/Scan";
 
-/** Does by an image's name what is wanted of it; its first argument and what it must not know go into a file. */
+/** Behaves as the image's name says; its arguments, and variables that it must not see, are appended to a file. */
 const trivy = `#!/bin/sh
 [ "$1" != --version ] || { echo "Version: \${STUB_VERSION:-0.74.0}"; exit; }
 echo "$* GOGC=$GOGC token=$TRIVY_TOKEN reports=$REPORTS_TOKEN pwd=$(pwd)" >> "$STUBS/calls"
@@ -51,7 +54,7 @@ esac
 interface Pod {
   readonly process: ChildProcess;
   readonly output: () => string;
-  /** Its exit code. */
+  /** The exit code. */
   readonly ended: Promise<number | null>;
 }
 
@@ -89,8 +92,8 @@ describe("a pod of a registry scan", () => {
     await writeFile(join(folder, "scan.json"), JSON.stringify(configuration));
   }
 
-  function pod(index: number, environment: Record<string, string> = {}): Pod {
-    const child = spawn(process.execPath, [resolve("registry-scan/worker/main.ts"), join(folder, "scan.json")], {
+  function pod(index: number, environment: Record<string, string> = {}, program = resolve("registry-scan/worker/main.ts")): Pod {
+    const child = spawn(process.execPath, [program, join(folder, "scan.json")], {
       env: {
         ...{
           PATH: `${folder}:${process.env["PATH"]}`,
@@ -116,6 +119,12 @@ describe("a pod of a registry scan", () => {
     return made;
   }
 
+  /** Writes the programs as pods mount them, and returns the path of the worker's. */
+  async function bundle(): Promise<string> {
+    for (const [name, text] of Object.entries(bundledPrograms())) await writeFile(join(folder, name), text);
+    return join(folder, "scan.js");
+  }
+
   async function until(what: string, condition: () => unknown): Promise<void> {
     for (let tries = 0; !(await condition()); tries++) {
       if (tries > 400) throw new Error(`not within 20 s: ${what}\n${pods.map((each) => each.output()).join("\n---\n")}`);
@@ -125,68 +134,70 @@ describe("a pod of a registry scan", () => {
   const calls = async () => (await readFile(join(folder, "calls"), "utf8").catch(() => "")).split("\n").filter((line) => line !== "");
   const exists = async (name: string) => (await readdir(folder)).includes(name);
 
-  it("scans everything with its fellows: retries what fails, names what failed, and ends with the run's verdict", async () => {
-    await configure({
-      targets: [
-        { repository: "r.example/team/app" },
-        { image: "r.example/bad:1" },
-        { image: "r.example/flaky:1" },
-        { image: "r.example/vulnerable:1" },
-        { repository: "r.example/denied" },
-        { repository: "r.example/team/app", tags: ["x-*"] },
-      ],
+  for (const packaging of ["source", "bundle"] as const)
+    it(`pods run from ${packaging} scan all targets together, retry and name failures, and the first ends with the verdict`, async () => {
+      const program = packaging === "bundle" ? await bundle() : undefined;
+      await configure({
+        targets: [
+          { repository: "r.example/team/app" },
+          { image: "r.example/bad:1" },
+          { image: "r.example/flaky:1" },
+          { image: "r.example/vulnerable:1" },
+          { repository: "r.example/denied" },
+          { repository: "r.example/team/app", tags: ["x-*"] },
+        ],
+      });
+      const [first, second] = [pod(0, {}, program), pod(1, {}, program)];
+      expect(await second.ended, second.output()).to.equal(0);
+      expect(await first.ended, first.output()).to.equal(2);
+
+      expect(reports.entries.map(({ target, tries, result }) => [target.names.join(" "), tries, result?.outcome])).to.deep.equal([
+        ["r.example/team/app:1.0", 1, "scanned"],
+        ["r.example/team/app:1.1 r.example/team/app:latest", 1, "scanned"],
+        ["r.example/bad:1", 3, "failed"],
+        ["r.example/flaky:1", 2, "scanned"],
+        ["r.example/vulnerable:1", 1, "scanned"],
+      ]);
+      const bad = reports.entries[2]?.result;
+      expect(bad?.outcome === "failed" && bad.reason).to.equal("MANIFEST_UNKNOWN: manifest unknown; ***");
+      expect(reports.problems).to.deep.equal([
+        { kind: "error", about: "r.example/denied", message: "its tags cannot be listed: UNAUTHORIZED: authentication required" },
+        { kind: "warning", about: "r.example/team/app", message: "no tag matches `x-*`" },
+      ]);
+      expect(reports.start?.partial).to.equal(false);
+      expect(first.output())
+        .to.include("5 images to scan")
+        .and.include("4 of 5 scanned, 1 failed")
+        .and.include("summary: 4 scanned, 1 failed");
+      expect(await readFile(join(folder, "last-words"), "utf8")).to.equal("summary: 4 scanned, 1 failed");
+      expect(first.output() + second.output()).to.match(/could not scan r.example\/bad:1 \(attempt \d of 3\): MANIFEST_UNKNOWN/);
+      expect(first.output() + second.output()).not.to.include("-token-of-the-test");
+
+      const [call] = await calls();
+      expect(call).to.match(/^image --server http:\/\/127\.0\.0\.1:\d+ --image-src remote /);
+      expect(call).to.include("--severity HIGH,CRITICAL").and.include("--ignore-unfixed").and.include("--list-all-pkgs=false");
+      expect(call).to.include("token=trivy-token-of-the-test reports= ").and.not.include("--insecure");
+      expect(
+        (await readdir(folder)).filter((name) => name.startsWith("scan-")),
+        "no folder is left behind",
+      ).to.deep.equal([]);
     });
-    const [first, second] = [pod(0), pod(1)];
-    expect(await second.ended, second.output()).to.equal(0);
-    expect(await first.ended, first.output()).to.equal(2);
 
-    expect(reports.entries.map(({ target, tries, result }) => [target.names.join(" "), tries, result?.outcome])).to.deep.equal([
-      ["r.example/team/app:1.0", 1, "scanned"],
-      ["r.example/team/app:1.1 r.example/team/app:latest", 1, "scanned"],
-      ["r.example/bad:1", 3, "failed"],
-      ["r.example/flaky:1", 2, "scanned"],
-      ["r.example/vulnerable:1", 1, "scanned"],
-    ]);
-    const bad = reports.entries[2]?.result;
-    expect(bad?.outcome === "failed" && bad.reason).to.equal("MANIFEST_UNKNOWN: manifest unknown; ***");
-    expect(reports.problems).to.deep.equal([
-      { kind: "error", about: "r.example/denied", message: "its tags cannot be listed: UNAUTHORIZED: authentication required" },
-      { kind: "warning", about: "r.example/team/app", message: "no tag matches `x-*`" },
-    ]);
-    expect(reports.start?.partial).to.equal(false);
-    expect(first.output())
-      .to.include("5 images to scan")
-      .and.include("4 of 5 scanned, 1 failed")
-      .and.include("summary: 4 scanned, 1 failed");
-    expect(await readFile(join(folder, "last-words"), "utf8")).to.equal("summary: 4 scanned, 1 failed");
-    expect(first.output() + second.output()).to.match(/could not scan r.example\/bad:1 \(try \d of 3\): MANIFEST_UNKNOWN/);
-    expect(first.output() + second.output()).not.to.include("-token-of-the-test");
-
-    const [call] = await calls();
-    expect(call).to.match(/^image --server http:\/\/127\.0\.0\.1:\d+ --image-src remote /);
-    expect(call).to.include("--severity HIGH,CRITICAL").and.include("--ignore-unfixed").and.include("--list-all-pkgs=false");
-    expect(call).to.include("token=trivy-token-of-the-test reports= ").and.not.include("--insecure");
-    expect(
-      (await readdir(folder)).filter((name) => name.startsWith("scan-")),
-      "nothing is left behind",
-    ).to.deep.equal([]);
-  });
-
-  describe("of images that were scanned before", () => {
+  describe("with images that an earlier run scanned", () => {
     let service: Server;
-    /** What the service answers, by image. */
+    /** The answers of the scan service, by image. */
     let answers: Map<string, Buffer | number>;
-    let asked: { readonly image: string; readonly token: string | undefined }[];
+    let requests: { readonly image: string; readonly token: string | undefined }[];
     const [one, other] = ["r.example/asking:1", "r.example/asking-vulnerable:1"];
 
     beforeEach(async () => {
       answers = new Map();
-      asked = [];
+      requests = [];
       service = createServer(async (request, response) => {
         let image = "";
         for await (const chunk of request.setEncoding("utf8")) image += chunk;
         image = image.replace(/@.*/, ":1");
-        asked.push({ image, token: request.headers["trivy-token"]?.toString() });
+        requests.push({ image, token: request.headers["trivy-token"]?.toString() });
         const answer = answers.get(image) ?? resultFor("1.0");
         response.writeHead(typeof answer === "number" ? answer : 200).end(typeof answer === "number" ? "" : answer);
       });
@@ -199,14 +210,14 @@ describe("a pod of a registry scan", () => {
 
     const resultFor = (version: string) => message([3, message([1, "t"], [2, message([1, "CVE-1"], [3, version])])]);
 
-    /** @returns the images for which a client was started, and what the pod said */
+    /** @returns the exit code, the images for which a client was started, and the results */
     async function run(settings: Partial<ScanConfiguration> = {}, environment: Record<string, string> = {}) {
       const { known } = reports;
       await reports.close();
       reports = new ReportsStub(known);
       await reports.listen();
       await rm(join(folder, "calls"), { force: true });
-      asked = [];
+      requests = [];
       const url = `http://127.0.0.1:${(service.address() as AddressInfo).port}`;
       await configure({ targets: [{ image: one }, { image: other }], service: url, ...settings });
       const lead = pod(0, environment);
@@ -216,20 +227,20 @@ describe("a pod of a registry scan", () => {
     }
     const withoutTime = (result: ScanResult | undefined) => result && { ...result, seconds: 0 };
 
-    it("asks the service what the clients asked, and starts one only where it answers something else", async () => {
+    it("a pod repeats the clients' requests and starts a client only where the answer has changed", async () => {
       const first = await run();
       expect(first.clients).to.have.members([one, other]);
       const again = await run();
       expect(again.clients).to.deep.equal([]);
       expect(again.results).to.deep.equal(first.results);
-      expect(asked.map(({ token }) => token)).to.deep.equal(["trivy-token-of-the-test", "trivy-token-of-the-test"]);
+      expect(requests.map(({ token }) => token)).to.deep.equal(["trivy-token-of-the-test", "trivy-token-of-the-test"]);
 
       answers.set(other, resultFor("1.1"));
       expect((await run()).clients).to.deep.equal([other]);
       expect((await run()).clients, "the new answer is the known one").to.deep.equal([]);
     });
 
-    it("starts a client when the service has no answer", async () => {
+    it("a pod starts a client when the service has no valid answer", async () => {
       await run();
       answers.set(one, 503);
       answers.set(other, Buffer.from("no answer of a scan"));
@@ -238,7 +249,7 @@ describe("a pod of a registry scan", () => {
       expect([code, clients.length]).to.deep.equal([2, 4]);
     });
 
-    it("starts clients when anything else is not as it was: the client, its options, or a file of theirs", async () => {
+    it("a pod starts clients when the client, its options or their files have changed", async () => {
       const ignoreFile = join(folder, "ignore");
       await writeFile(ignoreFile, "CVE-2\n");
       const both = [other, one];
@@ -255,7 +266,7 @@ describe("a pod of a registry scan", () => {
       );
     });
 
-    it("starts clients always when the time counts, too, or whole documents are wanted", async () => {
+    it("a pod always starts clients when ignored findings expire, or CycloneDX documents are created", async () => {
       const ignoreFile = join(folder, "ignore");
       const both = [other, one];
       for (const text of ["CVE-2 exp:2099-01-01\n", "vulnerabilities:\n  - id: CVE-2\n    expired_at: 2099-01-01\n"]) {
@@ -269,7 +280,7 @@ describe("a pod of a registry scan", () => {
     });
   });
 
-  it("ends with 0 when nothing was found, and 1 when something was", async () => {
+  it("the first pod ends with 0 without findings, and with 1 with findings", async () => {
     await configure();
     expect(await pod(0).ended).to.equal(0);
     await reports.close();
@@ -279,7 +290,7 @@ describe("a pod of a registry scan", () => {
     expect(await pod(0).ended).to.equal(1);
   });
 
-  it("scans only the images that IMAGES names, and refuses what is none", async () => {
+  it("a pod scans only the images in IMAGES, and refuses invalid ones", async () => {
     await configure();
     expect(await pod(0, { IMAGES: " r.example/vulnerable:1\n alpine:3 " }).ended).to.equal(1);
     expect(reports.entries.map(({ target }) => target.names[0])).to.deep.equal(["r.example/vulnerable:1", "docker.io/library/alpine:3"]);
@@ -292,7 +303,7 @@ describe("a pod of a registry scan", () => {
     );
   });
 
-  it("sends a CycloneDX document besides, made from the same scan, and hands files and registries to the client", async () => {
+  it("a pod sends a CycloneDX document of the same scan, and passes files and registries to the client", async () => {
     const settings = { ignoreFile: "/etc/ignore.yaml", vex: ["/a.json", "/b.json"], javaRepositories: ["r.example/java:1"] };
     await configure({ cycloneDx: true, plainHttp: true, ...settings });
     expect(await pod(0).ended).to.equal(0);
@@ -303,7 +314,7 @@ describe("a pod of a registry scan", () => {
     expect(convert).to.match(/^convert --quiet --format cyclonedx /);
   });
 
-  it("loses nothing when a pod is killed in the middle", async () => {
+  it("a pod that is killed during a scan continues when it is started again", async () => {
     await configure({ targets: [{ image: "r.example/slow:1" }, { image: "r.example/good:1" }], plainHttp: true });
     const first = pod(0);
     await until("the slow one is scanned", () => exists("slow"));
@@ -311,7 +322,7 @@ describe("a pod of a registry scan", () => {
     await first.ended;
     const again = pod(0);
     expect(await again.ended, again.output()).to.equal(0);
-    expect(again.output()).to.include("going on with a run that has been planned: 0 of 2 scanned");
+    expect(again.output()).to.include("continuing a run that is already planned: 0 of 2 scanned");
     expect(reports.requests.filter((request) => request === "PUT /plan").length).to.equal(1);
     expect(reports.entries.map(({ tries, result }) => [tries, result?.outcome])).to.deep.equal([
       [2, "scanned"],
@@ -319,39 +330,58 @@ describe("a pod of a registry scan", () => {
     ]);
   });
 
-  it("ends its client and itself when it is asked to, without a verdict", async () => {
+  it("SIGTERM ends the client and the pod, without a verdict", async () => {
     await configure({ targets: [{ image: "r.example/slow:1" }] });
     const first = pod(0);
     await until("the slow one is scanned", () => exists("slow"));
     first.process.kill("SIGTERM");
     expect(await first.ended).to.equal(143);
-    expect(await exists("ended"), "the client had its signal").to.equal(true);
+    expect(await exists("ended"), "the client received SIGTERM").to.equal(true);
     expect(reports.entries[0]?.result).to.equal(undefined);
-    expect(first.output()).to.include("stopping: the pod is asked to end");
+    expect(first.output()).to.include("stopping: the pod is terminated");
   });
 
-  it("ends its client at the run's deadline and says so", async () => {
+  it("the run's deadline ends the client, and is the reason of the failure", async () => {
     await configure({ targets: [{ image: "r.example/hanging:1" }], deadline: 2 });
     const first = pod(0);
     expect(await first.ended, first.output()).to.equal(2);
-    expect(await exists("ended"), "the client had its signal").to.equal(true);
+    expect(await exists("ended"), "the client received SIGTERM").to.equal(true);
     expect(first.output()).to.include("the run's deadline of 2 s was reached");
   });
 
-  it("says that an image took too long", async () => {
+  it("a scan that reaches its timeout is reported as such", async () => {
     await configure({ targets: [{ image: "r.example/late:1" }], timeout: 0.2 });
     const first = pod(0);
     expect(await first.ended).to.equal(2);
-    expect(first.output()).to.include(
-      "could not scan r.example/late:1 (try 3 of 3): the scan took longer than 0.2 s, which is the `timeout`",
-    );
+    expect(first.output()).to.include("could not scan r.example/late:1 (attempt 3 of 3): the scan took longer than 0.2 s, the `timeout`");
   });
 
-  it("waits while another run is under way", async () => {
+  it("a result that the reports server refuses is sent as a failure with its reason", async () => {
+    await configure();
+    reports.refusesFindings = true;
+    const first = pod(0);
+    expect(await first.ended, first.output()).to.equal(2);
+    const result = reports.entries[0]?.result;
+    expect(result?.outcome === "failed" && result.reason).to.equal('its result was refused: HTTP 413 {"error":"too large"}');
+    expect(first.output()).to.include("could not scan r.example/good:1 (attempt 3 of 3): its result was refused: HTTP 413");
+  });
+
+  it("a long summary is logged whole, and cut at a character for the termination message", async () => {
+    await configure();
+    reports.summary = "ü".repeat(3000);
+    const first = pod(0);
+    expect(await first.ended, first.output()).to.equal(0);
+    expect(first.output()).to.include(reports.summary);
+    const message = await readFile(join(folder, "last-words"), "utf8");
+    expect(message).to.match(/^ü+…$/);
+    expect(Buffer.byteLength(message)).to.be.within(4090, 4096);
+  });
+
+  it("a run waits while another one is in progress, at most until its deadline", async () => {
     await configure();
     reports.running = "run-0";
     const first = pod(0);
-    await until("it says so", () => first.output().includes("run run-0 is still under way"));
+    await until("the conflict is logged", () => first.output().includes("run run-0 is still under way"));
     reports.running = undefined;
     expect(await first.ended).to.equal(0);
     expect(first.output().match(/still under way/g)?.length).to.equal(1);
@@ -360,26 +390,26 @@ describe("a pod of a registry scan", () => {
     await configure({ deadline: 1 });
     const second = pod(0);
     expect(await second.ended).to.equal(2);
-    expect(second.output()).to.include("run run-0 was still under way after 1 s: this one is given up");
+    expect(second.output()).to.include("run run-0 was still under way after 1 s, the deadline of this run");
   });
 
-  it("waits out a reports server that is away", async () => {
+  it("a pod waits for a reports server that is unavailable", async () => {
     await configure({ targets: [{ image: "r.example/paused:1" }, { image: "r.example/good:1" }] });
     const first = pod(0);
     await until("a scan is under way", () => exists("paused"));
     await reports.close();
     await writeFile(join(folder, "go"), "");
-    await until("it is missed", () => first.output().includes(`the reports server at ${reports.url} is away (`));
+    await until("its absence is noticed", () => first.output().includes(`the reports server at ${reports.url} is unavailable (`));
     await reports.listen();
     expect(await first.ended, first.output()).to.equal(0);
-    expect(first.output()).to.include("the reports server is back after");
+    expect(first.output()).to.include("the reports server is available again after");
     expect(reports.entries.map(({ tries, result }) => [tries, result?.outcome])).to.deep.equal([
       [1, "scanned"],
       [1, "scanned"],
     ]);
   });
 
-  it("never ends in a silent pass", async () => {
+  it("a pod that cannot work never ends like a clean run", async () => {
     await configure();
     const refused = pod(0, { REPORTS_TOKEN: "another" });
     expect(await refused.ended).to.equal(2);
@@ -395,7 +425,7 @@ describe("a pod of a registry scan", () => {
 
     const nameless = pod(0, { JOB: "" });
     expect(await nameless.ended).to.equal(2);
-    expect(nameless.output()).to.match(/^JOB, .* must be in the environment/);
+    expect(nameless.output()).to.match(/^JOB, .* is missing in the environment/);
 
     await configure({ targets: [{ repository: "r.example/a:1" }, { repository: "a", versions: "new" }], timeout: 0, service: "trivy" });
     const wrong = pod(0);
@@ -406,16 +436,21 @@ describe("a pod of a registry scan", () => {
         .split("\n")
         .map((line) => line.replace(/^\S+ /, "")),
     ).to.deep.equal([
-      "`r.example/a:1` is an image, not a repository; remove its tag or digest, or set it as `image`",
-      "`new` (`versions` of a) is not a valid range of semantic versions; use one such as `>=1.4 <3`, `^2.1` or `1.x`",
-      "`service` is `trivy`, which is no URL",
-      "`timeout` is `0`, which is no number of seconds",
+      "`targets[0].repository` is `r.example/a:1`, which is an image, not a repository; remove its tag or digest, or set it as `image`",
+      "`targets[1].versions` is `new`, which is not a valid range of semantic versions; use one such as `>=1.4 <3`, `^2.1` or `1.x`",
+      "`timeout` is not more than 0",
+      "`service` is `trivy`, which is not a valid URL",
       "",
     ]);
 
     await writeFile(join(folder, "scan.json"), "{");
     const unreadable = pod(0);
     expect(await unreadable.ended).to.equal(2);
-    expect(unreadable.output()).to.match(/scan.json cannot be read: /);
+    expect(unreadable.output()).to.match(/scan.json: the text is not valid JSON: /);
+
+    await rm(join(folder, "scan.json"));
+    const absent = pod(0);
+    expect(await absent.ended).to.equal(2);
+    expect(absent.output()).to.match(/scan.json cannot be read: ENOENT/);
   });
 });

@@ -14,7 +14,7 @@ case "$*" in
 esac
 `;
 
-describe("what crane says of a registry", () => {
+describe("craneRegistry", () => {
   const path = process.env["PATH"];
   let folder: string;
   const signal = new AbortController().signal;
@@ -33,14 +33,14 @@ describe("what crane says of a registry", () => {
     await rm(folder, { recursive: true, force: true });
   });
 
-  it("is read: tags without those of signatures, the time of an image", async () => {
+  it("returns tags, without those of signatures, and the build time of an image", async () => {
     const registry = craneRegistry({ plainHttp: false, signal });
     expect(await registry.tags("r.example/a")).to.deep.equal(["1.0", "latest"]);
     expect((await registry.created("r.example/a:1.0")).toISOString()).to.equal("2026-02-03T04:05:06.700Z");
     expect(await readFile(join(folder, "calls"), "utf8")).to.equal("ls --omit-digest-tags r.example/a\nconfig r.example/a:1.0\n");
   });
 
-  it("is told in its own words when it is an error", async () => {
+  it("throws crane's own error", async () => {
     const registry = craneRegistry({ plainHttp: true, signal });
     expect(await reason(registry.digest("r.example/a:x"))).to.equal("TOOMANYREQUESTS: slow down");
     expect(await readFile(join(folder, "calls"), "utf8")).to.match(/\ndigest --insecure r.example\/a:x\n$/);

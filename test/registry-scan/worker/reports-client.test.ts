@@ -1,16 +1,17 @@
 import { createServer, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
 import { expect } from "chai";
-import type { PlanLine } from "../../../registry-scan/protocol/model.ts";
-import { Reports } from "../../../registry-scan/worker/reports-client.ts";
+import type { PlanLine } from "../../../registry-scan/protocol/api.ts";
+import { ReportsClient } from "../../../registry-scan/worker/reports-client.ts";
 import { ReportsStub } from "../../support/reports-stub.ts";
 
-describe("the reports server, as the pods of a registry scan speak to it", () => {
+describe("ReportsClient", () => {
   const lines: string[] = [];
   const stub = new ReportsStub();
   const stop = new AbortController();
   let dropping: Server | undefined;
-  const reports = (url: string, patience: number) =>
-    new Reports({ url, token: stub.token, run: "run-1", signal: stop.signal, log: (line) => lines.push(line), patience });
+  const client = (url: string, patience: number) =>
+    new ReportsClient({ url, token: stub.token, run: "run-1", signal: stop.signal, log: (line) => lines.push(line), patience });
 
   before(() => stub.listen());
   afterEach(() => lines.splice(0));
@@ -19,17 +20,28 @@ describe("the reports server, as the pods of a registry scan speak to it", () =>
     dropping?.close();
   });
 
-  it("is given up when it stays away, with what it said last", async () => {
+  it("stops retrying after its patience, with the last reason", async () => {
     stub.broken = 503;
-    const error = await reports(stub.url, 0.2)
+    const error = await client(stub.url, 0.2)
       .status()
       .catch((error: Error) => error.message);
     stub.broken = undefined;
-    expect(error).to.equal(`the reports server at ${stub.url} has been away for 0.2 s: HTTP 503 {"error":"broken"}`);
-    expect(lines).to.deep.equal([`the reports server at ${stub.url} is away (HTTP 503 {"error":"broken"}); trying again for 0.2 s`]);
+    expect(error).to.equal(`the reports server at ${stub.url} has been unavailable for 0.2 s: HTTP 503 {"error":"broken"}`);
+    expect(lines).to.deep.equal([`the reports server at ${stub.url} is unavailable (HTTP 503 {"error":"broken"}); retrying for 0.2 s`]);
   });
 
-  it("gets a plan that broke off once more, as a whole", async () => {
+  it("throws the names of an answer's invalid fields", async () => {
+    const server = createServer((_, response) => response.end('{"run":"run-1","state":"unknown","planned":0,"scanned":0}'));
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    const { port } = server.address() as AddressInfo;
+    const error = await client(`http://127.0.0.1:${port}`, 60)
+      .status()
+      .catch((error: Error) => error.message);
+    server.close();
+    expect(error).to.equal("`state` is not one of planning, scanning, finished; `failed` is missing");
+  });
+
+  it("sends a plan whose transfer was interrupted again, from the start", async () => {
     let tries = 0;
     const bodies: string[] = [];
     const server = createServer(async (request, response) => {
@@ -46,7 +58,7 @@ describe("the reports server, as the pods of a registry scan speak to it", () =>
     function* plan(): Generator<PlanLine> {
       for (let id = 0; id < 5000; id++) yield { target: { id: `${id}`, reference: `r.example/a:${id}`, names: [`r.example/a:${id}`] } };
     }
-    expect((await reports(`http://127.0.0.1:${port}/`, 60).plan(plan)).planned).to.equal(5000);
+    expect((await client(`http://127.0.0.1:${port}/`, 60).plan(plan)).planned).to.equal(5000);
     expect(tries).to.equal(2);
     expect(
       bodies
@@ -55,14 +67,14 @@ describe("the reports server, as the pods of a registry scan speak to it", () =>
         .split("\n")
         .map((line) => JSON.parse(line)),
     ).to.deep.equal([...plan()]);
-    expect(lines[0]).to.match(/is away/);
-    expect(lines[1]).to.match(/is back/);
+    expect(lines[0]).to.match(/is unavailable/);
+    expect(lines[1]).to.match(/is available again/);
   });
 
-  it("is waited for when it does not know the run yet, and no longer when this process is to end", async () => {
-    expect(await reports(stub.url, 60).next("1")).to.deep.equal({ next: "wait", seconds: 0.5 });
+  it("waits while the server does not know the run, and stops retrying when the signal is aborted", async () => {
+    expect(await client(stub.url, 60).next("1")).to.deep.equal({ next: "wait", seconds: 0.5 });
     stub.broken = 500;
-    const waiting = reports(stub.url, 60).status();
+    const waiting = client(stub.url, 60).status();
     setTimeout(() => stop.abort(), 100);
     const error = await waiting.catch((error: Error) => error.name);
     expect(error).to.equal("AbortError");

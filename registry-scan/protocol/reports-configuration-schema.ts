@@ -1,0 +1,11 @@
+import * as z from "zod/mini";
+import type { ReportsConfiguration } from "./configuration.ts";
+import { nonEmptyString, positiveInteger, url } from "./validation.ts";
+
+export const reportsConfigurationSchema: z.ZodMiniType<ReportsConfiguration> = z.object({
+  folder: nonEmptyString,
+  keep: positiveInteger,
+  receivers: z.array(z.object({ name: nonEmptyString, type: z.enum(["alertmanager", "slack", "json"]), authorized: z.boolean() })),
+  url: z.optional(url),
+  bucket: z.optional(z.object({ endpoint: url, region: nonEmptyString, name: nonEmptyString, prefix: z.string() })),
+});
