@@ -3,6 +3,8 @@ import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { argumentsFile } from "../stacks/generators/arguments.ts";
+import { jsonSchemaFile } from "../stacks/generators/json-schema.ts";
+import { referenceFile } from "../stacks/generators/reference.ts";
 import { modelOf } from "../stacks/model.ts";
 import { schema } from "../stacks/schema.ts";
 import { projectFolder } from "./stack-file.ts";
@@ -16,7 +18,11 @@ export interface GeneratedFile {
 /** Returns every generated file as it should be. */
 export function generatedFiles(): GeneratedFile[] {
   const model = modelOf(schema);
-  return [{ path: "components/args.ts", text: formatted("components/args.ts", argumentsFile(model, schema.parse({}))) }];
+  return [
+    { path: "components/args.ts", text: formatted("components/args.ts", argumentsFile(model, schema.parse({}))) },
+    { path: "stacks/settings.schema.json", text: jsonSchemaFile(model) },
+    { path: "docs/reference/settings.md", text: referenceFile(model) },
+  ];
 }
 
 /** Returns what a generated file holds now, or nothing if it does not exist. */

@@ -54,8 +54,8 @@ export interface Leaf {
   /** What the documentation calls this kind of value. */
   readonly kind: string;
   readonly secret: boolean;
-  /** Of a secret: whether it need not be one in a certain block. */
-  readonly isPublic: (block: unknown) => boolean;
+  /** Of a secret that need not be one in some blocks: in which. */
+  readonly isPublic?: (block: unknown) => boolean;
   /** Whether components need the value while the program runs. */
   readonly plain: boolean;
   /** The values of a choice. */
@@ -65,6 +65,8 @@ export interface Leaf {
   readonly maximum?: number;
   /** A regular expression that every valid text matches. */
   readonly pattern?: string;
+  /** What would be valid, as an imperative. */
+  readonly advice?: string;
   /** Whether a number is accepted in place of the text. */
   readonly orNumber: boolean;
   /** A valid value. */
@@ -160,14 +162,15 @@ function variant(block: Block, discriminator: string): Variant {
 const alternative = (block: Block): Variant => ({ ...block, selector: block.fields[0]?.key ?? "", isDefault: false });
 
 function leafOf(type: z.ZodType): Leaf {
-  const { kind = "", plain = false, pattern, isPublic = () => false, example = "example" } = metadata(type);
+  const { kind = "", plain = false, pattern, advice, isPublic, example = "example" } = metadata(type);
   const common = {
     kind,
     plain,
     secret: kind === "secret",
-    isPublic,
+    ...(isPublic && { isPublic }),
     orNumber: innermost(type) instanceof z.ZodUnion,
     ...(pattern && { pattern }),
+    ...(advice && { advice }),
   };
   if (type instanceof z.ZodNumber) {
     const [minimum, maximum] = [type.minValue ?? 0, type.maxValue ?? 0];

@@ -92,7 +92,7 @@ function* repetitionProblems({ unique }: List, items: readonly unknown[], path: 
 function* plainTextSecrets(place: Place, isSecret: (block: string) => boolean): Generator<RuleProblem> {
   for (const inner of placesIn(place)) {
     const { node, path } = inner;
-    if ("secret" in node && node.secret && !node.isPublic(place.value) && !isSecret(String(path[0])))
+    if ("secret" in node && node.secret && !node.isPublic?.(place.value) && !isSecret(String(path[0])))
       yield {
         path: formatPath(path),
         message: `is in plain text; set it with: pulumi config set --path --secret '${project}:${formatPath(path)}'`,

@@ -2,12 +2,13 @@ import { createHash } from "node:crypto";
 import { createReadStream, openAsBlob, statSync } from "node:fs";
 import { pipeline } from "node:stream/promises";
 import { AwsV4Signer } from "aws4fetch";
-import type { ReportsConfiguration } from "../protocol/model.ts";
+import pMap from "p-map";
+import type { ReportsConfiguration } from "../protocol/configuration.ts";
 
-/** How many files are sent at a time. */
-const parallel = 4;
+/** Number of files sent at a time. */
+const concurrency = 4;
 /** Milliseconds for one file. */
-const patience = 600_000;
+const timeout = 600_000;
 
 export interface BucketKeys {
   readonly accessKeyId: string;
@@ -15,14 +16,14 @@ export interface BucketKeys {
   readonly sessionToken?: string;
 }
 
-/** What is to be copied: where it is, its key below the bucket's prefix, and its media type. */
+/** A file to copy: its path, its key below the bucket's prefix, and its media type. */
 export interface Upload {
   readonly path: string;
   readonly key: string;
   readonly type: string;
 }
 
-/** A bucket of any service that speaks S3, addressed by path: not every one has a name in DNS for each bucket. */
+/** A bucket of a service that speaks S3. Requests name it in the path, because not every service has a host name for each bucket. */
 export class Bucket {
   readonly #configuration: NonNullable<ReportsConfiguration["bucket"]>;
   readonly #keys: BucketKeys;
@@ -32,31 +33,27 @@ export class Bucket {
     this.#keys = keys;
   }
 
-  /** Copies all, or fails with the first that could not be copied. Those that are there are written over. */
-  async upload(uploads: Iterable<Upload>): Promise<number> {
-    const iterator = uploads[Symbol.iterator]();
+  /**
+   * Copies files, replacing existing ones.
+   *
+   * @returns the number of files
+   * @throws {Error} for the first file that could not be copied; the remaining ones are not copied then
+   */
+  async upload(uploads: readonly Upload[]): Promise<number> {
     const stop = new AbortController();
-    let sent = 0;
-    const worker = async () => {
-      for (let next = iterator.next(); !next.done && !stop.signal.aborted; next = iterator.next()) {
-        await this.#put(next.value, stop.signal);
-        sent++;
-      }
-    };
-    await Promise.all(
-      Array.from({ length: parallel }, () =>
-        // The first error says what is wrong; the others are that the rest was stopped.
-        worker().catch((error) => stop.abort(error)),
-      ),
-    );
-    stop.signal.throwIfAborted();
-    return sent;
+    try {
+      await pMap(uploads, (upload) => this.#put(upload, stop.signal), { concurrency });
+    } catch (error) {
+      stop.abort(error);
+      throw error;
+    }
+    return uploads.length;
   }
 
   async #put({ path, key, type }: Upload, stop: AbortSignal): Promise<void> {
     const { endpoint, region, name, prefix } = this.#configuration;
-    const place = [name, ...prefix.split("/"), ...key.split("/")].filter((part) => part !== "").map(encodeURIComponent);
-    const url = `${endpoint.replace(/\/+$/, "")}/${place.join("/")}`;
+    const segments = [name, ...prefix.split("/"), ...key.split("/")].filter((part) => part !== "").map(encodeURIComponent);
+    const url = `${endpoint.replace(/\/+$/, "")}/${segments.join("/")}`;
     const hash = createHash("sha256");
     await pipeline(createReadStream(path), hash);
     const signer = new AwsV4Signer({
@@ -65,19 +62,18 @@ export class Bucket {
       region,
       url,
       method: "PUT",
-      // The hash, which some services insist on without TLS. The file itself is never in memory as a whole.
+      // Some services require the hash of the content without TLS. The file itself is never in memory as a whole.
       headers: { "content-type": type, "x-amz-content-sha256": hash.digest("hex") },
     });
     const signed = await signer.sign();
     let response: Response;
     try {
-      const signal = AbortSignal.any([stop, AbortSignal.timeout(patience)]);
       response = await fetch(signed.url, {
         method: "PUT",
         headers: signed.headers,
         body: await openAsBlob(path, { type }),
         redirect: "error",
-        signal,
+        signal: AbortSignal.any([stop, AbortSignal.timeout(timeout)]),
       });
     } catch (error) {
       const { cause, message } = error as Error;
@@ -87,15 +83,14 @@ export class Bucket {
     }
     const answer = await response.text();
     if (response.ok) return;
-    const said = [/<Code>([^<]*)/, /<Message>([^<]*)/].map((pattern) => pattern.exec(answer)?.[1]).filter((text) => text);
-    throw new Error(
-      `bucket ${name} at ${endpoint} refused ${key} (${statSync(path).size} bytes): HTTP ${response.status}${said.length > 0 ? ` ${said.join(": ")}` : ""}${hint(response.status)}`,
-    );
+    const details = [/<Code>([^<]*)/, /<Message>([^<]*)/].map((pattern) => pattern.exec(answer)?.[1]).filter((text) => text);
+    const reason = [`HTTP ${response.status}`, details.join(": ")].filter((part) => part !== "").join(" ");
+    throw new Error(`bucket ${name} at ${endpoint} refused ${key} (${statSync(path).size} bytes): ${reason}${hint(response.status)}`);
   }
 }
 
 function hint(status: number): string {
-  if (status === 401 || status === 403) return "; look at the bucket's access keys, its region, and whether they may write there";
-  if (status === 404) return "; look at the bucket's name and endpoint";
+  if (status === 401 || status === 403) return "; check the bucket's access keys and region, and whether the keys may write to it";
+  if (status === 404) return "; check the bucket's name and endpoint";
   return "";
 }

@@ -1,5 +1,6 @@
 import { inspect } from "node:util";
 import type { Block, Field, Leaf, Node, Union } from "../model.ts";
+import { defaultValues, wrap } from "./text.ts";
 
 /** Longest line of the generated file, as the formatter has it. */
 const lineWidth = 140;
@@ -24,6 +25,7 @@ export function argumentsFile(root: Block, defaults: object): string {
     ...interfaces,
     `${comment("What holds for settings that are not given.")}\nexport const defaults = ${literal(defaults)} as const;\n`,
     `${comment("What holds for settings that are not given in blocks that are themselves optional: items of lists, variants, blocks without a default.")}\nexport const blockDefaults = ${literal(ofBlocks)} as const;\n`,
+    `${comment("Paths of the settings that are secrets; a path leads through lists to each of their items.")}\nexport const secretPaths = ${literal(secretPaths(root))} as const;\n`,
   ].join("\n");
 }
 
@@ -66,17 +68,15 @@ function propertyText(field: Field, varied: ReadonlySet<string>, withoutDefault:
 }
 
 /** The default in words or as a literal; nothing for a required setting and for a block whose interface documents its defaults. */
-function defaultText({ node, presence, otherwise, default: value }: Field, varied: ReadonlySet<string>): string | undefined {
+function defaultText(field: Field, varied: ReadonlySet<string>): string | undefined {
+  const { node, presence, otherwise } = field;
   if (otherwise !== undefined) return otherwise;
-  if (value !== undefined) return isEmpty(value) ? "none" : Array.isArray(value) ? value.join(", ") : String(value);
   if (node.type === "block" && presence === "always")
     return varied.has(node.interface)
       ? inspect(defaultsOf(node), { breakLength: Number.POSITIVE_INFINITY }).replaceAll("'", '"')
       : undefined;
-  return presence === "optional" ? "none" : undefined;
+  return presence === "optional" ? defaultValues(field).join(", ") || "none" : undefined;
 }
-
-const isEmpty = (value: unknown) => value === "" || (typeof value === "object" && value !== null && Object.keys(value).length === 0);
 
 function typeText(node: Node): string {
   switch (node.type) {
@@ -113,6 +113,25 @@ function optionalBlocks(root: Block): Block[] {
   return [...found.values()];
 }
 
+/** Returns the path of each secret, once for all items of a list and all variants of a block. */
+function secretPaths(root: Block): string[] {
+  const visit = (node: Node, path: readonly string[]): string[] => {
+    switch (node.type) {
+      case "list":
+        return visit(node.item, path);
+      case "union":
+        return node.variants.flatMap((variant) => visit(variant, path));
+      case "block":
+        return node.fields.flatMap((field) => visit(field.node, [...path, field.key]));
+      case "table":
+        return [];
+      default:
+        return node.secret ? [path.join(".")] : [];
+    }
+  };
+  return [...new Set(visit(root, []))];
+}
+
 /** The defaults inside a block, without those of blocks that are optional themselves. */
 function defaultsOf(block: Block): Record<string, unknown> {
   return Object.fromEntries(
@@ -132,14 +151,4 @@ function comment(description: string, defaultValue?: string, indent = ""): strin
   if (line.length <= lineWidth) return line;
   const lines = [...wrap(description, lineWidth - indent.length - 3), ...(tag ? wrap(tag, lineWidth - indent.length - 3) : [])];
   return [`${indent}/**`, ...lines.map((text) => `${indent} * ${text}`), `${indent} */`].join("\n");
-}
-
-function wrap(text: string, width: number): string[] {
-  const lines: string[] = [];
-  for (const word of text.split(" ")) {
-    const last = lines.at(-1);
-    if (last !== undefined && last.length + 1 + word.length <= width) lines[lines.length - 1] = `${last} ${word}`;
-    else lines.push(word);
-  }
-  return lines;
 }

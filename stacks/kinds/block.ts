@@ -14,6 +14,8 @@ declare module "zod" {
     plain?: boolean;
     /** Regular expression for the JSON schema. */
     pattern?: string;
+    /** What would be valid, as an imperative. */
+    advice?: string;
     /** A valid value. */
     example?: unknown;
     /** Of a secret: whether it need not be one in a certain block. */

@@ -4,15 +4,18 @@ import { parseImageReference, scannedImageProblem, scannedRepositoryProblem, ver
 import { wrong } from "./message.ts";
 import { checked, matching, text } from "./text.ts";
 
+const imageAdvice = "use an image with an exact tag or a digest";
+const imagePattern = /^(?!.*:latest$)[^\s@]+(:[^\s/@]+|(:[^\s/@]+)?@sha(256:[0-9a-f]{64}|512:[0-9a-f]{128}))$/;
+
 /** An image that the service's pods run: pinned to a version. */
 export const image = () =>
   z
-    .string({ error: wrong("use an image with an exact tag or a digest") })
+    .string({ error: wrong(imageAdvice) })
     .superRefine((value, context) => {
       const found = pinnedImageProblem(value);
       if (found !== undefined) context.addIssue({ code: "custom", message: `is ${JSON.stringify(value)}, which ${found}` });
     })
-    .meta({ kind: "image", pattern: /^\S+[:@]\S+$/.source });
+    .meta({ kind: "image", advice: imageAdvice, pattern: imagePattern.source });
 
 const registryHost = /^[a-zA-Z0-9]([a-zA-Z0-9.-]*[a-zA-Z0-9])?(:\d{1,5})?$/;
 const pathComponent = /^[a-z0-9]+(([._]|__|-+)[a-z0-9]+)*$/;
@@ -50,13 +53,13 @@ export const repository = () =>
 export const scannedImage = () =>
   checked("image", "use an image with its tag or digest, such as registry.example.com/team/app:1.0", scannedImageProblem, {
     joint: ", which ",
-    pattern: /^[^\s@]+[:@][^\s/]+$/,
+    pattern: /^(?!.*:\/\/)[^\s@]+(:[^\s/@]+|(:[^\s/@]+)?@sha(256:[0-9a-f]{64}|512:[0-9a-f]{128}))$/,
   }).meta({ example: "registry.example.com/team/app:1.0" });
 
 export const scannedRepository = () =>
   checked("repository", "use a repository without a tag, such as registry.example.com/team/app", scannedRepositoryProblem, {
     joint: ", which ",
-    pattern: /^[^\s@]+$/,
+    pattern: /^([^\s@]+\/)?[^\s@:/]+$/,
   });
 
 export const versionRange = () =>

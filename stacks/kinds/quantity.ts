@@ -17,7 +17,7 @@ export const duration = () =>
       if (!durationPattern.test(value)) return `which is not a valid duration; ${durationAdvice}`;
       return /[1-9]/.test(value) ? undefined : "which would mean forever; use a duration above zero";
     },
-    { joint: ", ", pattern: durationPattern },
+    { joint: ", ", pattern: /^(?=.*[1-9])(\d+(\.\d+)?(h|m|s|ms))+$/ },
   );
 
 const sizeAdvice = "use a Kubernetes quantity such as 512Mi or 2Gi (1Gi = 1024Mi)";
@@ -34,8 +34,9 @@ function sizeProblem(value: string): string | undefined {
 export const size = () =>
   checked("quantity of bytes", sizeAdvice, sizeProblem)
     .transform((value) => quantity(bytes(value)))
-    .meta({ kind: "quantity of bytes", pattern: bytesPattern.source });
+    .meta({ kind: "quantity of bytes", advice: sizeAdvice, pattern: bytesPattern.source });
 
+const cpuPattern = /^(?=.*[1-9])(\d+m|\d+(\.\d{1,3})?)$/;
 const cpuAdvice = "use cores, such as 200m (a fifth of a core) or 2";
 
 /** CPU: `200m` is a fifth of a core. Spelt as the API server does. */
@@ -43,12 +44,12 @@ export const cpu = () =>
   z
     .union([z.string(), z.number()], { error: wrong(cpuAdvice) })
     .transform(String)
-    .refine((value) => /^(\d+m|\d+(\.\d{1,3})?)$/.test(value) && Number.parseFloat(value) > 0, { error: wrong(cpuAdvice) })
+    .refine((value) => cpuPattern.test(value), { error: wrong(cpuAdvice) })
     .transform((value) => {
       const millicores = value.endsWith("m") ? Number.parseInt(value, 10) : Math.round(Number(value) * 1000);
       return millicores % 1000 === 0 ? String(millicores / 1000) : `${millicores}m`;
     })
-    .meta({ kind: "quantity of cores" });
+    .meta({ kind: "quantity of cores", advice: cpuAdvice, pattern: cpuPattern.source });
 
 /** Returns the cores in a quantity that `cpu` accepts. */
 export const cores = (value: string) => (value.endsWith("m") ? Number.parseInt(value, 10) / 1000 : Number(value));

@@ -47,7 +47,8 @@ export const timeZone = () =>
     (value) => {
       try {
         // JavaScript accepts offsets, Kubernetes does not.
-        return !/^[+-]/.test(value) && value !== "Local" && new Intl.DateTimeFormat("en", { timeZone: value }).format() !== "";
+        new Intl.DateTimeFormat("en", { timeZone: value });
+        return !/^[+-]/.test(value) && value !== "Local";
       } catch {
         return false;
       }

@@ -9,7 +9,7 @@ export const text = (kind: string, advice: string, isValid: (value: string) => b
   z
     .string({ error: wrong(advice) })
     .refine(isValid, { error: wrong(advice) })
-    .meta({ kind, ...(pattern && { pattern: pattern.source }) });
+    .meta({ kind, advice, ...(pattern && { pattern: pattern.source }) });
 
 /** A text that can be wrong in several ways: `problem` returns which one it is, in words that follow `joint`. */
 export const checked = (
@@ -27,7 +27,7 @@ export const checked = (
       const actual = /@(?!sha\d+:)/.test(value) ? "contains a user or a password" : describeValue(value);
       context.addIssue({ code: "custom", message: `${actual}${joint}${found}` });
     })
-    .meta({ kind, ...(pattern && { pattern: pattern.source }) });
+    .meta({ kind, advice, ...(pattern && { pattern: pattern.source }) });
 
 interface Checked {
   /** What connects the value with the problem. @default "; " */

@@ -19,7 +19,7 @@ describe("a new user's first scan in an empty cluster", () => {
     const { stdout, stderr } = await project.must("npm", ["run", "up", "--", stack, "--yes"]);
     expect(stderr)
       .to.match(/^Cluster: context \S+, https:\S+.*; namespace e2e-first$/m)
-      .and.match(/You are logged in to no Pulumi backend/);
+      .and.match(/You are not logged in to a Pulumi backend/);
     expect(stdout)
       .to.match(/trivy-server:index:RedisCache trivy-redis creat/)
       .and.match(/kubernetes:apps\/v1:Deployment trivy-server-deployment created/)

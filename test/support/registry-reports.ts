@@ -1,7 +1,9 @@
-import type { Finding, Problem, RunReport, RunStart, ScanResult } from "../../registry-scan/protocol/model.ts";
-import { compare, type LastGood, type TargetOutcome } from "../../registry-scan/server/compare.ts";
+import type { PlanProblem, RunStart } from "../../registry-scan/protocol/api.ts";
+import type { Finding, ScanResult } from "../../registry-scan/protocol/findings.ts";
+import type { RunReport } from "../../registry-scan/protocol/report.ts";
+import { compare, type LastScan, type TargetOutcome } from "../../registry-scan/server/compare.ts";
 
-/** A finding of a package's vulnerability, changed at will. */
+/** A vulnerability of a package. */
 export const finding = (given: Partial<Finding> = {}): Finding => ({
   id: "CVE-2021-36159",
   scanner: "vuln",
@@ -14,7 +16,7 @@ export const finding = (given: Partial<Finding> = {}): Finding => ({
   ...given,
 });
 
-/** What a run says of itself when it begins. */
+/** The start of a run with every severity and scanner. */
 export const start = (given: Partial<RunStart> = {}): RunStart => ({
   startedAt: "2026-01-02T03:00:00.000Z",
   deadline: 3600,
@@ -29,27 +31,35 @@ export const start = (given: Partial<RunStart> = {}): RunStart => ({
   ...given,
 });
 
-/** A target that was scanned, by its name. */
+/** The outcome of a target that was scanned, by its name. */
 export const scanned = (name: string, findings: readonly Finding[], given: Partial<Extract<ScanResult, { outcome: "scanned" }>> = {}) =>
   outcome(name, { outcome: "scanned", findings, os: "alpine 3.10.9", seconds: 1, ...given });
 
-/** A target that could not be scanned, by its name. */
+/** The outcome of a target that could not be scanned, by its name. */
 export const failed = (name: string, reason = "MANIFEST_UNKNOWN") => outcome(name, { outcome: "failed", reason, seconds: 1 });
 
 function outcome(name: string, result: ScanResult): TargetOutcome {
   return { target: { id: name, reference: name, names: [name] }, attempts: 1, result };
 }
 
-/** Runs one after another, each compared with those before it. */
+/** Runs one after another, each compared with the ones before. */
 export class Runs {
-  known: ReadonlyMap<string, LastGood> = new Map();
+  lastScans: ReadonlyMap<string, LastScan> = new Map();
   #count = 0;
 
-  next(outcomes: readonly TargetOutcome[], given: Partial<RunStart> = {}, problems: readonly Problem[] = []): RunReport {
+  next(outcomes: readonly TargetOutcome[], given: Partial<RunStart> = {}, problems: readonly PlanProblem[] = []): RunReport {
     const number = ++this.#count;
     const finishedAt = `2026-01-${String(number + 1).padStart(2, "0")}T04:00:00.000Z`;
-    const { report, after } = compare(`registry-scan-${number}`, start(given), finishedAt, "complete", outcomes, problems, this.known);
-    this.known = after;
+    const { report, after } = compare({
+      run: `registry-scan-${number}`,
+      start: start(given),
+      finishedAt,
+      ended: "complete",
+      outcomes,
+      problems,
+      before: this.lastScans,
+    });
+    this.lastScans = after;
     return report;
   }
 }

@@ -104,7 +104,7 @@ describe("the registry scan", () => {
   it("the programs in the ConfigMap need nothing but Node", async () => {
     const deployed = await scan();
     const { data } = deployed.one("ConfigMap", "trivy-registry-scan-programs");
-    expect(data).to.have.all.keys("scan.js", "reports.js", "package.json");
+    expect(data).to.have.all.keys("scan.js", "reports.js", "package.json", "page.css");
     const application = mkdtempSync(join(tmpdir(), "programs-"));
     try {
       for (const [name, text] of Object.entries(data as Record<string, string>)) writeFileSync(join(application, name), text);

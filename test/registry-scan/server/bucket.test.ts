@@ -12,7 +12,7 @@ const region = "eu-central-1";
 const hmac = (key: string | Buffer, text: string) => createHmac("sha256", key).update(text).digest();
 const sha256 = (data: string | Buffer) => createHash("sha256").update(data).digest("hex");
 
-/** The signature as the service computes it, from what it received: AWS Signature Version 4. */
+/** Checks the request's AWS Signature Version 4 as the service does. */
 function isSigned({ method, url, headers }: IncomingMessage, body: Buffer): boolean {
   const [, credential = "", signedHeaders = "", signature] =
     /^AWS4-HMAC-SHA256 Credential=(.*), SignedHeaders=(.*), Signature=(.*)$/.exec(headers.authorization ?? "") ?? [];
@@ -33,7 +33,7 @@ function isSigned({ method, url, headers }: IncomingMessage, body: Buffer): bool
   return signature === hmac(key, text).toString("hex");
 }
 
-describe("the bucket of the reports", () => {
+describe("copies of the reports in a bucket", () => {
   let server: ReportsServer;
   let service: Server;
   const objects = new Map<string, { type: string | undefined; body: Buffer }>();
@@ -48,7 +48,9 @@ describe("the bucket of the reports", () => {
       const body = Buffer.concat(chunks);
       if (refusal) return response.writeHead(refusal.status).end(refusal.body);
       if (request.method !== "PUT" || !isSigned(request, body) || Number(request.headers["content-length"]) !== body.length) {
-        return response.writeHead(403).end("<Error><Code>SignatureDoesNotMatch</Code><Message>not as it was signed</Message></Error>");
+        return response
+          .writeHead(403)
+          .end("<Error><Code>SignatureDoesNotMatch</Code><Message>the signature does not match</Message></Error>");
       }
       objects.set(decodeURIComponent(request.url ?? ""), { type: request.headers["content-type"], body });
       return response.writeHead(200).end();
@@ -70,7 +72,7 @@ describe("the bucket of the reports", () => {
     while (!server.lines.some((line) => line.includes(text))) await setTimeout(20);
   };
 
-  it("gets what a report has, signed, with its type, and nothing else", async () => {
+  it("the files of a report are copied with their media types in signed requests, and no other files", async () => {
     await up();
     await server.begin("nightly-1");
     await server.plan("nightly-1", [target("a")]);
@@ -93,11 +95,11 @@ describe("the bucket of the reports", () => {
     expect(await waiting()).to.equal("0");
   });
 
-  it("gets later what it could not take, also after a restart, and then once", async () => {
+  it("a failed copy is retried, also after a restart, and a run is copied once", async () => {
     refusal = { status: 503, body: "<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>" };
     await up();
     await server.whole("nightly-1", [target("a")], () => scanned());
-    await said("run nightly-1: not copied to the bucket, tried again later: bucket reports at http://127.0.0.1");
+    await said("run nightly-1: not copied to the bucket, will be retried: bucket reports at http://127.0.0.1");
     expect(server.lines.join("\n")).to.match(/refused runs\/\S+ \(\d+ bytes\): HTTP 503 SlowDown: Please reduce your request rate\./);
     expect(await waiting()).to.equal("1");
     refusal = undefined;
@@ -110,11 +112,11 @@ describe("the bucket of the reports", () => {
     expect([...objects.keys()].filter((name) => name.includes("nightly-1"))).to.deep.equal([]);
   });
 
-  it("is told apart when it refuses the keys, and when it is not there, without saying the keys", async () => {
+  it("the log distinguishes refused keys from an unreachable endpoint, and contains no key", async () => {
     await up({ ...keys, AWS_SECRET_ACCESS_KEY: "another-secret" });
     await server.whole("nightly-1", [target("a")], () => scanned());
     await said(
-      "HTTP 403 SignatureDoesNotMatch: not as it was signed; look at the bucket's access keys, its region, and whether they may write there",
+      "HTTP 403 SignatureDoesNotMatch: the signature does not match; check the bucket's access keys and region, and whether the keys may write to it",
     );
     service.closeAllConnections();
     await new Promise((resolve) => service.close(resolve));

@@ -1,14 +1,15 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:http";
-import { type AddressInfo, connect } from "node:net";
-import { basename } from "node:path";
+import type { AddressInfo } from "node:net";
 import { setTimeout } from "node:timers/promises";
 import { expect } from "chai";
-import type { ReportsConfiguration, RunReport, SentResult, Target } from "../../../registry-scan/protocol/model.ts";
-import { cycloneDxFile, imageFile } from "../../../registry-scan/server/report/page.ts";
-import { failed, finding, ReportsServer, scanned, start, target, token } from "../../support/reports-server.ts";
+import type { SentResult, Target } from "../../../registry-scan/protocol/api.ts";
+import type { ReportsConfiguration } from "../../../registry-scan/protocol/configuration.ts";
+import type { RunReport } from "../../../registry-scan/protocol/report.ts";
+import { cycloneDxFile, imageFile } from "../../../registry-scan/server/files.ts";
+import { failed, finding, ReportsServer, scanned, target } from "../../support/reports-server.ts";
 
-/** Waits for what must come. */
+/** Waits for a condition. */
 async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
   while (!(await holds())) await setTimeout(10);
 }
@@ -38,7 +39,7 @@ describe("the reports server", () => {
   describe("during a run", () => {
     beforeEach(() => up());
 
-    it("gives two pods their targets, and a report in the end", async () => {
+    it("two pods scan the targets of a run, and the report is written", async () => {
       expect((await server.begin("nightly-1")).body).to.deep.equal({
         run: "nightly-1",
         state: "planning",
@@ -48,18 +49,18 @@ describe("the reports server", () => {
       });
       expect((await server.plan("nightly-1", three)).body).to.deep.include({ state: "scanning", planned: 3 });
       expect((await server.plan("nightly-1", [])).body).to.deep.include({ state: "scanning", planned: 3 });
-      const tries: string[] = [];
+      const attempts: string[] = [];
       const scan = (pod: string) =>
         server.work(
           "nightly-1",
           ({ id }, attempt) => {
-            tries.push(`${id} ${attempt}`);
+            attempts.push(`${id} ${attempt}`);
             return id === "b" ? scanned([finding("CVE-2026-1")]) : scanned();
           },
           pod,
         );
       await Promise.all([scan("0"), scan("1")]);
-      expect(tries.sort()).to.deep.equal(["a 1", "b 1", "c 1"]);
+      expect(attempts.sort()).to.deep.equal(["a 1", "b 1", "c 1"]);
       expect(await status("nightly-1")).to.deep.include({ state: "finished", planned: 3, scanned: 3, failed: 0, verdict: "findings" });
       expect((await status("nightly-1")).summary).to.include("nightly-1");
       const { images, ended } = await report("nightly-1");
@@ -72,13 +73,13 @@ describe("the reports server", () => {
       expect(existsSync(server.run("nightly-1", "queue"))).to.equal(false);
     });
 
-    it("repeats what failed", async () => {
+    it("a failed target is retried", async () => {
       const status = await server.whole("nightly-1", [target("a")], (_, attempt) => (attempt === 1 ? failed() : scanned()));
       expect(status).to.deep.include({ verdict: "clean", scanned: 1 });
       expect((await report("nightly-1")).images[0]?.attempts).to.equal(2);
     });
 
-    it("never lets a run overlap with another", async () => {
+    it("a second run is refused while one is in progress", async () => {
       await server.begin("nightly-1");
       expect(await server.begin("nightly-2")).to.deep.include({ status: 409, body: { running: "nightly-1" } });
       expect((await server.begin("nightly-1")).status).to.equal(200);
@@ -87,8 +88,8 @@ describe("the reports server", () => {
       expect((await server.begin("nightly-2")).body).to.deep.include({ run: "nightly-2", state: "planning" });
     });
 
-    it("ends a run at its deadline, and names what was not scanned", async () => {
-      await server.begin("nightly-1", { deadline: 1 });
+    it("a run ends at its deadline, and the report names unscanned images", async () => {
+      await server.begin("nightly-1", { deadline: 3 });
       await server.plan("nightly-1", three);
       await server.next("nightly-1");
       await server.result("nightly-1", "a", scanned(), 1);
@@ -100,7 +101,7 @@ describe("the reports server", () => {
       expect(await server.next("nightly-1")).to.deep.equal({ next: "end" });
     });
 
-    it("takes a run that never was planned as an error, and forgets nothing", async () => {
+    it("a run that was never planned ends with errors, and keeps the last scans", async () => {
       await server.whole("nightly-1", three, () => scanned([finding("CVE-2026-1")]));
       await server.begin("nightly-2", { deadline: 1 });
       await finished("nightly-2");
@@ -110,7 +111,7 @@ describe("the reports server", () => {
       expect((await report("nightly-3")).totals).to.deep.include({ fresh: 0, gone: 0 });
     });
 
-    it("goes on after it was killed, with what its pods were doing", async () => {
+    it("a killed server continues the run and its pods' scans", async () => {
       await server.begin("nightly-1");
       await server.plan("nightly-1", three);
       await server.next("nightly-1", "0");
@@ -126,7 +127,7 @@ describe("the reports server", () => {
       expect(await status("nightly-1")).to.deep.include({ verdict: "findings", scanned: 3 });
     });
 
-    it("keeps CycloneDX documents by each of an image's names", async () => {
+    it("a CycloneDX document is stored under each of the image's names", async () => {
       const names = ["registry.example.com/team/app:1.0", "registry.example.com/team/app:latest"];
       await server.begin("nightly-1");
       await server.plan("nightly-1", [{ ...target("a"), names }]);
@@ -142,45 +143,45 @@ describe("the reports server", () => {
       expect(readdirSync(server.run("nightly-1", "cyclonedx"))).to.have.length(2);
     });
 
-    it("tells the next run by which exchange a client scanned an image, as long as it is a target", async () => {
+    it("the next run gets the exchange of a client's scan, as long as the image is a target", async () => {
       const result = scanned([finding("CVE-2026-1")]);
       const nameless = { id: "n", reference: "registry.example.com/n:1", names: ["registry.example.com/n:1"] };
       const all = [...three, nameless];
-      /** What pods are told of each target that they are given. */
+      /** Scans the targets, and returns the known scan that came with each attempt. */
       const run = async (name: string, targets: readonly Target[], send: (id: string, attempt: number) => SentResult, partial = false) => {
-        const told: Record<string, unknown> = {};
+        const received: Record<string, unknown> = {};
         await server.begin(name, { partial });
         await server.plan(name, targets);
         await server.work(name, ({ id }, attempt, known) => {
-          told[`${id} ${attempt}`] = known;
+          received[`${id} ${attempt}`] = known;
           return send(id, attempt);
         });
-        return told;
+        return received;
       };
       const sent = (id: string) => (id === "b" ? result : { ...result, exchange });
       expect(await run("nightly-1", all, sent)).to.deep.equal({ "a 1": undefined, "b 1": undefined, "c 1": undefined, "n 1": undefined });
       const known = { ...exchange, result };
-      // "b" came without one; "n" has no digest, and may be another image by now.
-      const told = { "a 1": known, "b 1": undefined, "c 1": known, "n 1": undefined };
+      // "b" was sent without an exchange; "n" has no digest, so its tag may mean another image by now.
+      const expected = { "a 1": known, "b 1": undefined, "c 1": known, "n 1": undefined };
       await server.restart();
       expect(await run("by-hand", [three[0] as Target], () => result, true)).to.deep.equal({ "a 1": known });
-      expect(await run("nightly-2", all, () => result)).to.deep.equal(told);
+      expect(await run("nightly-2", all, () => result)).to.deep.equal(expected);
       const moved = { ...(three[0] as Target), reference: "registry.example.com/team/app-a@sha256:other" };
       expect(await run("nightly-3", [moved], () => result)).to.deep.equal({ "a 1": undefined });
       expect(readdirSync(server.volume("state", "known"))).to.deep.equal([]);
     });
 
-    it("takes nothing for granted when a target is tried again, and a failure for nothing", async () => {
-      const tried: unknown[] = [];
+    it("a retry gets no known scan, and a failed attempt is not a known scan", async () => {
+      const attempts: unknown[] = [];
       for (const run of ["nightly-1", "nightly-2"]) {
         await server.begin(run);
         await server.plan(run, [target("a")]);
         await server.work(run, (_, attempt, known) => {
-          tried.push([attempt, known?.response]);
+          attempts.push([attempt, known?.response]);
           return attempt === 1 ? { ...failed(), exchange: { ...exchange, response: "of a failure" } } : { ...scanned(), exchange };
         });
       }
-      expect(tried).to.deep.equal([
+      expect(attempts).to.deep.equal([
         [1, undefined],
         [2, undefined],
         [1, "answer"],
@@ -188,18 +189,27 @@ describe("the reports server", () => {
       ]);
     });
 
-    it("does without what it cannot keep or read of earlier scans", async () => {
+    it("known scans that cannot be written or read are not used, and the run succeeds", async () => {
       writeFileSync(server.volume("state", "known"), "in its place");
       expect(await server.whole("nightly-1", [target("a")], () => ({ ...scanned(), exchange }))).to.include({ verdict: "clean" });
-      expect(server.lines.join("\n")).to.match(/how registry\.example\.com\/team\/app-a@sha256:0+a was scanned is not kept: /);
+      expect(server.lines.join("\n")).to.match(
+        /the scan of registry\.example\.com\/team\/app-a@sha256:0+a is not available to the next run: /,
+      );
       rmSync(server.volume("state", "known"));
       await server.whole("nightly-2", [target("a")], () => ({ ...scanned(), exchange }));
       const [file = ""] = readdirSync(server.volume("state", "known"));
-      writeFileSync(server.volume("state", "known", file), "{");
-      expect(await server.whole("nightly-3", [target("a")], () => scanned())).to.include({ verdict: "clean" });
+      for (const [index, text] of ["{", '{"policy":"of another version"}'].entries()) {
+        writeFileSync(server.volume("state", "known", file), text);
+        const run = `nightly-${3 + index}`;
+        await server.begin(run);
+        await server.plan(run, [target("a")]);
+        expect(await server.next(run)).to.deep.equal({ next: "scan", target: target("a"), attempt: 1 });
+        await server.result(run, "a", scanned());
+        await finished(run);
+      }
     });
 
-    it("ends when it is asked to, and continues", async () => {
+    it("SIGTERM shuts the server down, and the next start continues the run", async () => {
       await server.begin("nightly-1");
       expect(await server.end("SIGTERM")).to.equal(0);
       await server.up();
@@ -208,23 +218,23 @@ describe("the reports server", () => {
     });
   });
 
-  describe("killed while it finishes a run", () => {
+  describe("killed while it writes a report", () => {
     const many = Array.from({ length: 40 }, (_, id) => target(id));
     const known = [finding("CVE-2026-1")];
     const now = [...known, finding("CVE-2026-2", { title: "new" })];
-    /** What it has to write next; a folder in its place stops it there. */
+    /** The file that is written next; a folder in its place stops the server there. */
     const moments: Record<string, () => string> = {
-      "when its end is decided": () => server.run("nightly-2", "report.json"),
-      "when the report is being written": () => server.run("nightly-2", "report.sarif"),
+      "when the end of the run is decided": () => server.run("nightly-2", "report.json"),
+      "while the report is written": () => server.run("nightly-2", "report.sarif"),
       "between two images' pages": () => server.run("nightly-2", "images", imageFile(many[20]?.names[0] ?? "")),
-      "before its summary is kept": () => server.run("nightly-2", "summary.json.tmp"),
+      "before the summary is written": () => server.run("nightly-2", "summary.json.tmp"),
       "when the alerts are in the outbox": () => server.volume("state/latest.json.tmp"),
-      "before the last good scans are replaced": () => server.volume("state/last-good.ndjson.tmp"),
-      "before it is marked as finished": () => server.run("nightly-2", "finished.json"),
+      "before the last successful scans are replaced": () => server.volume("state/last-good.ndjson.tmp"),
+      "before the run is marked as finished": () => server.run("nightly-2", "finished.json"),
     };
 
     for (const [moment, path] of Object.entries(moments)) {
-      it(`${moment}: it is finished by the next one, with what was new, and told once`, async () => {
+      it(`killed ${moment}: the next process finishes the report with its new findings, and alerts once`, async () => {
         let open = true;
         const taken: string[] = [];
         receiver = createServer(async (request, response) => {
@@ -244,7 +254,7 @@ describe("the reports server", () => {
         mkdirSync(path(), { recursive: true });
         for (const { id } of many) await server.result("nightly-2", id, scanned(now));
         await finished("nightly-2");
-        expect((await status("nightly-2")).verdict, "until its report is there").to.equal("errors");
+        expect((await status("nightly-2")).verdict, "until the report is written").to.equal("errors");
         await server.end("SIGKILL");
         rmSync(path(), { recursive: true });
         open = true;
@@ -255,7 +265,7 @@ describe("the reports server", () => {
         expect(images.every(({ findings }) => findings.find(({ id }) => id === "CVE-2026-2")?.fresh)).to.equal(true);
         expect(readdirSync(server.run("nightly-2", "images"))).to.have.length(40);
         await until(() => taken.length > 1);
-        // Killed before it takes note of the answer, it would have to send again: no receiver can be told exactly once.
+        // A server that is killed before it notes the receiver's answer sends the message again: exactly once is impossible.
         await server.restart("SIGTERM");
         await server.whole("nightly-3", many, () => scanned(now));
         expect((await report("nightly-3")).totals).to.deep.include({ fresh: 0, gone: 0 });
@@ -263,7 +273,7 @@ describe("the reports server", () => {
       });
     }
 
-    it("at any moment: it is finished by the next one, with what was new", async () => {
+    it("killed at any moment: the next process finishes the report with its new findings", async () => {
       await up();
       await server.whole("nightly-1", many, () => scanned(known));
       await server.begin("nightly-2");
@@ -281,7 +291,7 @@ describe("the reports server", () => {
   });
 
   describe("on a volume that is full", () => {
-    it("ends no run as if all were well, says what is wrong, and finishes it when there is room", async () => {
+    it("a report that does not fit on the volume ends the run with an error, and is written once there is space", async () => {
       await up();
       await server.begin("nightly-1");
       await server.plan("nightly-1", [target("a")]);
@@ -290,7 +300,7 @@ describe("the reports server", () => {
       const { verdict, summary, state } = await status("nightly-1");
       expect({ verdict, state }).to.deep.equal({ verdict: "errors", state: "finished" });
       expect(summary).to.match(
-        /its report could not be written: the volume at .* is full \(ENOSPC\): enlarge it, or keep fewer runs than 10/,
+        /its report could not be written: the volume at .* is full \(ENOSPC\); enlarge it, or keep fewer runs than 10/,
       );
       expect(server.lines.join("\n")).to.match(/error: the volume at .* is full/);
       expect(await (await server.page("/metrics")).text()).to.include("\ntrivy_registry_scan_volume_trouble 1\n");
@@ -302,7 +312,7 @@ describe("the reports server", () => {
       expect(await (await server.page("/metrics")).text()).to.include("\ntrivy_registry_scan_volume_trouble 0\n");
     });
 
-    it("tells a pod to come again when its result cannot be kept", async () => {
+    it("a request whose data does not fit on the volume is answered with 503", async () => {
       await up();
       mkdirSync(server.run("nightly-1"), { recursive: true });
       await server.begin("nightly-1");
@@ -318,8 +328,8 @@ describe("the reports server", () => {
     });
   });
 
-  describe("over time", () => {
-    it("keeps as many runs as it was told to, and an index of them", async () => {
+  describe("over several runs", () => {
+    it("only the configured number of runs is kept and listed in the index", async () => {
       await up({ keep: 2 });
       for (const run of ["nightly-1", "nightly-2", "nightly-3"]) await server.whole(run, [target("a")], () => scanned());
       mkdirSync(server.run("half-made"));
@@ -333,7 +343,7 @@ describe("the reports server", () => {
       expect(await (await server.page("/runs/nightly-3/")).text()).to.include("nightly-2");
     });
 
-    it("shows the metrics of the last run of all targets, after a restart as well", async () => {
+    it("metrics are those of the last full run, also after a restart", async () => {
       await up();
       await server.whole("nightly-1", three, () => scanned([finding("CVE-2026-1")]));
       await server.begin("by-hand", { partial: true });
@@ -347,7 +357,7 @@ describe("the reports server", () => {
       }
     });
 
-    it("tells runs of one name apart, as of a Job that was made again", async () => {
+    it("two runs of the same name are distinguished, as when a Job is created again", async () => {
       await up({ keep: 1 });
       const one = (id: string) => [finding(id)];
       await server.whole("scan-now", [target("a")], () => scanned(one("CVE-2026-1")));
@@ -357,166 +367,22 @@ describe("the reports server", () => {
     });
   });
 
-  describe("to others", () => {
-    beforeEach(() => up());
-
-    it("shows what a report has, each with its type and strict headers", async () => {
-      await server.whole("nightly-1", [target("a")], () => scanned());
-      const image = encodeURIComponent(basename(imageFile(target("a").names[0] ?? "")));
-      for (const [path, type] of [
-        ["/runs/", "text/html; charset=utf-8"],
-        ["/runs/index.html", "text/html; charset=utf-8"],
-        ["/runs/nightly-1/", "text/html; charset=utf-8"],
-        ["/runs/nightly-1/index.html", "text/html; charset=utf-8"],
-        [`/runs/nightly-1/images/${image}`, "text/html; charset=utf-8"],
-        ["/runs/nightly-1/report.json?x=1", "application/json"],
-        ["/runs/nightly-1/report.sarif", "application/sarif+json"],
-        ["/metrics", "text/plain; version=0.0.4; charset=utf-8"],
-        ["/healthz", "text/plain; charset=utf-8"],
-      ] as const) {
-        const page = await server.page(path);
-        expect([path, page.status, page.headers.get("content-type")]).to.deep.equal([path, 200, type]);
-        expect(page.headers.get("content-security-policy")).to.include("default-src 'none'").and.include("frame-ancestors 'none'");
-        expect(page.headers.get("x-content-type-options")).to.equal("nosniff");
-        expect(page.headers.get("referrer-policy")).to.equal("no-referrer");
-        const head = await server.page(path, { method: "HEAD" });
-        expect([head.status, await head.text()]).to.deep.equal([200, ""]);
-        expect(head.headers.get("content-length")).to.equal(String((await page.arrayBuffer()).byteLength));
-      }
-      expect((await server.page("/")).headers.get("location")).to.equal("runs/");
-      expect((await server.page("/runs/nightly-1")).headers.get("location")).to.equal("nightly-1/");
-    });
-
-    it("shows nothing else of its volume, however it is asked for", async () => {
-      await server.whole("nightly-1", [target("a")], () => scanned());
-      await server.begin("nightly-2");
-      const raw = (path: string) =>
-        new Promise<string>((resolve, reject) => {
-          const { hostname, port } = new URL(server.pages);
-          let answer = "";
-          const socket = connect(Number(port), hostname)
-            .on("data", (data) => {
-              answer += data;
-            })
-            .on("close", () => resolve(answer.split("\r\n")[0] ?? ""))
-            .on("error", reject);
-          socket.write(`GET ${path} HTTP/1.1\r\nHost: reports\r\nConnection: close\r\n\r\n`);
-        });
-      for (const path of [
-        "/runs/nightly-1/start.json",
-        "/runs/nightly-1/finished.json",
-        "/runs/nightly-1/images/",
-        "/runs/nightly-2/queue/results.ndjson",
-        "/runs/nightly-1/../../state/last-good.ndjson",
-        "/runs/nightly-1/images/../../../state/latest.json",
-        "/runs/nightly-1/cyclonedx/..%2f..%2f..%2fstate%2flatest.json",
-        "/runs/nightly-1/cyclonedx/%2e%2e/report.json",
-        "/runs/%2e%2e/state/latest.json",
-        "/runs/..%2fstate/latest.json",
-        "/runs//report.json",
-        "/runs/nightly-1/images/%00.html",
-        "/runs/nightly-1/images/%zz.html",
-        "/state/latest.json",
-        "//etc/passwd",
-        "/runs/nightly-1/report.json/",
-      ]) {
-        expect(await raw(path), path).to.match(/^HTTP\/1\.1 404 /);
-      }
-      expect(await raw("/runs/nightly-1/report.json")).to.match(/^HTTP\/1\.1 200 /);
-      for (const method of ["POST", "PUT", "DELETE", "OPTIONS"]) {
-        const answer = await server.page("/runs/nightly-1/report.json", { method });
-        expect([method, answer.status, answer.headers.get("allow")]).to.deep.equal([method, 405, "GET, HEAD"]);
-      }
-    });
-
-    it("lets nobody write without the token", async () => {
-      for (const authorization of ["", token, `Bearer ${token}x`, "Bearer ", `Basic ${token}`]) {
-        const { status, body } = await server.call<{ error: string }>("PUT", "/runs/nightly-1", start(), { authorization });
-        expect([authorization, status]).to.deep.equal([authorization, 401]);
-        expect(body.error).to.include("REPORTS_TOKEN").and.not.include(token);
-      }
-      expect((await server.call("GET", "/runs/nightly-1")).status).to.equal(404);
-      expect((await fetch(`${server.pages}/api/runs/nightly-1`)).status).to.equal(404);
-    });
-
-    it("refuses what is no proper request in a sentence, and goes on", async () => {
-      const refused = async (method: string, path: string, body: unknown, status: number, error: RegExp) => {
-        const answer = await server.call<{ error: string }>(method, path, body);
-        expect([path, answer.status], answer.body.error).to.deep.equal([path, status]);
-        expect(answer.body.error).to.match(error);
-      };
-      await refused("PUT", "/runs/..%2fstate", start(), 400, /is no name of a run/);
-      await refused("PUT", "/runs/UPPER", start(), 400, /is no name of a run/);
-      await refused("PUT", "/runs/nightly-1", "{", 400, /^the body is no JSON/);
-      await refused("PUT", "/runs/nightly-1", { ...start(), startedAt: "today" }, 400, /^the run's start has no proper `startedAt`$/);
-      await refused("POST", "/runs/nightly-1/next", { pod: "0", process: "p" }, 404, /^run nightly-1 has not begun/);
-      await refused("DELETE", "/runs/nightly-1", undefined, 404, /^there is no DELETE/);
-      await server.begin("nightly-1");
-      await refused(
-        "PUT",
-        "/runs/nightly-1/plan",
-        '{"problem":{"kind":"error","about":"x","message":"y"}}\n{"target":{"id":"../x"}}',
-        400,
-        /^the target in line 2 of the plan has no proper `id`$/,
-      );
-      await refused(
-        "PUT",
-        "/runs/nightly-1/plan",
-        [target("a"), target("a")].map((target) => JSON.stringify({ target })).join("\n"),
-        400,
-        /^two targets have the id "a"/,
-      );
-      await server.plan("nightly-1", [target("a")]);
-      await refused("POST", "/runs/nightly-1/next", {}, 400, /^the body has no proper `pod`$/);
-      await refused("PUT", "/runs/nightly-1/targets/z", scanned(), 404, /^run nightly-1 has no target "z"/);
-      await refused(
-        "PUT",
-        "/runs/nightly-1/targets/a",
-        { ...scanned(), findings: [finding("CVE-2026-1"), { id: "x" }] },
-        400,
-        /^finding 2 of the result has no proper `scanner`$/,
-      );
-      await refused(
-        "PUT",
-        "/runs/nightly-1/targets/a",
-        { ...scanned(), exchange: { client: "c", request: "q" } },
-        400,
-        /^the result's exchange has no proper `response`$/,
-      );
-      expect(await status("nightly-1")).to.deep.include({ state: "scanning", planned: 1, scanned: 0 });
-      expect(server.lines.filter((line) => line.startsWith("error"))).to.deep.equal([]);
-    });
-
-    it("takes no body that is larger than it should be, whether its length is told or not", async () => {
-      const long = "x".repeat(100_000);
-      const told = await server.call<{ error: string }>("PUT", "/runs/nightly-1", long);
-      expect([told.status, told.body.error]).to.deep.equal([413, "the body is larger than the 65536 bytes that are taken here"]);
-      const untold = await fetch(`${server.api}/runs/nightly-1`, {
-        method: "PUT",
-        headers: { authorization: `Bearer ${token}` },
-        body: new Blob([long]).stream(),
-        duplex: "half",
-      });
-      expect(untold.status).to.equal(413);
-      expect((await server.begin("nightly-1")).status).to.equal(200);
-    });
-  });
-
-  describe("with a configuration that cannot work", () => {
+  describe("with an invalid configuration", () => {
     const ends = async (configuration: Partial<ReportsConfiguration>, environment: Record<string, string>) => {
       server = new ReportsServer(configuration, { environment });
       return { code: await server.up(), said: server.lines };
     };
 
-    it("ends with a sentence that says what is missing", async () => {
+    it("the process ends with a message that says what is missing", async () => {
       const hook = { name: "hook", type: "slack", authorized: false } as const;
       const bucket = { endpoint: "http://127.0.0.1:1", region: "us-east-1", name: "reports", prefix: "" };
       for (const [configuration, environment, error] of [
-        [{}, { REPORTS_TOKEN: "" }, /^error: REPORTS_TOKEN must be in the environment/],
-        [{}, { REPORTS_CONFIGURATION: "/nowhere.json" }, /^error: the configuration \/nowhere.json cannot be read: ENOENT/],
-        [{ receivers: [hook] }, {}, /^error: receiver hook: .*hook.url is missing or empty; it comes from the Secret/],
-        [{ bucket }, {}, /^error: bucket reports: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY must be in the environment$/],
+        [{}, { REPORTS_TOKEN: "" }, /^error: REPORTS_TOKEN is missing in the environment/],
+        [{}, { REPORTS_CONFIGURATION: "/nowhere.json" }, /^error: the configuration \/nowhere.json cannot be used: ENOENT/],
+        [{ receivers: [hook] }, {}, /^error: receiver hook: .*hook.url is missing or empty; set it in the receiver's Secret/],
+        [{ bucket }, {}, /^error: bucket reports: AWS_ACCESS_KEY_ID or AWS_SECRET_ACCESS_KEY is missing in the environment$/],
         [{ folder: "/dev/null/x" }, {}, /^error: ENOTDIR/],
+        [{ keep: 0 }, {}, /^error: the configuration \/.* cannot be used: `keep` is not more than 0$/],
       ] as const) {
         const { code, said } = await ends(configuration, environment);
         expect(code).to.equal(1);
@@ -526,7 +392,7 @@ describe("the reports server", () => {
     });
   });
 
-  it("finishes nothing twice: a finished run stays as it is", async () => {
+  it("requests for a finished run do not change its report", async () => {
     await up();
     await server.whole("nightly-1", [target("a")], () => scanned());
     const before = readFileSync(server.run("nightly-1", "report.json"), "utf8");

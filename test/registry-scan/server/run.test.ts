@@ -4,15 +4,17 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "chai";
 import fc from "fast-check";
-import { attempts, type ScanResult } from "../../../registry-scan/protocol/model.ts";
-import { Run, Texts } from "../../../registry-scan/server/run.ts";
+import { attempts } from "../../../registry-scan/protocol/api.ts";
+import type { ScanResult } from "../../../registry-scan/protocol/findings.ts";
+import { Run } from "../../../registry-scan/server/run.ts";
+import { StringPool } from "../../../registry-scan/server/string-pool.ts";
 import { failed, finding, scanned, start, target } from "../../support/reports-server.ts";
 
 const t0 = Date.parse("2026-03-01T02:00:00.000Z");
 const begun = start({ startedAt: new Date(t0).toISOString(), timeout: 300, deadline: 7200 });
 const leaseEnds = 360_000;
 
-describe("a run's queue", () => {
+describe("Run", () => {
   let folder: string;
   let now: number;
   let run: Run;
@@ -24,10 +26,10 @@ describe("a run's queue", () => {
   const next = (pod: string) => run.next({ pod, process: randomUUID() }, now);
   const scan = (pod: string) => {
     const answer = next(pod);
-    if (answer.next !== "scan") throw new Error(`pod ${pod} is to ${answer.next}`);
+    if (answer.next !== "scan") throw new Error(`pod ${pod} was answered ${answer.next}`);
     return { id: answer.target.id, attempt: answer.attempt };
   };
-  const outcome = async (id: string) => (await run.outcomes(new Texts())).find((one) => one.target.id === id);
+  const outcome = async (id: string) => (await run.outcomes(new StringPool())).find((one) => one.target.id === id);
 
   beforeEach(() => {
     folder = mkdtempSync(join(tmpdir(), "run-"));
@@ -41,7 +43,7 @@ describe("a run's queue", () => {
 
   const plan = (count: number) => run.plan(Array.from({ length: count }, (_, id) => ({ target: target(id) })));
 
-  it("gives a process the same target again when its first answer was lost, also over a restart", () => {
+  it("a process whose answer was lost gets the same target again, also after a restart", () => {
     plan(2);
     const ask = (process: string) => run.next({ pod: "0", process }, now);
     const answer = ask("one");
@@ -49,11 +51,11 @@ describe("a run's queue", () => {
     expect(ask("one")).to.deep.equal(answer);
     restart();
     expect(ask("one")).to.deep.equal(answer);
-    // Started again, it has lost it.
+    // A new process of the pod has lost the scan.
     expect(ask("two")).to.not.deep.equal(answer);
   });
 
-  it("lets pods wait until it is planned, takes the first plan, and hands each target to one pod", () => {
+  it("pods wait for the plan, a second plan has no effect, and each target goes to one pod", () => {
     expect(next("0")).to.deep.include({ next: "wait" });
     plan(2);
     run.plan([{ target: target("another") }]);
@@ -65,13 +67,13 @@ describe("a run's queue", () => {
     expect(run.counts).to.deep.equal({ planned: 2, scanned: 0, failed: 0 });
   });
 
-  it("refuses a plan in which two targets have one id, and takes the next one", () => {
+  it("a plan with a repeated target id is refused, and the next plan is accepted", () => {
     expect(() => run.plan([{ target: target(1) }, { target: target(1) }])).to.throw('two targets have the id "1"');
     plan(1);
     expect(run.counts.planned).to.equal(1);
   });
 
-  it("tries what failed at the end of the queue, after a pause that grows, and three times", async () => {
+  it("a failed target is retried at the end of the queue, after a growing delay, up to three attempts", async () => {
     plan(2);
     scan("0");
     run.result("0", 1, failed("first"), now);
@@ -79,7 +81,7 @@ describe("a run's queue", () => {
     run.result("1", 1, scanned(), now);
     expect(next("0")).to.deep.include({ next: "wait" });
     now += 4_999;
-    expect(next("0"), "the pause is not over").to.deep.include({ next: "wait" });
+    expect(next("0"), "the delay is not over").to.deep.include({ next: "wait" });
     now += 1;
     expect(scan("0")).to.deep.equal({ id: "0", attempt: 2 });
     run.result("0", 2, failed("second"), now);
@@ -87,14 +89,14 @@ describe("a run's queue", () => {
     expect(next("0")).to.deep.include({ next: "wait" });
     now += 10_000;
     expect(scan("0")).to.deep.equal({ id: "0", attempt: 3 });
-    expect(run.over(now)).to.equal(undefined);
+    expect(run.endReason(now)).to.equal(undefined);
     run.result("0", 3, failed("third"), now);
-    expect(run.over(now)).to.equal("complete");
+    expect(run.endReason(now)).to.equal("complete");
     expect(run.counts).to.deep.equal({ planned: 2, scanned: 1, failed: 1 });
     expect(await outcome("0")).to.deep.include({ attempts: 3, result: failed("third") });
   });
 
-  it("counts a try when a pod asks without having sent a result", async () => {
+  it("a pod that asks for a target without a result for the last one has failed an attempt", async () => {
     plan(1);
     scan("0");
     next("0");
@@ -106,7 +108,7 @@ describe("a run's queue", () => {
     expect(scan("1")).to.deep.equal({ id: "0", attempt: 2 });
   });
 
-  it("gives a scan up that took longer than it may, and no sooner", () => {
+  it("a scan is failed when its time is over, and not before", () => {
     plan(1);
     scan("0");
     now += leaseEnds - 1;
@@ -117,7 +119,7 @@ describe("a run's queue", () => {
     expect(scan("1")).to.deep.equal({ id: "0", attempt: 2 });
   });
 
-  it("takes a good result that comes late, and no failure of an earlier try", () => {
+  it("a late successful result counts, a late failure of an earlier attempt does not", () => {
     plan(2);
     scan("0");
     now += leaseEnds;
@@ -125,60 +127,60 @@ describe("a run's queue", () => {
     now += 5_000;
     expect(scan("2")).to.deep.equal({ id: "0", attempt: 2 });
     run.result("0", 1, failed("late"), now);
-    expect(next("3"), "the second try is still under way").to.deep.include({ next: "wait" });
+    expect(next("3"), "the second attempt is still in progress").to.deep.include({ next: "wait" });
     run.result("0", 1, scanned(), now);
     run.result("0", 2, failed("too late"), now);
     expect(run.counts).to.include({ scanned: 1, failed: 0 });
     next("2");
-    expect(run.counts, "the pod whose try was made needless has lost nothing").to.include({ scanned: 1, failed: 0 });
+    expect(run.counts, "a pod whose attempt became unnecessary has not failed").to.include({ scanned: 1, failed: 0 });
   });
 
-  it("is over at its deadline, with what is missing", async () => {
+  it("a run ends at its deadline, and unscanned targets count as failed", async () => {
     plan(2);
     scan("0");
     run.result("0", 1, failed("once"), now);
     scan("1");
     now = t0 + 7_200_000 - 1;
-    run.heard(now);
-    expect(run.over(now)).to.equal(undefined);
+    run.touch(now);
+    expect(run.endReason(now)).to.equal(undefined);
     now += 1;
-    expect(run.over(now)).to.equal("deadline");
+    expect(run.endReason(now)).to.equal("deadline");
     run.close("deadline", now);
     expect(run.counts).to.deep.equal({ planned: 2, scanned: 0, failed: 2 });
     expect(next("0")).to.deep.include({ next: "wait" });
     run.result("1", 1, scanned(), now);
     expect((await outcome("1"))?.result).to.deep.include({
       outcome: "failed",
-      reason: "its scan had not ended when the run did: the deadline was reached",
+      reason: "the run ended during its scan: the deadline was reached",
     });
   });
 
-  it("is abandoned when no pod was heard of for five minutes, but not while a scan may go on", () => {
+  it("a run is abandoned after five minutes without a request, unless a scan may be in progress", () => {
     plan(1);
     now += 299_999;
-    expect(run.over(now)).to.equal(undefined);
+    expect(run.endReason(now)).to.equal(undefined);
     scan("0");
     now += leaseEnds - 1;
-    expect(run.over(now)).to.equal(undefined);
+    expect(run.endReason(now)).to.equal(undefined);
     now += 1;
     run.expire(now);
-    expect(run.over(now)).to.equal("abandoned");
+    expect(run.endReason(now)).to.equal("abandoned");
   });
 
-  it("gives pods time after a restart to send what they could not", () => {
+  it("pods have time to send their results after a restart of the server", () => {
     plan(1);
     scan("0");
     now += 3_600_000;
     restart();
     run.expire(now);
     now += 30_000;
-    expect(next("1"), "nothing is handed out again").to.deep.include({ next: "wait" });
-    expect(run.over(now)).to.equal(undefined);
+    expect(next("1"), "the target is not handed out again").to.deep.include({ next: "wait" });
+    expect(run.endReason(now)).to.equal(undefined);
     run.result("0", 1, scanned(), now);
-    expect(run.over(now)).to.equal("complete");
+    expect(run.endReason(now)).to.equal("complete");
   });
 
-  it("goes on after a line that was half written, where it was", () => {
+  it("a partially written line of the journal is removed on restart", () => {
     plan(3);
     scan("0");
     run.result("0", 1, scanned([finding("CVE-2026-1", { title: "so ein Käse €" })]), now);
@@ -194,14 +196,14 @@ describe("a run's queue", () => {
     expect(run.counts).to.deep.equal({ planned: 3, scanned: 2, failed: 0 });
   });
 
-  it("takes up a run that had ended and was not yet reported", () => {
+  it("a restart continues a run that has ended without a report", () => {
     plan(1);
     run.close("abandoned", now);
     restart();
     expect(run.end).to.deep.equal({ ended: "abandoned", at: new Date(now).toISOString() });
   });
 
-  it("reads lines of any length and text as they were written", async () => {
+  it("lines of any length and text are read as they were written", async () => {
     plan(3);
     const titles = ["", "ü".repeat(1_500_000), '€\u2028\n\t"\\'];
     for (const [id, title] of titles.entries()) {
@@ -209,11 +211,11 @@ describe("a run's queue", () => {
       run.result(String(id), 1, scanned([finding("CVE-2026-1", { title })]), now);
     }
     restart();
-    const outcomes = await run.outcomes(new Texts());
+    const outcomes = await run.outcomes(new StringPool());
     expect(outcomes.map(({ result }) => result?.outcome === "scanned" && result.findings[0]?.title)).to.deep.equal(titles);
   });
 
-  it("has lost nothing, and told nobody otherwise, when the volume is full", () => {
+  it("a write to a full volume fails the request and changes nothing", () => {
     const full = mkdtempSync(join(tmpdir(), "run-"));
     mkdirSync(join(full, "queue"));
     symlinkSync("/dev/full", join(full, "queue/results.ndjson"));
@@ -230,7 +232,7 @@ describe("a run's queue", () => {
   });
 });
 
-describe("any order of what may happen to a run", () => {
+describe("any order of events in a run", () => {
   type Step =
     | { do: "next"; pod: number }
     | { do: "send"; pod: number; good: boolean; twice: boolean }
@@ -248,7 +250,7 @@ describe("any order of what may happen to a run", () => {
     { weight: 2, arbitrary: fc.record({ do: fc.constant("restart" as const), torn: fc.nat(40) }) },
   );
 
-  it("ends each target once, tries none too often, and has none scanned by two pods unless one was given up", async () => {
+  it("each target has one final outcome, at most three attempts, and one pod at a time unless a scan has expired", async () => {
     const seen = { retried: 0, late: 0, failed: 0 };
     await fc.assert(
       fc.asyncProperty(fc.integer({ min: 1, max: 5 }), fc.array(step, { maxLength: 80 }), async (count, steps) => {
@@ -256,10 +258,10 @@ describe("any order of what may happen to a run", () => {
         let now = t0;
         let run = Run.begin("nightly", folder, { ...begun, deadline: 1e9 }, now);
         run.plan(Array.from({ length: count }, (_, id) => ({ target: target(id) })));
-        /** What the pods believe, and what may still arrive of those that are gone. */
+        /** The targets that pods hold, and the results of lost pods that may still arrive. */
         const holds: ({ id: string; attempt: number } | undefined)[] = [];
         const late: { id: string; attempt: number; good: boolean }[] = [];
-        /** What is expected of each target. */
+        /** The expected state of each target. */
         const tries = new Map<string, number>();
         const leases = new Map<string, { pod: number; attempt: number; since: number }>();
         const ended = new Map<string, ScanResult["outcome"]>();
@@ -280,7 +282,7 @@ describe("any order of what may happen to a run", () => {
           if (answer.next !== "scan") return;
           const { id } = answer.target;
           expect(ended.has(id), `${id} has ended`).to.equal(false);
-          expect(leases.has(id), `${id} is scanned by another`).to.equal(false);
+          expect(leases.has(id), `${id} is scanned by another pod`).to.equal(false);
           expect(answer.attempt)
             .to.equal((tries.get(id) ?? 0) + 1)
             .and.most(attempts);
@@ -325,17 +327,17 @@ describe("any order of what may happen to a run", () => {
             failed: [...ended.values()].filter((outcome) => outcome === "failed").length,
           });
         }
-        // With a pod that works, it comes to its end whatever was before.
-        for (let i = 0; run.over(now) !== "complete"; i++) {
-          expect(i, "rounds until the end").to.be.below(200);
+        // With a working pod the run completes, whatever happened before.
+        for (let i = 0; run.endReason(now) !== "complete"; i++) {
+          expect(i, "rounds until completion").to.be.below(200);
           next(7);
           const held = holds[7];
           if (held) send({ ...held, good: i % 3 > 0 });
           else now += 30_000;
         }
         restart(0);
-        expect(run.over(now)).to.equal("complete");
-        const outcomes = await run.outcomes(new Texts());
+        expect(run.endReason(now)).to.equal("complete");
+        const outcomes = await run.outcomes(new StringPool());
         expect(outcomes.map(({ target: { id }, result, attempts }) => [id, result?.outcome, attempts])).to.deep.equal(
           Array.from({ length: count }, (_, id) => [String(id), ended.get(String(id)), tries.get(String(id))]),
         );
@@ -345,7 +347,7 @@ describe("any order of what may happen to a run", () => {
       }),
       { numRuns: 200 },
     );
-    // What never came about would not have been tested.
+    // Otherwise these cases were not tested.
     for (const [what, often] of Object.entries(seen)) expect(often, what).to.be.above(0);
   }).timeout(120_000);
 });

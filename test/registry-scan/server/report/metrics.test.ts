@@ -1,9 +1,10 @@
 import { expect } from "chai";
-import { metrics } from "../../../../registry-scan/server/report/metrics.ts";
+import { metrics, type ServerState } from "../../../../registry-scan/server/report/metrics.ts";
 import { promtool } from "../../../support/promtool.ts";
 import { failed, finding, Runs, scanned, start } from "../../../support/registry-reports.ts";
 
-const idle = { undelivered: {}, running: false };
+const idle: ServerState = { undelivered: {}, isRunning: false, pendingCopies: 0, hasVolumeError: false };
+const busy: ServerState = { undelivered: { slack: 2 }, isRunning: true, pendingCopies: 3, hasVolumeError: true };
 
 /** The lines of one metric, without its name. */
 const samples = (text: string, name: string) =>
@@ -20,7 +21,7 @@ describe("the metrics", () => {
     [{ kind: "warning", about: "r/c", message: "no tag" }],
   );
 
-  it("have each image's findings of the severities that are looked for, zeros too", () => {
+  it("each image has a sample for each severity of the policy, also for zero findings", () => {
     expect(samples(metrics(report, idle), "findings{")).to.deep.equal([
       'image="r/a:1",severity="HIGH"} 0',
       'image="r/a:1",severity="CRITICAL"} 1',
@@ -29,8 +30,8 @@ describe("the metrics", () => {
     ]);
   });
 
-  it("tell what failed, what is new, and how the run ended", () => {
-    const text = metrics(report, { undelivered: { slack: 2 }, running: true });
+  it("failed images, new findings, the verdict and the server's state are reported", () => {
+    const text = metrics(report, busy);
     expect(samples(text, "image_failed")).to.deep.equal(['{image="r/a:1"} 1', '{image="r/b:1"} 0']);
     expect(samples(text, "image_end_of_life")).to.deep.equal(['{image="r/a:1"} 1']);
     expect(samples(text, "images")).to.deep.equal(['{outcome="scanned"} 1', '{outcome="failed"} 1']);
@@ -40,27 +41,31 @@ describe("the metrics", () => {
     expect(samples(text, "start_timestamp_seconds")).to.deep.equal([" 1767322800"]);
     expect(samples(text, "running")).to.deep.equal([" 1"]);
     expect(samples(text, "undelivered_alerts")).to.deep.equal(['{receiver="slack"} 2']);
+    expect(samples(text, "runs_not_copied")).to.deep.equal([" 3"]);
+    expect(samples(text, "volume_trouble")).to.deep.equal([" 1"]);
   });
 
-  it("do not call an image clean that was never scanned", () => {
+  it("an image that was never scanned has no findings metric", () => {
     const text = metrics(new Runs().next([failed("r/a:1")]), idle);
     expect(samples(text, "findings{")).to.be.empty;
     expect(samples(text, "image_failed")).to.deep.equal(['{image="r/a:1"} 1']);
   });
 
-  it("say only what is known before the first run", () => {
-    expect(metrics(undefined, { undelivered: { slack: 0 }, running: false }).match(/^trivy.*$/gm)).to.deep.equal([
+  it("before the first run only the server's state is reported", () => {
+    expect(metrics(undefined, { ...idle, undelivered: { slack: 0 } }).match(/^trivy.*$/gm)).to.deep.equal([
       "trivy_registry_scan_running 0",
       'trivy_registry_scan_undelivered_alerts{receiver="slack"} 0',
+      "trivy_registry_scan_runs_not_copied 0",
+      "trivy_registry_scan_volume_trouble 0",
     ]);
   });
 
-  it("keep a name inside of its label", () => {
+  it("an image's name cannot end its label", () => {
     const hostile = new Runs().next([scanned('a"} 1\nup 0 \\', [])], { policy: { ...start().policy, severities: ["HIGH"] } });
     expect(samples(metrics(hostile, idle), "findings{")).to.deep.equal(['image="a\\"} 1\\nup 0 \\\\",severity="HIGH"} 0']);
   });
 
-  it("are as Prometheus' own tool wants them", function () {
-    expect(promtool(this, ["check", "metrics"], metrics(report, { undelivered: { slack: 1 }, running: true }))).to.equal("");
+  it("promtool accepts the metrics without complaint", function () {
+    expect(promtool(this, ["check", "metrics"], metrics(report, busy))).to.equal("");
   });
 });

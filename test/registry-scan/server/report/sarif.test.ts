@@ -5,7 +5,7 @@ import { expect } from "chai";
 import { maximumResults, sarif } from "../../../../registry-scan/server/report/sarif.ts";
 import { failed, finding, Runs, scanned } from "../../../support/registry-reports.ts";
 
-/** OASIS' schema of SARIF 2.1.0, without its descriptions, with the keyword of draft 7 for its own. */
+/** The OASIS schema of SARIF 2.1.0 without descriptions, adapted to JSON schema draft 7. */
 const schema: object = JSON.parse(readFileSync(join(import.meta.dirname, "../../../support/sarif-2.1.0.schema.json"), "utf8"));
 const formats = {
   uri: /^[a-z][a-z0-9+.-]*:[^\s"<>\\^`{|}]*$/i,
@@ -35,7 +35,7 @@ interface Log {
   }[];
 }
 
-/** The only run of a log that the schema accepts. */
+/** Checks a log against the schema and returns its only run. */
 function only(log: object): Log["runs"][number] {
   expect(validate(log), JSON.stringify(validate.errors?.slice(0, 5))).to.equal(true);
   return first(log);
@@ -45,14 +45,14 @@ function first(log: object): Log["runs"][number] {
   const { runs } = JSON.parse(JSON.stringify(log)) as Log;
   expect(runs).to.have.length(1);
   const [run] = runs;
-  if (!run) throw new Error("there is no run");
+  if (!run) throw new Error("the log has no run");
   return run;
 }
 
 describe("the SARIF report", () => {
   const secret = finding({ id: "aws-access-key-id", scanner: "secret", package: "/root/.aws/credentials", severity: "HIGH" });
 
-  it("has a rule once and a result for each image, within the schema", () => {
+  it("a log with one rule per finding and one result per image matches the schema", () => {
     const runs = new Runs();
     runs.next([scanned("r.example:5000/a:1", [finding()])]);
     const run = only(
@@ -75,7 +75,7 @@ describe("the SARIF report", () => {
     expect(run.results[0]?.message.text).to.include("Image: r.example:5000/b:1").and.include("Fixed version: 2.10.7-r0");
   });
 
-  it("gives a finding the same fingerprint in every run, and another one in another image", () => {
+  it("a finding has the same fingerprint in every run, and another one in another image", () => {
     const runs = new Runs();
     const prints = () =>
       only(sarif(runs.next([scanned("r/a:1", [finding()]), scanned("r/b:1", [finding()])]))).results.map(
@@ -86,7 +86,7 @@ describe("the SARIF report", () => {
     expect(prints()).to.deep.equal(first);
   });
 
-  it("says what could not be scanned", () => {
+  it("images that could not be scanned and problems are notifications", () => {
     const run = only(
       sarif(new Runs().next([failed("r/a:1", "no route")], {}, [{ kind: "warning", about: "r/b", message: "no such tag" }])),
     );
@@ -98,19 +98,19 @@ describe("the SARIF report", () => {
     ]);
   });
 
-  it("takes no address but a page's, and no path out of the image", () => {
+  it("help links are web addresses, and paths do not leave the image", () => {
     const hostile = finding({ id: "x\u0000<y>", url: "javascript:alert(1)", path: "../../etc/a b\ud800" });
     const run = only(sarif(new Runs().next([scanned("r/a:1", [hostile])])));
     expect(run.tool.driver.rules[0]).not.to.have.property("helpUri");
     expect(run.results[0]?.locations[0]?.physicalLocation.artifactLocation.uri).to.equal("r/a%3A1/etc/a%20b%EF%BF%BD");
   });
 
-  it("leaves out the least severe where code scanning would refuse it, and says so", () => {
+  it("the least severe findings beyond code scanning's limit are left out, with a notification", () => {
     const many = Array.from({ length: maximumResults }, (_, index) => finding({ id: `CVE-${index}`, severity: "LOW" }));
-    // Not checked by the schema: that compares each rule with each.
+    // Not checked against the schema, whose uniqueItems compares each pair of rules.
     const run = first(sarif(new Runs().next([scanned("r/a:1", many), scanned("r/b:1", [finding()])])));
     expect(run.results).to.have.length(maximumResults);
     expect(run.results[0]?.ruleId).to.equal("CVE-2021-36159");
-    expect(run.invocations[0]?.toolExecutionNotifications[0]?.message.text).to.match(/^1 findings of lower severity are left out/);
+    expect(run.invocations[0]?.toolExecutionNotifications[0]?.message.text).to.match(/^1 less severe findings are left out/);
   });
 });

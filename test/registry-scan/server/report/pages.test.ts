@@ -1,17 +1,21 @@
+import { createHash } from "node:crypto";
 import { expect } from "chai";
 import fc from "fast-check";
-import type { RunReport } from "../../../../registry-scan/protocol/model.ts";
-import { summarised } from "../../../../registry-scan/server/compare.ts";
-import { imageFile, imagePage, indexPage, runPage } from "../../../../registry-scan/server/report/page.ts";
+import type { RunReport } from "../../../../registry-scan/protocol/report.ts";
+import { imageFile } from "../../../../registry-scan/server/files.ts";
+import { imagePages } from "../../../../registry-scan/server/report/image-page.ts";
+import { indexPage } from "../../../../registry-scan/server/report/index-page.ts";
+import { runPage } from "../../../../registry-scan/server/report/run-page.ts";
+import { toRunSummary } from "../../../../registry-scan/server/summary.ts";
 import { failed, finding, Runs, scanned } from "../../../support/registry-reports.ts";
 
-/** The elements that a page may be made of. */
+/** The elements that a page may contain. */
 const elements =
   "html head meta title style body nav main h1 h2 p span time a bdi dl div dt dd table caption thead tbody tr th td details summary ul li br figure figcaption svg g line rect text".split(
     " ",
   );
 
-/** What is wrong with a page's HTML: unknown or unbalanced elements, attributes that do something, links that are no pages. */
+/** Returns the problems of a page's HTML: unknown or unbalanced elements, event handlers and sources, links with a scheme other than HTTP. */
 function problems(html: string): string[] {
   const found: string[] = [];
   const open: string[] = [];
@@ -32,31 +36,37 @@ function problems(html: string): string[] {
 }
 
 const pages = (report: RunReport, before: readonly RunReport[] = []) => {
-  const runs = [...before, report].map(summarised);
-  return [runPage(report, runs), indexPage(runs), ...report.images.map((image) => imagePage(report, image))];
+  const runs = [...before, report].map(toRunSummary);
+  return [runPage(report, runs), indexPage(runs), ...new Map(imagePages(report)).values()];
+};
+
+const imagePage = (report: RunReport, image: string): string => {
+  const page = new Map(imagePages(report)).get(image);
+  if (page === undefined) throw new Error(`the report does not contain ${image}`);
+  return page;
 };
 
 const old = finding();
 
-/** What a page says, without its elements. */
+/** Returns a page's text without its elements. */
 const words = (html: string) =>
   html
     .replace(/<style>[\s\S]*<\/style>/, "")
     .replace(/<[^>]*>/g, " ")
     .replace(/\s+/g, " ");
 
-describe("the pages of a registry scan", () => {
-  it("say in a sentence how it ended, and begin with what could not be scanned", () => {
+describe("the pages of a report", () => {
+  it("a run's page begins with the result in a sentence and the images that could not be scanned", () => {
     const runs = new Runs();
     const first = runs.next([scanned("r/a:1", [old]), scanned("r/b:1", [])]);
-    expect(words(runPage(first, [summarised(first)])))
-      .to.include("It is the first run")
-      .and.include("the trend begins with the next");
+    expect(words(runPage(first, [toRunSummary(first)])))
+      .to.include("This is the first run")
+      .and.include("The trend begins with the next run");
     const second = runs.next([failed("r/a:1", "no route"), scanned("r/b:1", [finding({ id: "CVE-2" })]), failed("r/c:1", "401")]);
-    const html = runPage(second, [first, second].map(summarised));
+    const html = runPage(second, [first, second].map(toRunSummary));
     const said = words(html);
-    expect(said).to.include("2 of 3 images could not be scanned. 2 findings: 1 new, 0 gone since the last good scans.");
-    expect(said.indexOf("no route")).to.be.within(0, said.indexOf("Findings that the last good scans did not have"));
+    expect(said).to.include("2 of 3 images could not be scanned. 2 findings: 1 new, 0 fixed or gone since the last successful scans.");
+    expect(said.indexOf("no route")).to.be.within(0, said.indexOf("Findings that the last successful scans did not have"));
     expect(said).to.match(/r\/c:1 (\? ){5}not scanned/);
     expect(html)
       .to.include(`href="images/${imageFile("r/a:1")}"`)
@@ -65,7 +75,7 @@ describe("the pages of a registry scan", () => {
     expect(html.match(/<rect /g), "bars").to.have.length(2);
   });
 
-  it("mark what is new and what is fixed", () => {
+  it("new and fixed findings are marked", () => {
     const runs = new Runs();
     runs.next([scanned("r/a:1", [old])]);
     const report = runs.next([
@@ -76,24 +86,21 @@ describe("the pages of a registry scan", () => {
     expect(said)
       .to.match(/r\/a:1 0 1 0 0 0 \+1 new −1 fixed end of life alpine/)
       .and.match(/r\/new:1 1 0 0 0 0 first scan/);
-    const [image] = report.images;
-    const page = image ? words(imagePage(report, image)) : "";
-    expect(page)
+    expect(words(imagePage(report, "r/a:1")))
       .to.match(/CVE-2 new HIGH/)
-      .and.match(/Fixed What the last good scan had.*CVE-2021-36159/)
-      .and.include("gives no more fixes");
+      .and.match(/Fixed Findings of the last successful scan that are fixed or gone.*CVE-2021-36159/)
+      .and.include("no longer publishes fixes for alpine 3.10.9");
   });
 
-  it("name the other names of an image", () => {
+  it("an image's page links the image's other names", () => {
     const runs = new Runs();
     const { target, ...rest } = scanned("r/a:1", [old]);
     const report = runs.next([{ ...rest, target: { ...target, digest: "sha256:00", names: ["r/a:1", "r/a:latest"] } }]);
-    const [image] = report.images;
-    expect(image && words(imagePage(report, image))).to.include("The same image is also r/a:latest");
+    expect(words(imagePage(report, "r/a:1"))).to.include("Other names of this image: r/a:latest .");
     expect(words(runPage(report, []))).to.include("2 names of 1 image");
   });
 
-  it("have no name, title, reason or link that does anything but stand there", () => {
+  it("a hostile name, title, reason or URL adds no element, handler or script link", () => {
     const hostile = fc.oneof(
       fc.string({ unit: "grapheme", maxLength: 20 }),
       fc.constantFrom(
@@ -136,7 +143,16 @@ describe("the pages of a registry scan", () => {
     );
   });
 
-  it("are files whose names are safe, and different for different images", () => {
+  it("a page's policy allows only its own style sheet", () => {
+    for (const html of pages(new Runs().next([scanned("r/a:1", [old])]))) {
+      const [, style = ""] = /<style>([\s\S]*)<\/style>/.exec(html) ?? [];
+      expect(style).to.include(".verdict");
+      const hash = createHash("sha256").update(style).digest("base64");
+      expect(html).to.include(`content="default-src 'none'; style-src 'sha256-${hash}'; base-uri 'none'; form-action 'none'"`);
+    }
+  });
+
+  it("file names of images are safe, and different for different images", () => {
     fc.assert(
       fc.property(fc.uniqueArray(fc.string({ unit: "binary", maxLength: 300 }), { minLength: 2, maxLength: 10 }), (names) => {
         const files = names.map(imageFile);
@@ -147,7 +163,7 @@ describe("the pages of a registry scan", () => {
     expect(imageFile("r/a:1")).to.not.equal(imageFile("r/a_1"));
   });
 
-  it("keep two thousand images in one page, most of them folded away", () => {
+  it("a page lists two thousand images and folds most of them", () => {
     const findings = [old, finding({ id: "CVE-2", severity: "LOW" })];
     const many = Array.from({ length: 2_000 }, (_, index) => scanned(`r/${index}:1`, index % 2 ? findings : []));
     const report = new Runs().next(many);

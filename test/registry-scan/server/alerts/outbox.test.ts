@@ -7,9 +7,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect } from "chai";
-import { jsonMessage, maximumListed, nextAlerts, type PostedAlert, slackMessage } from "../../../../registry-scan/server/alerts/alerts.ts";
-import { Outbox, type Receiver } from "../../../../registry-scan/server/alerts/outbox.ts";
-import { failed, finding, Runs, scanned } from "../../../support/registry-reports.ts";
+import type { PostedAlert } from "../../../../registry-scan/server/alerts/alertmanager.ts";
+import type { Receiver } from "../../../../registry-scan/server/alerts/delivery.ts";
+import { Outbox } from "../../../../registry-scan/server/alerts/outbox.ts";
+import { finding, Runs, scanned } from "../../../support/registry-reports.ts";
 
 const link = "https://scans.example/";
 const old = finding();
@@ -19,7 +20,7 @@ async function until(condition: () => boolean | Promise<boolean>): Promise<void>
   while (!(await condition())) await sleep(20);
 }
 
-/** A receiver that keeps what it gets, and answers as it is told: the status of each request, 200 after that. */
+/** A receiver that records requests. It answers with the given statuses in turn, then with 200. */
 class Hook {
   readonly got: { path: string; headers: IncomingHttpHeaders; body: unknown }[] = [];
   answers: (number | "cut")[] = [];
@@ -54,138 +55,7 @@ const receiver = (type: Receiver["type"], url: string, given: Partial<Receiver> 
   ...given,
 });
 
-describe("alerts of a run", () => {
-  it("are one for each image, package and severity, and over when fixed", () => {
-    const runs = new Runs();
-    const first = runs.next([scanned("r/a:1", [old, finding({ id: "CVE-3", fixed: "2.10.8" }), other]), scanned("r/b:1", [old])]);
-    const before = nextAlerts([], first);
-    expect(before.over).to.be.empty;
-    expect(before.active.map(({ labels }) => labels)).to.deep.equal([
-      { alertname: "RegistryScanFinding", image: "r/a:1", package: "apk-tools", severity: "CRITICAL" },
-      { alertname: "RegistryScanFinding", image: "r/a:1", package: "zlib", severity: "HIGH" },
-      { alertname: "RegistryScanFinding", image: "r/b:1", package: "apk-tools", severity: "CRITICAL" },
-    ]);
-    expect(before.active[0]?.annotations).to.include({ ids: "CVE-2021-36159, CVE-3", fixed: "2.10.7-r0, 2.10.8" });
-    const second = runs.next([scanned("r/a:1", [old])]);
-    const after = nextAlerts(before.active, second);
-    expect(after.active.map(({ labels, startsAt }) => [labels["package"], startsAt])).to.deep.equal([["apk-tools", first.finishedAt]]);
-    expect(after.over.map(({ labels }) => `${labels["image"]} ${labels["package"]}`)).to.deep.equal(["r/a:1 zlib", "r/b:1 apk-tools"]);
-  });
-
-  it("stay while an image cannot be scanned, which is an alert itself", () => {
-    const runs = new Runs();
-    const before = nextAlerts([], runs.next([scanned("r/a:1", [old])]));
-    const broken = nextAlerts(
-      before.active,
-      runs.next([failed("r/a:1", "no route")], {}, [{ kind: "error", about: "r/b", message: "401" }]),
-    );
-    expect(broken.over).to.be.empty;
-    expect(
-      broken.active.map(({ labels, annotations }) => [labels["alertname"], labels["image"], annotations["reason"]]),
-    ).to.have.deep.members([
-      ["RegistryScanFinding", "r/a:1", undefined],
-      ["RegistryScanFailed", "r/a:1", "no route"],
-      ["RegistryScanFailed", "r/b", "401"],
-    ]);
-    const mended = nextAlerts(broken.active, runs.next([scanned("r/a:1", [old])]));
-    expect(mended.over.map(({ labels }) => labels["alertname"])).to.deep.equal(["RegistryScanFailed", "RegistryScanFailed"]);
-  });
-
-  it("stay where a run was not asked for the image", () => {
-    const runs = new Runs();
-    const before = nextAlerts([], runs.next([scanned("r/a:1", [old]), scanned("r/b:1", [old])]));
-    const after = nextAlerts(before.active, runs.next([scanned("r/a:1", [])], { partial: true }));
-    expect(after.active.map(({ labels }) => labels["image"])).to.deep.equal(["r/b:1"]);
-    expect(after.over.map(({ labels }) => labels["image"])).to.deep.equal(["r/a:1"]);
-  });
-});
-
-describe("a message for Slack", () => {
-  it("tells errors, what is new and what is fixed, and says nothing when nothing happened", () => {
-    const runs = new Runs();
-    expect(slackMessage(runs.next([scanned("r/a:1", [old])]), link)?.text)
-      .to.include("It is the first run")
-      .and.include("*Found in the first run*");
-    expect(slackMessage(runs.next([scanned("r/a:1", [old])]), link)).to.equal(undefined);
-    const text = slackMessage(runs.next([scanned("r/a:1", [other]), failed("r/b:1", "no route")]), link)?.text;
-    expect(text?.split("\n")).to.deep.equal([
-      "*Registry scan registry-scan-3: errors*",
-      "1 of 2 images could not be scanned. 1 finding: 1 new, 1 gone since the last good scans.",
-      "*Could not be scanned*",
-      "• `r/b:1`: `no route`",
-      "*New*",
-      "• HIGH `CVE-2` `zlib` in `r/a:1`",
-      "*Fixed*",
-      "• CRITICAL `CVE-2021-36159` `apk-tools` in `r/a:1`, fixed in `2.10.7-r0`",
-      "<https://scans.example/runs/registry-scan-3/index.html|Open the report>",
-    ]);
-  });
-
-  it("stays within Slack's limits, the worst first", () => {
-    const findings = Array.from({ length: 400 }, (_, index) =>
-      finding({ id: `CVE-${index}${"&".repeat(200)}`, severity: index === 399 ? "CRITICAL" : "LOW", package: "<".repeat(500) }),
-    );
-    const many = Array.from({ length: 300 }, (_, index) => failed(`r/${index}:${"&".repeat(300)}`, "<".repeat(4000)));
-    const message = slackMessage(new Runs().next([scanned("r/a:1", findings), ...many]), link);
-    const blocks = message?.blocks as { text: { text: string } }[];
-    expect(Math.max(...blocks.map(({ text }) => text.text.length))).to.be.at.most(3000);
-    const alone = slackMessage(
-      new Runs().next([
-        scanned(
-          "r/a:1",
-          findings.map((it) => ({ ...it, id: it.id.replaceAll("&", ""), package: "p" })),
-        ),
-      ]),
-      link,
-    );
-    expect(alone?.text)
-      .to.match(/in the first run\*\n• CRITICAL `CVE-399/)
-      .and.match(/and 385 more/);
-  });
-
-  it("lets no name mention people, link or end its code", () => {
-    const text = slackMessage(
-      new Runs().next([scanned("r/a`<!channel>:1\n@here", [finding({ package: "<https://evil.example|x>&" })])]),
-      undefined,
-    )?.text;
-    expect(text).to.include("`r/a'&lt;!channel&gt;:1 @here`").and.include("`&lt;https://evil.example|x&gt;&amp;`");
-    expect(text).to.not.match(/<[!@h]/);
-  });
-});
-
-describe("a JSON message", () => {
-  it("has the whole of a run", () => {
-    const runs = new Runs();
-    expect(jsonMessage(runs.next([scanned("r/a:1", [old]), scanned("r/gone:1", [])]), link).first).to.equal(true);
-    const report = runs.next([scanned("r/a:1", [other]), failed("r/b:1", "no route")], {}, [
-      { kind: "warning", about: "r/c", message: "no tag" },
-    ]);
-    const message = jsonMessage(report, link);
-    expect(message).to.deep.include({
-      version: 1,
-      run: "registry-scan-2",
-      verdict: "errors",
-      first: false,
-      new: [{ image: "r/a:1", ...other }],
-      fixed: [{ image: "r/a:1", ...old }],
-      omitted: { new: 0, fixed: 0 },
-      errors: [{ about: "r/b:1", message: "no route" }],
-      warnings: [{ about: "r/c", message: "no tag" }],
-      removed: ["r/gone:1"],
-      link: "https://scans.example/runs/registry-scan-2/index.html",
-    });
-  });
-
-  it("is bounded", () => {
-    const many = Array.from({ length: maximumListed + 5 }, (_, index) => finding({ id: `CVE-${index}`, severity: index ? "LOW" : "HIGH" }));
-    const message = jsonMessage(new Runs().next([scanned("r/a:1", many)]), undefined);
-    expect(message.new).to.have.length(maximumListed);
-    expect(message.new[0]?.severity).to.equal("HIGH");
-    expect(message.omitted).to.deep.equal({ new: 5, fixed: 0 });
-  });
-});
-
-describe("the outbox", () => {
+describe("Outbox", () => {
   let folder: string;
   let hook: Hook;
   let url: string;
@@ -217,7 +87,7 @@ describe("the outbox", () => {
   const delivered = (box: Outbox) => until(() => Object.values(box.undelivered()).every((waiting) => waiting === 0));
   const bodies = () => hook.got.map(({ body }) => (body as { run: string }).run);
 
-  it("delivers a run's message once, in order, however often the run is added", async () => {
+  it("a run's message is delivered once and in order, however often the run is added", async () => {
     const runs = new Runs();
     const reports = [runs.next([scanned("r/a:1", [old])]), runs.next([scanned("r/a:1", [other])])];
     const box = outbox(receiver("json", url, { authorization: "Bearer abc" }));
@@ -234,7 +104,7 @@ describe("the outbox", () => {
     expect(hook.got[0]?.headers).to.include({ authorization: "Bearer abc", "idempotency-key": "registry-scan-1-json" });
   });
 
-  it("sends again what was refused, as after a restart, and says why without the address", async () => {
+  it("a refused message is retried, also after a restart, and the log has the reason without the URL", async () => {
     hook.answers = [503, 404, "cut"];
     const box = outbox(receiver("json", url));
     await box.add(new Runs().next([scanned("r/a:1", [old])]));
@@ -248,14 +118,14 @@ describe("the outbox", () => {
     await until(() => said.length === 4);
     expect(new Set(hook.got.map(({ headers }) => headers["idempotency-key"]))).to.deep.equal(new Set(["registry-scan-1-json"]));
     expect(said.map((line) => line.split(";")[0])).to.deep.equal([
-      "receiver json is busy or broken: 503",
-      "receiver json refuses: 404",
+      "receiver json is overloaded or has failed: HTTP 503",
+      "receiver json refuses messages: HTTP 404",
       "receiver json cannot be reached (UND_ERR_SOCKET)",
-      "receiver json takes messages again",
+      "receiver json accepts messages again",
     ]);
   });
 
-  it("waits as long as a receiver asks it to", async () => {
+  it("a retry waits as long as the receiver's Retry-After says", async () => {
     hook.answers = [429];
     hook.headers["retry-after"] = "3600";
     const box = outbox(receiver("json", url));
@@ -267,7 +137,7 @@ describe("the outbox", () => {
     expect(box.undelivered()).to.deep.equal({ json: 1 });
   });
 
-  it("lets a receiver that is away hold up no other", async () => {
+  it("an unreachable receiver does not delay other receivers", async () => {
     const box = outbox(receiver("slack", "http://127.0.0.1:9/x"), receiver("json", url));
     await box.add(new Runs().next([scanned("r/a:1", [old])]));
     box.start();
@@ -275,7 +145,7 @@ describe("the outbox", () => {
     expect(box.undelivered()).to.deep.equal({ slack: 1, json: 0 });
   });
 
-  it("never follows a redirect, nor tells an address that it cannot read", async () => {
+  it("redirects are not followed, and invalid URLs are reported without the URL", async () => {
     hook.answers = [307];
     hook.headers["location"] = "https://elsewhere.example/";
     const box = outbox(
@@ -287,10 +157,10 @@ describe("the outbox", () => {
     await box.add(runs.next([scanned("r/a:1", [old])]));
     box.start();
     await until(() => said.length >= 3);
-    expect(said.join("\n")).to.include("a redirect, which is not followed: 307").and.include("must begin with http:// or https://");
+    expect(said.join("\n")).to.include("a redirect, which is not followed: HTTP 307").and.include("it must begin with http:// or https://");
   });
 
-  it("keeps addresses and tokens out of its files and words", async () => {
+  it("URLs and tokens of receivers are in no file and no log line", async () => {
     hook.answers = [500];
     const away = receiver("slack", `http://nobody.invalid/${secret}`, { authorization: `Bearer ${secret}\nx` });
     const box = outbox(
@@ -307,7 +177,7 @@ describe("the outbox", () => {
     expect(said.join("\n")).to.not.include(secret);
   });
 
-  it("drops what belongs to a receiver that is gone, and what was not added to its end", async () => {
+  it("messages of a removed receiver and of an interrupted add are dropped", async () => {
     const box = outbox(receiver("slack", url), receiver("json", url));
     await box.add(new Runs().next([scanned("r/a:1", [old])]));
     await writeFile(join(folder, "json", "20260101~never-added.json"), "{}");
@@ -319,7 +189,7 @@ describe("the outbox", () => {
     expect(bodies()).to.deep.equal(["registry-scan-1"]);
   });
 
-  it("sends Alertmanager what is active, in chunks, and at each start again", async () => {
+  it("Alertmanager gets the active alerts in chunks, and again after each start", async () => {
     const many = Array.from({ length: 700 }, (_, index) => scanned(`r/${index}:1`, [old]));
     const box = outbox(receiver("alertmanager", url));
     const runs = new Runs();
@@ -346,8 +216,8 @@ describe("the outbox", () => {
   });
 });
 
-/** With `ALERTMANAGER` as the path of its program. */
-describe("a real Alertmanager", function () {
+/** Set `ALERTMANAGER` to the path of its program to run these tests. */
+describe("Outbox with a real Alertmanager", function () {
   this.timeout(60_000);
   const program = process.env["ALERTMANAGER"];
   const address = "http://127.0.0.1:19093";
@@ -405,7 +275,7 @@ receivers: [{name: hook, webhook_configs: [{url: "${url}", send_resolved: true}]
     if (folder) await rm(folder, { recursive: true });
   });
 
-  it("is told of a finding once, also when it was away, hears of it again after its restart, and that it is fixed", async () => {
+  it("a real Alertmanager notifies once of a finding, also after an outage and its own restart, and once of its fix", async () => {
     const { error, log } = console;
     console.error = console.log = () => {};
     try {
@@ -418,7 +288,7 @@ receivers: [{name: hook, webhook_configs: [{url: "${url}", send_resolved: true}]
       const first = open();
       await first.add(runs.next([scanned("r/a:1", [old]), scanned("r/b:1", [old])]));
       await sleep(1500);
-      expect(first.undelivered(), "while it is away").to.deep.equal({ alertmanager: 1 });
+      expect(first.undelivered(), "while it is not running").to.deep.equal({ alertmanager: 1 });
       await begin();
       await until(() => notified("firing").length >= 2);
       await first.add(runs.next([scanned("r/a:1", [old]), scanned("r/b:1", [old])]));
@@ -428,7 +298,7 @@ receivers: [{name: hook, webhook_configs: [{url: "${url}", send_resolved: true}]
 
       await end();
       await begin();
-      expect(await active(), "after a restart that lost all").to.be.empty;
+      expect(await active(), "after a restart without its data").to.be.empty;
       await first.stop();
       const second = open();
       await until(async () => (await active()).length === 2);

@@ -1,0 +1,73 @@
+/** What the process is given: its configuration, its secrets, and its environment. */
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import type { ReportsConfiguration } from "../protocol/configuration.ts";
+import { reportsPorts } from "../protocol/names.ts";
+import { reportsConfigurationSchema } from "../protocol/reports-configuration-schema.ts";
+import { parseJson } from "../protocol/validation.ts";
+import type { Receiver } from "./alerts/delivery.ts";
+import type { BucketKeys } from "./bucket.ts";
+
+/** A mistake in what the process is given. It is logged without a stack trace. */
+export class ConfigurationError extends Error {}
+
+/** Everything that the process is given. */
+export interface ServerSettings extends ReportsConfiguration {
+  readonly receivers: readonly Receiver[];
+  readonly bucketKeys: BucketKeys | undefined;
+  /** The token that scanning pods send. */
+  readonly token: string;
+  readonly ports: { readonly pages: number; readonly api: number };
+}
+
+/** @throws {ConfigurationError} */
+export function readSettings(environment: NodeJS.ProcessEnv): ServerSettings {
+  const {
+    REPORTS_TOKEN: token,
+    REPORTS_CONFIGURATION: path = "/etc/reports/reports.json",
+    REPORTS_RECEIVERS: receivers = "/etc/receivers",
+    PAGES_PORT: pages = reportsPorts.pages,
+    API_PORT: api = reportsPorts.api,
+  } = environment;
+  if (!token) throw new ConfigurationError("REPORTS_TOKEN is missing in the environment; without it any client could write reports");
+  const configuration = readConfiguration(path);
+  return {
+    ...configuration,
+    receivers: readReceivers(configuration, receivers),
+    bucketKeys: configuration.bucket && readBucketKeys(configuration.bucket.name, environment),
+    token,
+    ports: { pages: Number(pages), api: Number(api) },
+  };
+}
+
+function readConfiguration(path: string): ReportsConfiguration {
+  try {
+    return parseJson(reportsConfigurationSchema, readFileSync(path, "utf8"));
+  } catch (error) {
+    throw new ConfigurationError(`the configuration ${path} cannot be used: ${(error as Error).message}`);
+  }
+}
+
+/** Adds the URLs and headers of the receivers, which are files of a Secret. */
+function readReceivers({ receivers, url }: ReportsConfiguration, folder: string): Receiver[] {
+  const readSecret = (receiver: string, field: string): string => {
+    const path = join(folder, `${receiver}.${field}`);
+    const value = existsSync(path) ? readFileSync(path, "utf8").trim() : "";
+    if (value === "") throw new ConfigurationError(`receiver ${receiver}: ${path} is missing or empty; set it in the receiver's Secret`);
+    return value;
+  };
+  return receivers.map((receiver) => ({
+    ...receiver,
+    url: readSecret(receiver.name, "url"),
+    ...(receiver.authorized && { authorization: readSecret(receiver.name, "authorization") }),
+    ...(url !== undefined && { link: url }),
+  }));
+}
+
+function readBucketKeys(bucket: string, environment: NodeJS.ProcessEnv): BucketKeys {
+  const { AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey, AWS_SESSION_TOKEN: sessionToken } = environment;
+  if (!accessKeyId || !secretAccessKey) {
+    throw new ConfigurationError(`bucket ${bucket}: AWS_ACCESS_KEY_ID or AWS_SECRET_ACCESS_KEY is missing in the environment`);
+  }
+  return { accessKeyId, secretAccessKey, ...(sessionToken && { sessionToken }) };
+}

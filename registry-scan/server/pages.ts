@@ -1,0 +1,90 @@
+import { open } from "node:fs/promises";
+import { type Context, Hono } from "hono";
+import { HTTPException } from "hono/http-exception";
+import { secureHeaders } from "hono/secure-headers";
+import type { Outbox } from "./alerts/outbox.ts";
+import { mediaType, runNamePattern } from "./files.ts";
+import { type Env, errorHandler } from "./http.ts";
+import { metrics } from "./report/metrics.ts";
+import type { Store } from "./store.ts";
+
+/** The reports for users and the metrics for Prometheus. Access is limited by the network, not by a login. */
+export function createPages(store: Store, outbox: Outbox): Hono<Env> {
+  const pages = new Hono<Env>();
+  pages.onError(errorHandler(store));
+  pages.notFound(() => {
+    throw notFound();
+  });
+  pages.use(securityHeaders, async (c, next) => {
+    c.header("cache-control", "no-cache");
+    if (c.req.method !== "GET" && c.req.method !== "HEAD") {
+      c.header("allow", "GET, HEAD");
+      throw new HTTPException(405, { message: "pages can only be read" });
+    }
+    // The adapter resolves `..` in a path: such a request is not for one of these pages.
+    if (new URL(c.req.url).pathname !== c.env.incoming.url?.replace(/[?#].*$/s, "")) throw notFound();
+    await next();
+  });
+
+  pages.get("/healthz", (c) => text(c, "text/plain; charset=utf-8", "ok\n"));
+  pages.get("/metrics", (c) => {
+    const state = {
+      undelivered: outbox.undelivered(),
+      isRunning: store.isRunning,
+      pendingCopies: store.pendingCopies,
+      hasVolumeError: store.volumeError !== undefined,
+    };
+    return text(c, "text/plain; version=0.0.4; charset=utf-8", metrics(store.latest, state));
+  });
+
+  pages.get("/", (c) => c.redirect("runs/"));
+  pages.get("/runs", (c) => c.redirect("runs/"));
+  pages.on("GET", ["/runs/", "/runs/index.html"], (c) => file(c, store.runPath("index.html"), "text/html; charset=utf-8"));
+  pages.get(`/runs/:run`, (c) => c.redirect(`${runName(c.req.param("run"))}/`));
+  pages.get("/runs/:run/:file{.*}", (c) => {
+    const { run, file: name } = c.req.param();
+    // Only names that a report may have are looked up on the volume.
+    const path = name || "index.html";
+    const type = mediaType(path);
+    if (type === undefined) throw notFound();
+    return file(c, store.runPath(runName(run), path), type);
+  });
+  return pages;
+}
+
+/** Pages contain their style sheet, and no script, picture, font or form. Those on the volume may be older than this program. */
+const securityHeaders = secureHeaders({
+  contentSecurityPolicy: {
+    defaultSrc: ["'none'"],
+    styleSrc: ["'unsafe-inline'"],
+    baseUri: ["'none'"],
+    formAction: ["'none'"],
+    frameAncestors: ["'none'"],
+  },
+  xFrameOptions: "DENY",
+  // Whether the reports are served by HTTPS is for the proxy in front of this server to say.
+  strictTransportSecurity: false,
+});
+
+const notFound = () => new HTTPException(404, { message: "there is no such page; only the reports of the last runs are kept" });
+
+/** @throws {HTTPException} 404 for a text that is not the name of a run */
+function runName(text: string): string {
+  if (!runNamePattern.test(text)) throw notFound();
+  return text;
+}
+
+/** The length is set here because hono answers HEAD without a body. */
+const text = (c: Context<Env>, type: string, body: string): Response =>
+  c.body(body, 200, { "content-type": type, "content-length": String(Buffer.byteLength(body)) });
+
+/** Sends a file of the volume. hono's `serveStatic` does not know SARIF, and answers 404 when the volume cannot be read. */
+async function file(c: Context<Env>, path: string, type: string): Promise<Response> {
+  const opened = await open(path).catch((error: NodeJS.ErrnoException) => {
+    throw error.code === "ENOENT" ? notFound() : error;
+  });
+  const headers = { "content-type": type, "content-length": String((await opened.stat()).size) };
+  if (c.req.method !== "HEAD") return c.body(opened.readableWebStream({ autoClose: true }) as ReadableStream<Uint8Array>, 200, headers);
+  await opened.close();
+  return c.body(null, 200, headers);
+}
