@@ -2,7 +2,7 @@
  * `npm run drift -- <stack…>`: compares the cluster with the state of stacks and keeps one issue about the differences, which it opens,
  * updates and closes. Nothing in the cluster or the state is changed, and no secret is shown.
  */
-import { parseArgs } from "node:util";
+import { origin, parseArguments, writeReport } from "./changes/command.ts";
 import { engineJson } from "./changes/engine-json.ts";
 import { environmentSecrets, Redactor } from "./changes/redactor.ts";
 import { type Frame, render, type StackReport, stackReport } from "./changes/render.ts";
@@ -10,9 +10,8 @@ import { openEngine } from "./engine/engine.ts";
 import { type Ci, readCi } from "./forge/ci.ts";
 import { findPost, markerOf, writePost } from "./forge/forge.ts";
 import { ForgeError } from "./forge/http.ts";
-import { origin, writeReport } from "./preview-comment.ts";
-import { projectFolder, stacksOf } from "./stack-file.ts";
-import { main, UserError } from "./user-error.ts";
+import { projectFolder } from "./stack-file.ts";
+import { main } from "./user-error.ts";
 
 const usage = `Usage: npm run drift -- <stack>… [--output FILE] [--no-issue]
 
@@ -53,7 +52,7 @@ export async function keepIssue(reports: readonly StackReport[], frame: Frame, {
 }
 
 async function drift(args: readonly string[]): Promise<number> {
-  const { stacks, output, issue } = parse(args);
+  const { stacks, output, post } = parseArguments(args, usage, "issue", "out/drift.md");
   const engine = await openEngine(projectFolder);
   const redactor = new Redactor(environmentSecrets(process.env));
   const reports: StackReport[] = [];
@@ -64,7 +63,7 @@ async function drift(args: readonly string[]): Promise<number> {
   const frame: Frame = { ...driftFrame, notes: origin(ci) };
   writeReport(reports, frame, output, ci);
   const status = reports.some(({ error, changes }) => error !== undefined || changes.length > 0) ? 1 : 0;
-  if (!issue) return status;
+  if (!post) return status;
   if (!ci.forge) {
     console.error(`No issue: ${ci.missing}.`);
     return status || 3;
@@ -76,29 +75,6 @@ async function drift(args: readonly string[]): Promise<number> {
     if (!(error instanceof ForgeError)) throw error;
     console.error(`No issue: ${error.message}.\nThe differences are in the job's summary and in the artifact.`);
     return status || 3;
-  }
-}
-
-function parse(args: readonly string[]) {
-  try {
-    const { positionals: stacks, values } = parseArgs({
-      args: [...args],
-      allowPositionals: true,
-      allowNegative: true,
-      options: {
-        output: { type: "string", default: "out/drift.md" },
-        issue: { type: "boolean", default: true },
-        help: { type: "boolean", default: false },
-      },
-    });
-    if (values.help) {
-      console.log(usage);
-      process.exit(0);
-    }
-    if (stacks.length > 0) return { stacks, ...values };
-    throw new Error(`Name at least one stack: ${stacksOf(projectFolder).join(", ")}`);
-  } catch (error) {
-    throw new UserError(`${(error as Error).message}\n\n${usage}`, 2);
   }
 }
 

@@ -2,9 +2,7 @@
  * `npm run preview:comment -- <stack…>`: previews stacks and shows what they would change, in one comment of the pull request or merge
  * request, in the job's summary, and completely in a file. Nothing is changed, and no secret is shown.
  */
-import { appendFileSync, mkdirSync, writeFileSync } from "node:fs";
-import { dirname } from "node:path";
-import { parseArgs } from "node:util";
+import { origin, parseArguments, writeReport } from "./changes/command.ts";
 import { engineJson } from "./changes/engine-json.ts";
 import { environmentSecrets, Redactor } from "./changes/redactor.ts";
 import { type Frame, previewFrame, render, type StackReport, stackReport } from "./changes/render.ts";
@@ -12,8 +10,8 @@ import { openEngine } from "./engine/engine.ts";
 import { type Ci, readCi } from "./forge/ci.ts";
 import { markerOf, writePost } from "./forge/forge.ts";
 import { ForgeError } from "./forge/http.ts";
-import { projectFolder, stacksOf } from "./stack-file.ts";
-import { main, UserError } from "./user-error.ts";
+import { projectFolder } from "./stack-file.ts";
+import { main } from "./user-error.ts";
 
 const usage = `Usage: npm run preview:comment -- <stack>… [--output FILE] [--no-comment]
 
@@ -27,11 +25,8 @@ GitLab: GITLAB_TOKEN, a project access token with the scope \`api\`.
 
 Exit codes: 0 all previews succeeded, 1 a preview failed, 2 wrong usage, 3 the comment could not be written`;
 
-/** What GitHub shows of a job's summary, in bytes, less some space for other steps. */
-const summaryLimit = 1000 * 1024;
-
 async function previewComment(args: readonly string[]): Promise<number> {
-  const { stacks, output, comment } = parse(args);
+  const { stacks, output, post } = parseArguments(args, usage, "comment", "out/preview.md");
   const engine = await openEngine(projectFolder);
   const redactor = new Redactor(environmentSecrets(process.env));
   const reports: StackReport[] = [];
@@ -42,51 +37,8 @@ async function previewComment(args: readonly string[]): Promise<number> {
   const frame: Frame = { ...previewFrame, notes: origin(ci) };
   writeReport(reports, frame, output, ci);
   const failed = reports.some(({ error }) => error !== undefined);
-  const posted = !comment || (await postComment(reports, frame, ci));
+  const posted = !post || (await postComment(reports, frame, ci));
   return failed ? 1 : posted ? 0 : 3;
-}
-
-function parse(args: readonly string[]) {
-  try {
-    const { positionals: stacks, values } = parseArgs({
-      args: [...args],
-      allowPositionals: true,
-      allowNegative: true,
-      options: {
-        output: { type: "string", default: "out/preview.md" },
-        comment: { type: "boolean", default: true },
-        help: { type: "boolean", default: false },
-      },
-    });
-    if (values.help) {
-      console.log(usage);
-      process.exit(0);
-    }
-    if (stacks.length > 0) return { stacks, ...values };
-    throw new Error(`Name at least one stack: ${stacksOf(projectFolder).join(", ")}`);
-  } catch (error) {
-    throw new UserError(`${(error as Error).message}\n\n${usage}`, 2);
-  }
-}
-
-/** Returns a sentence about where the report comes from. */
-export function origin({ commit, run }: Pick<Ci, "commit" | "run">): string[] {
-  const of = commit && /^[0-9a-f]{7,64}$/.test(commit) ? `Commit ${commit.slice(0, 12)}` : undefined;
-  const by = run && URL.canParse(run) ? `[job](${new URL(run).href})` : undefined;
-  return of || by ? [[of, by].filter(Boolean).join(", ")] : [];
-}
-
-/** Writes the complete text to a file, and what fits to the job's summary and the log. */
-export function writeReport(reports: readonly StackReport[], frame: Frame, output: string, { summary }: Pick<Ci, "summary">): void {
-  const complete = render(reports, frame);
-  mkdirSync(dirname(output), { recursive: true });
-  writeFileSync(output, complete);
-  // The limit is in bytes, and a character has at most three in UTF-16's count.
-  const bytes = Buffer.byteLength(complete);
-  if (summary) appendFileSync(summary, `${bytes <= summaryLimit ? complete : render(reports, frame, summaryLimit / 3)}\n`);
-  for (const { stack, error, changes } of reports)
-    console.log(error === undefined ? `${stack}: ${changes.length} changes` : `${stack}: ${error}`);
-  console.log(`The complete text: ${output}`);
 }
 
 async function postComment(reports: readonly StackReport[], frame: Frame, { forge, missing, pullRequest }: Ci): Promise<boolean> {

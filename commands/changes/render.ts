@@ -128,7 +128,7 @@ function table(reports: readonly StackReport[], { headings, unchanged, failed, m
   return [`| stack | ${titles.join(" | ")} | |`, `| --- |${" ---: |".repeat(operations.length)} --- |`, ...rows].join("\n");
 }
 
-/** Returns the notes on all changes, each with its stack. A note that several stacks share is listed once. */
+/** Returns the notes on all changes, each with its stack. */
 function listOf(reports: readonly StackReport[], notesOf: (change: Change) => string | readonly string[], limited: boolean): string[] {
   const notes = reports.flatMap(({ stack, changes }) => changes.flatMap(notesOf).map((note) => `${code(stack)}: ${note}`));
   if (!limited || notes.length <= longestList) return notes;
