@@ -8,7 +8,8 @@ import { arbitrarySettings } from "../support/arbitrary-settings.ts";
 import { schemaProblems } from "../support/kubernetes-schema.ts";
 import { secretsIn } from "../support/stack-file.ts";
 
-const runs = 1000;
+/** Rendering a draw takes 25 ms of CPU: a few at the desk, `PROPERTY_RUNS=1000` in .ci/run. */
+const runs = Number(process.env["PROPERTY_RUNS"] ?? 200);
 
 /** Returns the settings with their defaults, or nothing if they are refused: with an error in which every line helps. */
 function accepted(settings: unknown): Settings | undefined {

@@ -15,7 +15,8 @@ const byKind: Readonly<Record<string, Arbitrary<unknown>>> = {
     names,
     names.map((name) => `example.com/${name}`),
   ),
-  "name of a bucket": fc.constantFrom("eu-central-1", "scan.reports"),
+  "name of a bucket": fc.constant("scan.reports"),
+  region: fc.constantFrom("eu-central-1", "us-east-1"),
   "key of a Secret": fc.oneof(names, fc.constantFrom("tls.key", "API_TOKEN")),
   "name of a variable": fc.stringMatching(/^[A-Z_][A-Z0-9_]{0,8}$/),
   label: fc.oneof(
