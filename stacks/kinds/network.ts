@@ -101,6 +101,9 @@ export const webUrl = () =>
     { pattern: webUrlPattern },
   );
 
-/** Name of an S3 bucket, or of a region. */
-export const bucketName = () =>
-  matching("name of a bucket", "use 3 to 63 lowercase letters, digits and hyphens or dots", /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/);
+const bucketPattern = /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/;
+
+export const bucketName = () => matching("name of a bucket", "use 3 to 63 lowercase letters, digits, hyphens and dots", bucketPattern);
+
+/** A region of an S3-compatible service. */
+export const region = () => matching("region", "use a region such as us-east-1", bucketPattern);

@@ -89,7 +89,7 @@ describe("the reports server", () => {
     });
 
     it("a run ends at its deadline, and the report names unscanned images", async () => {
-      await server.begin("nightly-1", { deadline: 1 });
+      await server.begin("nightly-1", { deadline: 3 });
       await server.plan("nightly-1", three);
       await server.next("nightly-1");
       await server.result("nightly-1", "a", scanned(), 1);
