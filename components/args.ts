@@ -820,3 +820,17 @@ export const blockDefaults = {
     operator: "Equal",
   },
 } as const;
+
+/** Paths of the settings that are secrets; a path leads through lists to each of their items. */
+export const secretPaths = [
+  "server.token.value",
+  "gateway.clients.token",
+  "gateway.clients.previousToken",
+  "gateway.tls.key",
+  "database.credentials.password",
+  "redis.password",
+  "redis.tls.clientKey",
+  "registryScan.credentials.password",
+  "registryScan.alerts.url",
+  "registryScan.alerts.authorization",
+] as const;

@@ -17,7 +17,7 @@ export const alerts = v
           ),
         url: v
           .secretUrl()
-          // An Alertmanager's URL only tells where it is; whoever knows a webhook's can send to it.
+          // An Alertmanager's URL is only an address; a webhook's is all that a client needs to send to it.
           .meta({ isPublic: isAlertmanager })
           .optional()
           .describe("URL to send to, as a secret: the root of an Alertmanager, or the complete URL of a webhook."),

@@ -4,7 +4,10 @@ import { formatPath, type Path, type Raw } from "./paths.ts";
 import { type SelectedVariant, trace, variantsAround } from "./trace.ts";
 
 /** Settings that had another name before. */
-const formerNames: Readonly<Record<string, string>> = { clients: "access", "gateway.clusterDomain": "clusterDomain" };
+const formerNames: ReadonlyMap<string, string> = new Map([
+  ["clients", "access"],
+  ["gateway.clusterDomain", "clusterDomain"],
+]);
 
 interface UnknownKey {
   readonly message: string;
@@ -14,7 +17,7 @@ interface UnknownKey {
 
 /** Explains why a key is not accepted, and what to use instead. */
 export function unknownKeyProblem(model: Block, settings: Raw, path: Path): UnknownKey {
-  const former = formerNames[formatPath(path)];
+  const former = formerNames.get(formatPath(path));
   if (former !== undefined) return { message: `is now called ${former}; use that name`, ofOtherVariant: false };
   for (const around of variantsAround(model, settings, path)) {
     const others = around.union.variants.filter((other) => other !== around.variant && hasPath(other, path.slice(around.path.length)));

@@ -74,12 +74,12 @@ type Certificates = Readonly<Record<"server" | "client", pulumi.Output<string>>>
  * The cache in which the Trivy servers keep the analysis of images, so that any server can answer any request: a Redis of its own, or an existing one.
  *
  * @example
- * const cache = new RedisCache("cache", {
+ * const redis = new RedisCache("cache", {
  *   context: { instance: "prod", namespace: "scanning" },
  *   redis: { maxMemory: "1Gi" },
  *   allowedPods: [{ app: "scanner" }],
  * });
- * export const backend = cache.connection.backend;
+ * export const backend = redis.connection.backend;
  */
 export class RedisCache extends Component<RedisCacheArgs, typeof children> {
   readonly connection: CacheConnection;

@@ -1,35 +1,33 @@
-/** Where the certificates of each side of mutual TLS are in the pod: Redis' own, and one for the probes, which come as clients. */
+/** Returns the folder with the certificate of one side of mutual TLS in Redis' pod: `server` for Redis, `client` for the probes. */
 export const tlsPath = (side: string) => `/etc/redis/tls-${side}`;
 
 export interface RedisConf {
-  /** Bytes. */
+  /** Maximum size of the data, in bytes. */
   readonly maxMemory: number;
-  /** Every write goes to an append-only file, so that a restart keeps the cache; at most a second of it is lost in a crash. */
+  /** Whether every write goes to an append-only file, so that a restart keeps the cache and a crash loses at most one second of it. */
   readonly persistence: boolean;
-  /** Mutual TLS, and nothing else, on the same port. */
+  /** Whether the port accepts only mutual TLS. */
   readonly tls: boolean;
 }
 
-/**
- * The configuration of the embedded Redis, or Valkey: a cache for Trivy's servers and nothing else. The password is not in it: users come from an ACL file.
- */
+/** Returns the configuration of the embedded Redis or Valkey. It contains no password: the users are in an ACL file. */
 export function redisConf({ maxMemory, persistence, tls }: RedisConf): string {
-  return `# Listens on every address: the network policy says who may connect, the ACL file who may do what.
+  return `# Listens on every address: the network policy limits who may connect, the ACL file who may do what.
 bind * -::*
 protected-mode no
 ${tls ? encrypted : "port 6379"}
 aclfile /etc/redis/acl/users.acl
 
-# The least recently used entry goes when the memory is full: Trivy analyses that image again.
+# When the memory is full, the least recently used entry is evicted, and Trivy analyses that image again.
 maxmemory ${maxMemory}
 maxmemory-policy allkeys-lru
-# Closer to the truly least recent: what a scan has just stored, and will ask for in a moment, must not go.
+# A closer approximation of least recently used: entries that a scan has just stored must not be evicted before it reads them.
 maxmemory-samples 10
 lazyfree-lazy-eviction yes
 lazyfree-lazy-expire yes
 lazyfree-lazy-server-del yes
 
-# No snapshots: a fork for them would need as much memory again, again and again.
+# No snapshots: each would fork, which can double the memory.
 save ""
 dir /data
 appendonly ${persistence ? "yes" : "no"}

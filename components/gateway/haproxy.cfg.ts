@@ -1,11 +1,13 @@
 /**
- * The gateway's configuration. What is in it follows from what Trivy's client does: it repeats a request, for about 37 seconds, only when it is told
- * `unavailable` by a Twirp error, or gets a 502, 503 or 504 that no server of Trivy's wrote; every other answer, and a connection that breaks, end the
- * scan. The status alone decides nothing: the body does.
+ * The gateway's configuration. It follows from the behaviour of Trivy's client, which retries a request, for about 37 seconds, only after a Twirp error with the
+ * code `unavailable`, or after a 502, 503 or 504 that is not a Twirp error. Every other answer, and a broken connection, ends the scan. The body decides, not the
+ * status.
  */
 
-/** Where things are in the gateway's pod. Ports are above 1024, because nobody is root. */
+/** The ports of the gateway's pods, above 1024, because HAProxy does not run as root. */
 export const gatewayPorts = { http: 8080, https: 8443, admin: 8405 } as const;
+
+/** Where the pods have their files. */
 export const gatewayPaths = {
   configuration: "/etc/trivy-gateway/configuration",
   clients: "/etc/trivy-gateway/clients",
@@ -13,66 +15,69 @@ export const gatewayPaths = {
   cacheCertificate: "/etc/trivy-gateway/cache-certificate",
 } as const;
 
-/** Bytes of one buffer: a request that fits, a layer of about 5,000 packages, can be repeated on another server. Larger ones pass through. */
+/** Bytes of one buffer. A request that fits, such as that of a layer with about 5,000 packages, can be retried on another server; larger ones are passed through. */
 const bufferBytes = 2 ** 20;
 
-/** Longest request, in seconds: the scan of a very large image; as long as the client's own time-out. */
+/** Seconds of the longest request, the scan of a very large image: as long as the client's own timeout. */
 export const longestRequest = 300;
 
-/** Connections at once. */
+/** Maximum number of connections at a time. */
 const connections = 1000;
 
 export interface HaproxyOptions {
   readonly servers: {
-    /** DNS name, whole, that has every server's address. */
+    /** Complete DNS name, which resolves to the address of every ready server. */
     readonly host: string;
     readonly port: number;
-    /** Most servers that there may be, with those that come and go in a rollout. */
+    /** Maximum number of servers, including those that start and stop in a rollout. */
     readonly slots: number;
-    /** Requests at once that this gateway sends to one server. */
+    /** Maximum number of requests that this pod sends to one server at a time. */
     readonly requests: number;
   };
   readonly cache: {
     readonly host: string;
     readonly port: number;
-    /** User who may PING with any password. Without one the cache is asked without login, and its refusal is an answer too. */
+    /** User who may PING with any password. Without one the health check has no login, and a refusal counts as an answer. */
     readonly user?: string | undefined;
     readonly tls: boolean;
-    /** Whether the cache wants a certificate of us. */
+    /** Whether the cache requires a client certificate. */
     readonly clientCertificate: boolean;
   };
-  /** Memory for requests and answers, in bytes. */
+  /** Bytes of memory for requests and answers. */
   readonly memory: number;
-  /** Bytes of the largest request. */
+  /** Maximum size of a request, in bytes. */
   readonly maxRequestBytes: number;
-  /** Requests a minute that this gateway takes from one client. */
+  /** Maximum number of requests per minute that this pod accepts from one client. @default no limit */
   readonly rateLimit?: number | undefined;
-  /** Whether there is a certificate to serve HTTPS with. */
+  /** Whether HTTPS is served. */
   readonly tls: boolean;
-  /** Whether plain HTTP is served to others than this pod itself. */
+  /** Whether plain HTTP is served to clients outside of the pod. */
   readonly plainHttp: boolean;
 }
 
-/** An answer as Trivy's servers give it: a Twirp error. With the code `unavailable` the client tries again. */
+/** Returns an answer in the form of Trivy's servers, a Twirp error. The message must not contain an apostrophe. */
 const twirp = (status: number, code: string, message: string) =>
   `status ${status} content-type application/json string '${JSON.stringify({ code, msg: message })}'`;
-const again = (message: string) => twirp(503, "unavailable", `${message}; trying again`);
 
+/** Returns an answer after which the client retries. */
+const retry = (message: string) => twirp(503, "unavailable", `${message}; retrying`);
+
+/** Returns the text of haproxy.cfg. */
 export function haproxyCfg(options: HaproxyOptions): string {
   const { servers, cache, tls, plainHttp, rateLimit, maxRequestBytes } = options;
   const buffers = Math.max(64, Math.floor(options.memory / bufferBytes));
   return `global
   log stdout format raw local0 info
   maxconn ${connections}
-  # More threads than this do not make scans faster, and a node may have a hundred cores.
+  # More threads do not make scans faster, and a node may have a hundred cores.
   thread-hard-limit 4
-  # After the soft stop, the longest request may still end.
+  # After the soft stop, the longest request can still complete.
   hard-stop-after ${longestRequest}s
   tune.bufsize ${bufferBytes}
-  # When they are all in use, requests wait: memory is bounded whatever clients send.
+  # When all buffers are in use, requests wait: memory is bounded whatever clients send.
   tune.buffers.limit ${buffers}
   ssl-default-bind-options ssl-min-ver TLSv1.2
-  # The key stands beside tls.crt in tls.key.
+  # The key of tls.crt is in tls.key, in the same folder.
   ssl-load-extra-del-ext
 
 defaults
@@ -86,17 +91,17 @@ defaults
   timeout queue 30s
   timeout check 3s
   timeout tarpit 2s
-  # Who got an answer and does not hang up must not hold up a drain.
+  # A client that has its answer and keeps the connection open must not delay a drain.
   timeout client-fin 5s
   timeout server-fin 5s
-  http-error ${twirp(408, "deadline_exceeded", "the request came too slowly: its body must be here within 60 s")}
-  http-error ${twirp(502, "unavailable", "a Trivy server broke off; trying again")}
-  http-error ${twirp(503, "unavailable", "no Trivy server is free or can be reached; trying again")}
-  http-error ${twirp(504, "unavailable", "a Trivy server did not answer in time; trying again")}
+  http-error ${twirp(408, "deadline_exceeded", "the request was too slow: its body must arrive within 60 s")}
+  http-error ${twirp(502, "unavailable", "a Trivy server closed the connection; retrying")}
+  http-error ${twirp(503, "unavailable", "no Trivy server is free or reachable; retrying")}
+  http-error ${twirp(504, "unavailable", "a Trivy server did not answer in time; retrying")}
 
 resolvers cluster
   parse-resolv-conf
-  # A hundred addresses in one answer.
+  # Enough for a hundred addresses in one answer.
   accepted_payload_size 8192
   hold valid 2s
   hold nx 5s
@@ -108,26 +113,27 @@ frontend rpc
   bind ${plainHttp ? `:::${gatewayPorts.http} v4v6` : `127.0.0.1:${gatewayPorts.http}`}${
     tls ? `\n  bind :::${gatewayPorts.https} v4v6 ssl crt ${gatewayPaths.certificate}/tls.crt alpn http/1.1` : ""
   }
-  # One connection a request: Go does not repeat a POST on a kept connection that is closed under it at a drain.
+  # One connection per request: Go does not retry a POST on a reused connection that is closed at a drain.
   option httpclose
   log-format "${logFormat}"
   http-request return status 200 content-type text/plain string "ok" if { path /healthz } { nbsrv(servers) gt 0 }
   http-request return status 503 content-type text/plain string "no server" if { path /healthz }
-  # Who it is: the map holds hashes of tokens, and looking one up takes no longer for a good one.
+  # Identifies the client: the map contains hashes of tokens, so the time of a lookup reveals nothing about a token.
   http-request set-var(txn.client) req.hdr(Trivy-Token),sha2(256),hex,lower,map_str(${gatewayPaths.clients}/clients.map)
   http-request return ${twirp(401, "unauthenticated", "invalid token")} unless { var(txn.client) -m found } || { path /version }
   http-request track-sc0 var(txn.client) table clients
-  http-request return ${twirp(411, "invalid_argument", "the request does not tell its length")} if { method POST } !{ req.hdr(Content-Length) -m found }
+  http-request return ${twirp(411, "invalid_argument", "the request has no Content-Length")} if { method POST } !{ req.hdr(Content-Length) -m found }
   http-request return ${twirp(413, "resource_exhausted", `the request is larger than gateway.maxRequestSize, ${maxRequestBytes} bytes`)} if { req.hdr(Content-Length),sub(${maxRequestBytes}) -m int gt 0 }
-  # No client may take all connections.
-  http-request return ${again("too many requests of this client at once")} if { sc0_conn_cur gt ${connections / 2} }
-${rateLimiting(rateLimit)}  # A fair share: a request waits as if each one that its client has under way had come before it, at the pace at which the servers take them (four
-  # times as slow, in favour of who asks little). So one client's thousand do not stand before another's one. After 20 s everybody's turn has come.
+  # No client may use all connections.
+  http-request return ${retry("this client has too many requests in progress")} if { sc0_conn_cur gt ${connections / 2} }
+${rateLimiting(rateLimit)}  # A fair share of the servers: a request waits as if it had arrived after all requests of its client that are in progress, at the rate at which the
+  # servers accept requests (divided by four, in favour of clients with few requests). So a thousand requests of one client do not delay a single one of
+  # another client. The offset is at most 20 s.
   http-request set-var(txn.pace) be_sess_rate(servers),add(1)
   http-request set-var(txn.wait) sc0_conn_cur,mul(4000),div(txn.pace)
   http-request set-priority-offset int(20000) if { var(txn.wait) -m int gt 20000 }
   http-request set-priority-offset var(txn.wait) if { var(txn.wait) -m int le 20000 }
-  # Only what is here as a whole can be repeated.
+  # Only a request that has arrived completely can be retried.
   http-request wait-for-body time 60s if { method POST }
   http-request set-header Trivy-Token "\${SERVER_TOKEN}"
   http-after-response sc-add-gpc(0,0) req.timer.queue if { var(txn.client) -m found }
@@ -136,23 +142,23 @@ ${rateLimiting(rateLimit)}  # A fair share: a request waits as if each one that 
 
 backend servers
   balance leastconn
-  # A kept connection that dies is closed towards the client without an answer, which ends its scan.
+  # When a reused connection breaks, HAProxy closes the client's connection without an answer, which ends the scan.
   http-reuse never
   option httpclose
-  # A node that is lost answers nothing for ever: after nine seconds the request goes to another server. (To shut sessions of a server that is marked
-  # down would end them without an answer.)
+  # A lost node never answers: after nine seconds the request is retried on another server. (To shut down the sessions of a server that is marked down
+  # would end them without an answer.)
   option srvtcpka
   srvtcpka-idle 3s
   srvtcpka-intvl 2s
   srvtcpka-cnt 3
   option httpchk GET /healthz
   http-check expect status 200
-  # A scan may take its time; a look into the cache does not, however large the layer.
+  # A scan may take long; a request to the cache does not, however large the layer is.
   http-request set-timeout server 20s if !{ path_end /Scan }
   retries 2
   option redispatch 1
   retry-on conn-failure empty-response junk-response response-timeout 401 500 502 503 504
-  # A cache outage, or a request that a stopping server gave up, is 500 "internal", which is final for the client.
+  # A cache outage, or a request that a stopping server has abandoned, gives 500 "internal", after which the client does not retry.
   http-response wait-for-body time 2s if { status 500 }
   acl failed status 500
   acl lost res.body -m sub "layer cache missing"
@@ -162,7 +168,7 @@ backend servers
 ${failures.map(failureRules).join("")}  default-server check inter 1s fastinter 500ms fall 2 rise 1 maxconn ${servers.requests} observe layer4 error-limit 2 on-error mark-down init-addr none resolvers cluster
   server-template server ${servers.slots} ${servers.host}:${servers.port}
 
-# Whether the cache answers: that tells an outage, which passes, from a layer that was lost.
+# Checks whether the cache answers: that distinguishes an outage, which passes, from a layer that is lost.
 backend cache
   mode tcp
   option tcp-check
@@ -171,7 +177,7 @@ backend cache
   tcp-check expect rstring ${cache.user === undefined ? "^(\\+PONG|-NOAUTH)" : "\\+PONG"}
   server cache ${cache.host}:${cache.port} check inter 500ms fall 1 rise 4 init-addr none resolvers cluster${cacheTls(cache)}
 
-# What clients do: who, how much, how often without success.
+# The requests, bytes and failures of each client.
 backend clients
   stick-table type string len 64 size 10k expire 24h store conn_cur,http_req_cnt,http_req_rate(1m),bytes_in_cnt,bytes_out_cnt,gpc(2)
 
@@ -189,46 +195,46 @@ function rateLimiting(rateLimit: number | undefined): string {
   if (rateLimit === undefined) return "";
   const above = `if { sc0_http_req_rate gt ${rateLimit} }`;
   return `  http-request set-var(txn.reason) str(rate-limit) ${above}
-  # Held for a moment first: so the client's ten tries last longer.
-  http-request tarpit ${again("this client is above gateway.rateLimit")} ${above}
+  # Delayed for a moment first, so that the client's ten retries last longer.
+  http-request tarpit ${retry("this client exceeds gateway.rateLimit")} ${above}
 `;
 }
 
 interface Failure {
-  /** Condition of HAProxy's. */
+  /** Condition in HAProxy's syntax. */
   readonly when: string;
-  /** What the log says. */
+  /** The reason in the log. */
   readonly reason: string;
-  /** What the client gets. @default the server's answer */
+  /** The answer to the client. @default the server's */
   readonly answer?: string;
 }
 
-/** What a server's answer means, and what the client is told instead. The first that applies decides. */
+/** The failures of servers, and what the gateway answers instead. The first one that applies decides. */
 const failures: readonly Failure[] = [
-  { when: "failed lost cache_away", reason: "cache-away", answer: again("the layer cache is away") },
+  { when: "failed lost cache_away", reason: "cache-away", answer: retry("the layer cache is unreachable") },
   {
     when: "failed lost",
     reason: "cache-lost",
-    // Only the client can upload the layer again, so trying again here would be in vain.
+    // Only the client can upload the layer again, so a retry cannot succeed.
     answer: twirp(
       500,
       "internal",
-      "the layer cache lost a layer of this image during the scan (emptied, evicted or expired): run the scan again; if it happens often, raise redis.maxMemory",
+      "the layer cache lost a layer of this image during the scan (flushed, evicted or expired): run the scan again; if it happens often, increase redis.maxMemory",
     ),
   },
   {
     when: "failed full",
     reason: "cache-full",
-    answer: twirp(500, "internal", "the layer cache is full and takes no more: raise redis.maxMemory"),
+    answer: twirp(500, "internal", "the layer cache is full and stores nothing more: increase redis.maxMemory"),
   },
   {
     when: "failed !panicked",
     reason: "server-failed",
-    answer: again("the layer cache cannot be reached, or a Trivy server is stopping"),
+    answer: retry("the layer cache cannot be reached, or a Trivy server is stopping"),
   },
   { when: "failed panicked", reason: "server-panic" },
-  // The client's token was good: it is the servers' own that is being changed.
-  { when: "{ status 401 }", reason: "server-token", answer: again("the token of the servers is being changed") },
+  // The client's token was valid: it is the servers' own token that is being changed.
+  { when: "{ status 401 }", reason: "server-token", answer: retry("the token of the servers is being changed") },
 ];
 
 const failureRules = ({ when, reason, answer }: Failure) =>
@@ -236,7 +242,7 @@ const failureRules = ({ when, reason, answer }: Failure) =>
     .map((action) => `  http-response ${action} if ${when}\n`)
     .join("");
 
-/** One JSON object a request: no token, no query, no body. Times in milliseconds. */
+/** One JSON object per request, without token, query and body. Times are in milliseconds. */
 const logFormat = [
   "%{+json}o%(time)[accept_date(ms),ms_utime(%Y-%m-%dT%H:%M:%S.%3NZ)]",
   "%(client)[var(txn.client)]",
@@ -257,13 +263,13 @@ const logFormat = [
   "%(ms_total)Ta",
 ].join(" ");
 
-/** The check sends no secret and believes no more than that somebody answers, so it need not know whose certificate that is. */
+/** The health check sends no secret and relies only on getting an answer, so it need not verify the certificate. */
 function cacheTls({ tls, clientCertificate }: HaproxyOptions["cache"]): string {
   if (!tls) return "";
   return ` ssl verify none${clientCertificate ? ` crt ${gatewayPaths.cacheCertificate}/tls.crt` : ""}`;
 }
 
-/** Metrics by client in Prometheus' format, whose values HAProxy fills in: its own exporter knows no clients. */
+/** Returns the metrics of each client in Prometheus' format, with expressions that HAProxy evaluates; its own exporter has no metrics by client. */
 export function clientMetrics(clients: readonly string[]): string {
   const metrics = {
     requests_total: ["counter", "Requests.", "table_http_req_cnt(clients)"],

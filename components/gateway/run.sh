@@ -1,15 +1,15 @@
 #!/bin/sh
-# Starts the gateway's HAProxy, and stands between it and the signals that it would misunderstand.
+# Starts HAProxy and translates the signals that it would misunderstand.
 set -u
 folder=/etc/trivy-gateway
 
 haproxy -W -db -f "$folder/configuration/haproxy.cfg" &
 haproxy=$!
 
-# Kubernetes sends the image's stop signal, SIGTERM for many, which would cut requests off. SIGUSR1 lets them end.
+# Kubernetes sends the image's stop signal, often SIGTERM, after which HAProxy would abort requests. After SIGUSR1 it completes them.
 trap 'kill -USR1 "$haproxy"' TERM USR1
 
-# HAProxy reads certificates when it starts. A renewed one makes it reload, which closes no connection.
+# HAProxy reads certificates only when it starts. After a renewal it reloads, which closes no connection.
 certificate() { cat "$folder"/certificate/tls.crt "$folder"/certificate/tls.key | sha256sum; }
 if [ -d "$folder/certificate" ]; then
   (
@@ -25,6 +25,6 @@ fi
 while :; do
   wait "$haproxy"
   status=$?
-  # A signal ends the wait, too.
+  # A signal also ends the wait.
   kill -0 "$haproxy" 2>/dev/null || exit "$status"
 done

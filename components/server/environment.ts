@@ -20,7 +20,7 @@ export const serverPaths = {
 
 /** The environment variables that other settings decide, each with that setting; `server.env` must not set them. */
 export const managedVariables: Readonly<Record<string, string>> = {
-  TRIVY_LISTEN: "nothing: the Service needs the port as it is",
+  TRIVY_LISTEN: "the service itself, which needs this port",
   TRIVY_CACHE_DIR: "server.databaseVolume",
   TMPDIR: "server.databaseVolume",
   TRIVY_CACHE_BACKEND: "redis",

@@ -1,7 +1,8 @@
 import { createHash } from "node:crypto";
 import { mkdir, readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
-import type { KnownScan, Target } from "../protocol/api.ts";
+import { type KnownScan, knownScanSchema, type Target } from "../protocol/api.ts";
+import { parseJson } from "../protocol/validation.ts";
 import { writeAtomically } from "./durable.ts";
 
 /**
@@ -20,7 +21,7 @@ export class KnownScans {
     // Without a digest, the reference may mean another image by now.
     if (target.digest === undefined) return undefined;
     try {
-      return JSON.parse(await readFile(this.#path(target), "utf8"));
+      return parseJson(knownScanSchema, await readFile(this.#path(target), "utf8"));
     } catch {
       return undefined;
     }

@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import pRetry from "p-retry";
+import { setTimeout as delay } from "node:timers/promises";
 import type * as z from "zod/mini";
 import {
   type NextAnswer,
@@ -32,6 +32,9 @@ export interface ReportsClientOptions {
 
 /** Seconds for one request. */
 const timeout = 60;
+
+/** Milliseconds between attempts; each pause is twice as long as the one before. */
+const retryPause = { first: 500, longest: 5000 };
 
 /** Seconds until a pod asks again for a target while the pod that begins the run has not done so. */
 const beginningDelay = 0.5;
@@ -98,14 +101,16 @@ export class ReportsClient {
    * @throws {ConfigurationError} when the server refuses the token
    * @throws {Error} for another status, or when the server is unavailable for too long
    */
-  #request(method: string, path: string, body?: Body, expected: readonly number[] = []): Promise<Response> {
-    return pRetry(() => this.#attempt(method, path, body, expected), {
-      ...{ retries: Number.POSITIVE_INFINITY, minTimeout: 500, maxTimeout: 5000, signal: this.#options.signal },
-      shouldRetry: ({ error }) => error instanceof Unavailable,
-      onFailedAttempt: ({ error }) => {
-        if (error instanceof Unavailable) this.#noteUnavailable(error.message);
-      },
-    });
+  async #request(method: string, path: string, body?: Body, expected: readonly number[] = []): Promise<Response> {
+    for (let pause = retryPause.first; ; pause = Math.min(pause * 2, retryPause.longest)) {
+      try {
+        return await this.#attempt(method, path, body, expected);
+      } catch (error) {
+        if (!(error instanceof Unavailable)) throw error;
+        this.#noteUnavailable(error.message);
+      }
+      await delay(pause, undefined, { signal: this.#options.signal });
+    }
   }
 
   async #attempt(method: string, path: string, body: Body, expected: readonly number[]): Promise<Response> {

@@ -25,6 +25,7 @@ export function argumentsFile(root: Block, defaults: object): string {
     ...interfaces,
     `${comment("What holds for settings that are not given.")}\nexport const defaults = ${literal(defaults)} as const;\n`,
     `${comment("What holds for settings that are not given in blocks that are themselves optional: items of lists, variants, blocks without a default.")}\nexport const blockDefaults = ${literal(ofBlocks)} as const;\n`,
+    `${comment("Paths of the settings that are secrets; a path leads through lists to each of their items.")}\nexport const secretPaths = ${literal(secretPaths(root))} as const;\n`,
   ].join("\n");
 }
 
@@ -110,6 +111,25 @@ function optionalBlocks(root: Block): Block[] {
   };
   visit(root, true);
   return [...found.values()];
+}
+
+/** Returns the path of each secret, once for all items of a list and all variants of a block. */
+function secretPaths(root: Block): string[] {
+  const visit = (node: Node, path: readonly string[]): string[] => {
+    switch (node.type) {
+      case "list":
+        return visit(node.item, path);
+      case "union":
+        return node.variants.flatMap((variant) => visit(variant, path));
+      case "block":
+        return node.fields.flatMap((field) => visit(field.node, [...path, field.key]));
+      case "table":
+        return [];
+      default:
+        return node.secret ? [path.join(".")] : [];
+    }
+  };
+  return [...new Set(visit(root, []))];
 }
 
 /** The defaults inside a block, without those of blocks that are optional themselves. */

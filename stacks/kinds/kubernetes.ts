@@ -65,7 +65,7 @@ export const labelKey = () =>
 
 export const labelValue = () =>
   matching(
-    "text",
+    "value of a label",
     "use at most 63 letters, digits, hyphens, dots and underscores, a letter or digit at both ends; put numbers in quotes",
     /^([A-Za-z0-9]([-._A-Za-z0-9]{0,61}[A-Za-z0-9])?)?$/,
   );

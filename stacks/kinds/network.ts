@@ -1,10 +1,14 @@
+import { isIP } from "node:net";
 import ipaddr from "ipaddr.js";
 import { checked, matching, text } from "./text.ts";
 
 const label = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
 export const isDnsLabel = (value: string) => label.test(value);
 export const isDnsName = (value: string) => value.length <= 253 && value.split(".").every(isDnsLabel);
-const isAddress = (value: string) => ipaddr.IPv4.isValidFourPartDecimal(value) || ipaddr.IPv6.isValid(value);
+const isAddress = (value: string) => isIP(value) > 0;
+
+/** Whether a name is taken for an IPv4 address, valid or not, because its last part is a number: 10.0.0.256, 10.1. */
+const endsInNumber = (value: string) => /(^|\.)(\d+|0x[0-9a-f]*)$/.test(value);
 
 export const dnsLabelAdvice = "use a DNS label: at most 63 lowercase letters, digits and hyphens, a letter or digit at both ends";
 export const dnsLabel = () => matching("DNS label", dnsLabelAdvice, label);
@@ -13,7 +17,7 @@ export const dnsName = () =>
   text(
     "DNS name",
     "use a DNS name such as trivy.example.com, without scheme, port or path",
-    (value) => isDnsName(value) && !ipaddr.isValid(value),
+    (value) => isDnsName(value) && !endsInNumber(value),
     /^[a-z0-9.-]{1,253}$/,
   );
 
@@ -22,8 +26,7 @@ export const hostName = () =>
   text(
     "DNS name or IP address",
     "use a DNS name or an IP address, without scheme, port or path",
-    // What only looks like an address, such as 10.0.0.256 or 10.1, is not a name either.
-    (value) => isAddress(value) || (isDnsName(value) && !ipaddr.isValid(value) && !/(^|\.)\d+$/.test(value)),
+    (value) => isAddress(value) || (isDnsName(value) && !endsInNumber(value)),
     /^[A-Za-z0-9.:-]+$/,
   );
 
@@ -98,6 +101,9 @@ export const webUrl = () =>
     { pattern: webUrlPattern },
   );
 
-/** Name of an S3 bucket, or of a region. */
-export const bucketName = () =>
-  matching("name of a bucket", "use 3 to 63 lowercase letters, digits and hyphens or dots", /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/);
+const bucketPattern = /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/;
+
+export const bucketName = () => matching("name of a bucket", "use 3 to 63 lowercase letters, digits, hyphens and dots", bucketPattern);
+
+/** A region of an S3-compatible service. */
+export const region = () => matching("region", "use a region such as us-east-1", bucketPattern);

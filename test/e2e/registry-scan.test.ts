@@ -322,10 +322,18 @@ describe("the registry scan", () => {
 
   describe("runs with failures", () => {
     it("an image that cannot be scanned ends the run with 2 and its reason, keeps other alerts, and a second run waits", async () => {
-      // The missing image is tried three times with pauses, which is long enough to request another run.
-      const failing = scan(`${scratch}/app:1.0`, `${scratch}/app:missing`);
-      await eventually("the start of the run", async () => (await metric("running")).some((line) => / 1$/.test(line)) || undefined);
-      const [{ result, run: name }, other] = await Promise.all([failing, scan(`${scratch}/app:1.1`)]);
+      // A registry that does not respond until the second run waits, so that the first one is still running then on any machine.
+      const { promise: secondWaits, resolve: release } = Promise.withResolvers<void>();
+      const registry = createServer((_, response) => void secondWaits.then(() => response.writeHead(404).end()));
+      await new Promise<void>((resolve) => registry.listen(0, host, resolve));
+      const { port } = registry.address() as AddressInfo;
+      const podLogs = () => kubectl("logs", "-n", stack, "-l", "app.kubernetes.io/component=registry-scan", "--tail=-1").catch(() => "");
+      const waits = async () => (await podLogs()).includes("is still under way") || undefined;
+      const failing = scan(`${scratch}/app:1.0`, `${scratch}/app:missing`, `${host}:${port}/team/held:1.0`);
+      await eventually("the start of the run", async () => (await metric("running")).some((line) => / 1$/.test(line)) || undefined, 180);
+      const second = scan(`${scratch}/app:1.1`);
+      await eventually("the second run waits", waits, 180).finally(release);
+      const [{ result, run: name }, other] = await Promise.all([failing, second]).finally(() => registry.close());
       expect(result.exitCode).to.equal(2);
       expect(result.stdout).to.match(/app:missing: .*MANIFEST_UNKNOWN|app:missing: .*not found/i);
       const { verdict, images, finishedAt } = await report(name);

@@ -37,11 +37,10 @@ const variable = (deployment: Manifest, name: string): Manifest =>
 describe("the examples", () => {
   it("every example is tested here and depends on the package versions of the template", () => {
     const packageJson = (folder: string) => JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
-    const { name, ...template } = packageJson(join(examples, "../template"));
-    expect(name).to.be.a("string");
-    expect(readdirSync(examples)).to.have.members(["managed-redis", "minimal"]);
-    for (const example of readdirSync(examples))
-      expect(packageJson(join(examples, example))).to.deep.equal({ name: `scanning-${example}`, ...template });
+    const template = packageJson(join(examples, "../template"));
+    const folders = readdirSync(examples, { withFileTypes: true }).filter((entry) => entry.isDirectory());
+    expect(folders.map((folder) => folder.name)).to.have.members(["managed-redis", "minimal"]);
+    for (const { name } of folders) expect(packageJson(join(examples, name))).to.deep.equal({ ...template, name: `scanning-${name}` });
   });
 
   it("examples/minimal creates servers with a Redis, for the pods of one namespace", async () => {

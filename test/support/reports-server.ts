@@ -18,7 +18,7 @@ export const finding = (id: string, more: Partial<Finding> = {}): Finding => ({
   package: "openssl",
   installed: "1.0",
   fixed: "1.1",
-  title: `what ${id} is about`,
+  title: `title of ${id}`,
   url: `https://avd.example.com/${id}`,
   ...more,
 });
@@ -53,7 +53,7 @@ export interface Answer<T> {
   readonly body: T;
 }
 
-/** `reports.ts` as a process of its own, that can be killed and started again on the same folder. */
+/** The reports server as a child process, which can be killed and started again with the same folder. */
 export class ReportsServer {
   readonly folder = mkdtempSync(join(tmpdir(), "reports-"));
   readonly lines: string[] = [];
@@ -90,7 +90,7 @@ export class ReportsServer {
     return this.volume("runs", name, ...names);
   }
 
-  /** @returns the exit code, if it ends instead of serving */
+  /** Starts the process. @returns the exit code if it ends instead of serving */
   async up(): Promise<number | null | undefined> {
     const child = spawn(process.execPath, [join(import.meta.dirname, "../../registry-scan/server/main.ts")], {
       env: this.#environment,
@@ -156,7 +156,7 @@ export class ReportsServer {
     return this.call("PUT", `/runs/${run}/targets/${id}${attempt === undefined ? "" : `?attempt=${attempt}`}`, result);
   }
 
-  /** Does what a pod does, until it is told to end. */
+  /** Scans targets as a pod does, until the run ends. */
   async work(run: string, scan: (target: Target, attempt: number, known?: KnownScan) => SentResult, pod = "0"): Promise<void> {
     for (;;) {
       const answer = await this.next(run, pod);
@@ -166,7 +166,7 @@ export class ReportsServer {
     }
   }
 
-  /** A whole run of one pod. */
+  /** Runs a whole run with one pod. */
   async whole(run: string, targets: readonly Target[], scan: (target: Target, attempt: number) => SentResult): Promise<RunStatus> {
     await this.begin(run);
     await this.plan(run, targets);

@@ -34,6 +34,10 @@ export class ReportsStub {
   running: string | undefined;
   /** Status that every request is answered with instead. */
   broken: number | undefined;
+  /** Refuses findings as too large. */
+  refusesFindings = false;
+  /** The summary of a finished run, instead of its numbers. */
+  summary: string | undefined;
   #planned = false;
   #server: Server | undefined;
   #port = 0;
@@ -80,7 +84,7 @@ export class ReportsStub {
       },
       ...(finished && {
         verdict: errors ? "errors" : found ? "findings" : "clean",
-        summary: `summary: ${scanned} scanned, ${failed} failed`,
+        summary: this.summary ?? `summary: ${scanned} scanned, ${failed} failed`,
       }),
     };
   }
@@ -116,6 +120,7 @@ export class ReportsStub {
         return reply(204);
       }
       const { exchange, ...result }: SentResult = JSON.parse(body);
+      if (this.refusesFindings && result.outcome === "scanned") return reply(413, { error: "too large" });
       entry.result = result;
       if (exchange && result.outcome === "scanned") this.known.set(entry.target.reference, { ...exchange, result });
       entry.pod = undefined;

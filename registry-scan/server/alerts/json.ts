@@ -21,7 +21,7 @@ export interface JsonMessage {
   readonly verdict: RunReport["verdict"];
   /** The result in sentences. */
   readonly summary: string;
-  /** The first run of all: all its findings are new, because there is no earlier scan. */
+  /** This is the first run: all its findings are new, because there is no earlier scan. */
   readonly first: boolean;
   readonly policy: RunReport["policy"];
   /** Numbers of findings by severity, of new and fixed findings, and of images that were and were not scanned. */

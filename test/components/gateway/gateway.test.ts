@@ -1,15 +1,12 @@
-import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { expect } from "chai";
 import type { GatewayArgs } from "../../../components/args.ts";
 import { slots } from "../../../components/gateway/gateway.ts";
-import { clientMetrics, gatewayPaths, type HaproxyOptions, haproxyCfg } from "../../../components/gateway/haproxy.cfg.ts";
+import { haproxyCfg } from "../../../components/gateway/haproxy.cfg.ts";
 import type { ScanServiceArgs } from "../../../components/scan-service.ts";
 import { plain } from "../../../recorder/record.ts";
 import { serverCertificate } from "../../support/certificate.ts";
+import { usual } from "../../support/haproxy.ts";
 import { type Deployed, deploy, type Manifest } from "../../support/service.ts";
 
 const gateway = (args: GatewayArgs = {}, others: Partial<ScanServiceArgs> = {}) =>
@@ -244,15 +241,6 @@ describe("the gateway", () => {
 });
 
 describe("the gateway's configuration", () => {
-  const usual: HaproxyOptions = {
-    servers: { host: "trivy-servers.trivy.svc.cluster.local", port: 4954, slots: 16, requests: 8 },
-    cache: { host: "redis.trivy.svc.cluster.local", port: 6379, user: "probe", tls: false, clientCertificate: false },
-    memory: 2 ** 29,
-    maxRequestBytes: 2 ** 26,
-    tls: false,
-    plainHttp: true,
-  };
-
   it("haproxy.cfg answers with a Twirp error, which is unavailable exactly for 502, 503 and 504", () => {
     const lines = haproxyCfg(usual).split("\n");
     const answers = lines.flatMap(
@@ -279,42 +267,5 @@ describe("the gateway's configuration", () => {
     expect(haproxyCfg({ ...usual, cache: { ...usual.cache, tls: true, clientCertificate: true } })).to.match(
       /server cache .* ssl verify none crt \/etc\/trivy-gateway\/cache-certificate\/tls.crt/,
     );
-  });
-
-  const version = /version (\d+)/.exec(spawnSync("haproxy", ["-v"], { encoding: "utf8" }).stdout ?? "")?.[1];
-  const installed = Number(version) >= 3;
-  (installed ? describe : describe.skip)("as HAProxy reads it", () => {
-    const folder = mkdtempSync(join(tmpdir(), "haproxy-"));
-    after(() => rmSync(folder, { recursive: true }));
-    const variants: Record<string, Partial<HaproxyOptions>> = {
-      "plain HTTP": {},
-      "a rate limit": { rateLimit: 100 },
-      "only TLS": { tls: true, plainHttp: false },
-      "TLS and plain HTTP": { tls: true },
-      "an external cache": { cache: { host: "192.0.2.1", port: 6380, tls: false, clientCertificate: false } },
-      "a cache with mutual TLS": { cache: { ...usual.cache, tls: true, clientCertificate: true } },
-      "little memory and many servers": { memory: 2 ** 27, servers: { ...usual.servers, slots: 256 } },
-    };
-    for (const [name, options] of Object.entries(variants))
-      it(`HAProxy accepts its configuration with ${name}`, () => {
-        for (const path of Object.values(gatewayPaths)) mkdirSync(join(folder, path), { recursive: true });
-        const put = (path: string, text: string) => writeFileSync(join(folder, path), text);
-        for (const path of [gatewayPaths.certificate, gatewayPaths.cacheCertificate]) {
-          put(`${path}/tls.crt`, certificate);
-          put(`${path}/tls.key`, key);
-        }
-        put(`${gatewayPaths.clients}/clients.map`, `${hash("token")} ci\n`);
-        put(`${gatewayPaths.configuration}/client-metrics.txt`, clientMetrics(["ci", "web"]));
-        put(
-          `${gatewayPaths.configuration}/haproxy.cfg`,
-          haproxyCfg({ ...usual, ...options }).replaceAll("/etc/trivy-gateway", `${folder}/etc/trivy-gateway`),
-        );
-        const { status, stderr } = spawnSync("haproxy", ["-c", "-f", `${folder}${gatewayPaths.configuration}/haproxy.cfg`], {
-          encoding: "utf8",
-          env: { ...process.env, SERVER_TOKEN: "token" },
-        });
-        expect(status, stderr).to.equal(0);
-        expect(stderr).not.to.match(/WARNING|ALERT/);
-      });
   });
 });

@@ -80,7 +80,7 @@ const nodeLost = {
 
 const redisAway = (seconds: number): FaultEvent => ({
   name: `redis-away-${seconds}`,
-  what: `Redis away for ${seconds} s`,
+  what: `Redis down for ${seconds} s`,
   allowed: { gateway: "none", servers: "none" },
   run: (service) => service.withoutRedis(seconds),
 });
@@ -120,7 +120,7 @@ const filled = (policy: string, room: number) => ({
 export const events: readonly FaultEvent[] = [
   {
     name: "nothing",
-    what: "nothing",
+    what: "no event",
     allowed: { gateway: "none", servers: "none" },
     times: 1,
     run: async () => {},
@@ -189,7 +189,7 @@ export const events: readonly FaultEvent[] = [
   },
   {
     name: "node-lost",
-    what: "a node lost for 60 s, Redis on another",
+    what: "a node lost for 60 s, Redis on another node",
     allowed: { gateway: "few", servers: "few" },
     ...nodeLost,
     check: (result, design, usual) => {
@@ -199,14 +199,14 @@ export const events: readonly FaultEvent[] = [
   },
   {
     name: "node-lost-repeated",
-    what: "a node lost for 60 s, Redis on another; clients run again once",
+    what: "a node lost for 60 s, Redis on another node; clients retry once",
     allowed: { gateway: "none" },
     attempts: 2,
     ...nodeLost,
   },
   {
     name: "redis-node-lost",
-    what: "Redis' own node lost, given up by its operator (out-of-service)",
+    what: "Redis' node lost and tainted out-of-service by the operator",
     allowed: { gateway: "any", servers: "any" },
     missing: noSpareNode,
     times: 1,
@@ -284,7 +284,7 @@ export const events: readonly FaultEvent[] = [
   },
   {
     name: "deleted",
-    what: "deletion with 5 s of grace, as of a spot node's pods",
+    what: "deletion with a grace period of 5 s, as on a spot node",
     allowed: { gateway: "none", servers: "none" },
     run: async (service) => {
       for (const component of pods(service)) {
@@ -312,7 +312,7 @@ export const events: readonly FaultEvent[] = [
   redisAway(30),
   {
     name: "redis-slow",
-    what: "Redis stands still for 1.5 s of every 2.5 s, as on a slow volume (SIGSTOP), for 25 s",
+    what: "Redis stopped for 1.5 s of every 2.5 s (SIGSTOP), as with a slow volume, for 25 s",
     allowed: { gateway: "none", servers: "none" },
     run: async (service) => {
       const pod = await service.pod("cache");
@@ -336,28 +336,28 @@ export const events: readonly FaultEvent[] = [
   },
   {
     name: "redis-emptied-repeated",
-    what: "Redis emptied ten times in 100 s (FLUSHALL); clients run again once",
+    what: "Redis emptied ten times in 100 s (FLUSHALL); clients retry once",
     allowed: { gateway: "none", servers: "none" },
     attempts: 2,
     ...emptied,
   },
   {
     name: "redis-full",
-    what: "Redis full, and refuses to store",
+    what: "Redis full, rejecting writes",
     allowed: { gateway: "any", servers: "any" },
     ...filled("noeviction", 0),
     check: clearMessage,
   },
   {
     name: "redis-evicting",
-    what: "Redis full, and evicts what is in use",
+    what: "Redis full, evicting entries in use",
     allowed: { gateway: "any", servers: "any" },
     ...filled("allkeys-lru", 50_000),
     check: clearMessage,
   },
   {
     name: "redis-lost",
-    what: "Redis away for 170 s, longer than a client's patience",
+    what: "Redis down for 170 s, longer than clients retry",
     allowed: { gateway: "any", servers: "any" },
     times: 1,
     run: (service) => service.withoutRedis(170),
@@ -365,7 +365,7 @@ export const events: readonly FaultEvent[] = [
   },
   {
     name: "tokens-rotated",
-    what: "tokens rotated, clients with the old and the new ones at once",
+    what: "tokens rotated, clients with old and new ones at once",
     allowed: { gateway: "none" },
     short: ["gateway"],
     run: async (service) => {
@@ -430,14 +430,14 @@ export const events: readonly FaultEvent[] = [
   },
   {
     name: "gateway-killed-repeated",
-    what: "a gateway pod killed with SIGKILL; clients run again once",
+    what: "a gateway pod killed with SIGKILL; clients retry once",
     allowed: { gateway: "none" },
     attempts: 2,
     ...gatewayKilled,
   },
   {
     name: "database-updated",
-    what: "a new database, taken by restarted servers",
+    what: "a new database, loaded by restarted servers",
     allowed: { gateway: "none", servers: "none" },
     missing: noDatabases,
     settings: scratchDatabase,
@@ -464,7 +464,7 @@ export const events: readonly FaultEvent[] = [
   },
   {
     name: "database-hourly",
-    what: "a broken database, then a new one, when the running servers look for one, an hour after their start",
+    what: "a broken database, then a new one, when the running servers check for updates an hour after their start",
     allowed: { gateway: "none", servers: "none" },
     missing: noDatabases,
     times: 1,
@@ -490,7 +490,7 @@ export const events: readonly FaultEvent[] = [
   },
   {
     name: "upstream-away",
-    what: "the database's upstream away while a server restarts",
+    what: "the database's registry unreachable while a server restarts",
     allowed: { gateway: "none", servers: "none" },
     ahead: async (service) => {
       // A policy takes a moment to reach a new pod, in which a small database would be there already.

@@ -78,7 +78,7 @@ describe("parse", () => {
     expect(problemsOf(() => parse(sentResultSchema, { outcome: "lost" }))).to.deep.equal(["`outcome` is not one of scanned, failed"]);
   });
 
-  it("says what is not an object at all", () => {
+  it("refuses data that is not an object", () => {
     for (const data of [undefined, null, 1, "x", []]) expect(() => parse(runStartSchema, data)).to.throw(InvalidData, /^the value is /);
   });
 

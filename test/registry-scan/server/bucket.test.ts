@@ -112,7 +112,7 @@ describe("copies of the reports in a bucket", () => {
     expect([...objects.keys()].filter((name) => name.includes("nightly-1"))).to.deep.equal([]);
   });
 
-  it("the log tells refused keys from an unreachable endpoint, without the keys", async () => {
+  it("the log distinguishes refused keys from an unreachable endpoint, and contains no key", async () => {
     await up({ ...keys, AWS_SECRET_ACCESS_KEY: "another-secret" });
     await server.whole("nightly-1", [target("a")], () => scanned());
     await said(

@@ -201,7 +201,7 @@ describe("comparing a run with the one before", () => {
   const old = finding();
   const other = finding({ id: "CVE-2", severity: "HIGH", package: "zlib" });
 
-  it("fresh, unchanged and gone findings are told apart", () => {
+  it("fresh, unchanged and gone findings are distinguished", () => {
     const runs = new Runs();
     const first = runs.next([scanned("r/a:1", [old]), scanned("r/b:1", [])]);
     expect(first.images.map(({ firstScan }) => firstScan)).to.deep.equal([true, true]);

@@ -1,14 +1,13 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:http";
-import { type AddressInfo, connect } from "node:net";
-import { basename } from "node:path";
+import type { AddressInfo } from "node:net";
 import { setTimeout } from "node:timers/promises";
 import { expect } from "chai";
 import type { SentResult, Target } from "../../../registry-scan/protocol/api.ts";
 import type { ReportsConfiguration } from "../../../registry-scan/protocol/configuration.ts";
 import type { RunReport } from "../../../registry-scan/protocol/report.ts";
 import { cycloneDxFile, imageFile } from "../../../registry-scan/server/files.ts";
-import { failed, finding, ReportsServer, scanned, start, target, token } from "../../support/reports-server.ts";
+import { failed, finding, ReportsServer, scanned, target } from "../../support/reports-server.ts";
 
 /** Waits for a condition. */
 async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
@@ -90,7 +89,7 @@ describe("the reports server", () => {
     });
 
     it("a run ends at its deadline, and the report names unscanned images", async () => {
-      await server.begin("nightly-1", { deadline: 1 });
+      await server.begin("nightly-1", { deadline: 3 });
       await server.plan("nightly-1", three);
       await server.next("nightly-1");
       await server.result("nightly-1", "a", scanned(), 1);
@@ -199,8 +198,15 @@ describe("the reports server", () => {
       rmSync(server.volume("state", "known"));
       await server.whole("nightly-2", [target("a")], () => ({ ...scanned(), exchange }));
       const [file = ""] = readdirSync(server.volume("state", "known"));
-      writeFileSync(server.volume("state", "known", file), "{");
-      expect(await server.whole("nightly-3", [target("a")], () => scanned())).to.include({ verdict: "clean" });
+      for (const [index, text] of ["{", '{"policy":"of another version"}'].entries()) {
+        writeFileSync(server.volume("state", "known", file), text);
+        const run = `nightly-${3 + index}`;
+        await server.begin(run);
+        await server.plan(run, [target("a")]);
+        expect(await server.next(run)).to.deep.equal({ next: "scan", target: target("a"), attempt: 1 });
+        await server.result(run, "a", scanned());
+        await finished(run);
+      }
     });
 
     it("SIGTERM shuts the server down, and the next start continues the run", async () => {
@@ -351,167 +357,13 @@ describe("the reports server", () => {
       }
     });
 
-    it("two runs of the same name are told apart, as when a Job is created again", async () => {
+    it("two runs of the same name are distinguished, as when a Job is created again", async () => {
       await up({ keep: 1 });
       const one = (id: string) => [finding(id)];
       await server.whole("scan-now", [target("a")], () => scanned(one("CVE-2026-1")));
       await server.whole("nightly-1", [target("a")], () => scanned(one("CVE-2026-1")));
       await server.whole("scan-now", [target("a")], () => scanned(one("CVE-2026-2")));
       expect((await report("scan-now")).totals).to.deep.include({ fresh: 1, gone: 1 });
-    });
-  });
-
-  describe("over HTTP", () => {
-    beforeEach(() => up());
-
-    it("the files of a report are served with their media type and strict headers", async () => {
-      await server.whole("nightly-1", [target("a")], () => scanned());
-      const image = encodeURIComponent(basename(imageFile(target("a").names[0] ?? "")));
-      for (const [path, type] of [
-        ["/runs/", "text/html; charset=utf-8"],
-        ["/runs/index.html", "text/html; charset=utf-8"],
-        ["/runs/nightly-1/", "text/html; charset=utf-8"],
-        ["/runs/nightly-1/index.html", "text/html; charset=utf-8"],
-        [`/runs/nightly-1/images/${image}`, "text/html; charset=utf-8"],
-        ["/runs/nightly-1/report.json?x=1", "application/json"],
-        ["/runs/nightly-1/report.sarif", "application/sarif+json"],
-        ["/metrics", "text/plain; version=0.0.4; charset=utf-8"],
-        ["/healthz", "text/plain; charset=utf-8"],
-      ] as const) {
-        const page = await server.page(path);
-        expect([path, page.status, page.headers.get("content-type")]).to.deep.equal([path, 200, type]);
-        expect(page.headers.get("content-security-policy")).to.include("default-src 'none'").and.include("frame-ancestors 'none'");
-        expect(page.headers.get("x-content-type-options")).to.equal("nosniff");
-        expect(page.headers.get("referrer-policy")).to.equal("no-referrer");
-        const head = await server.page(path, { method: "HEAD" });
-        expect([head.status, await head.text()]).to.deep.equal([200, ""]);
-        expect(head.headers.get("content-length")).to.equal(String((await page.arrayBuffer()).byteLength));
-      }
-      for (const path of ["/", "/runs"]) expect((await server.page(path)).headers.get("location")).to.equal("runs/");
-      expect((await server.page("/runs/nightly-1")).headers.get("location")).to.equal("nightly-1/");
-    });
-
-    it("no other file of the volume is served, however its path is written", async () => {
-      await server.whole("nightly-1", [target("a")], () => scanned());
-      await server.begin("nightly-2");
-      const raw = (path: string) =>
-        new Promise<string>((resolve, reject) => {
-          const { hostname, port } = new URL(server.pages);
-          let answer = "";
-          const socket = connect(Number(port), hostname)
-            .on("data", (data) => {
-              answer += data;
-            })
-            .on("close", () => resolve(answer.split("\r\n")[0] ?? ""))
-            .on("error", reject);
-          socket.write(`GET ${path} HTTP/1.1\r\nHost: reports\r\nConnection: close\r\n\r\n`);
-        });
-      for (const path of [
-        "/runs/nightly-1/start.json",
-        "/runs/nightly-1/finished.json",
-        "/runs/nightly-1/images/",
-        "/runs/nightly-2/queue/results.ndjson",
-        "/runs/nightly-1/../../state/last-good.ndjson",
-        "/runs/nightly-1/images/../../../state/latest.json",
-        "/runs/nightly-1/cyclonedx/..%2f..%2f..%2fstate%2flatest.json",
-        "/runs/nightly-1/cyclonedx/%2e%2e/report.json",
-        "/runs/%2e%2e/state/latest.json",
-        "/runs/..%2fstate/latest.json",
-        "/runs//report.json",
-        "/runs/nightly-1/images/%00.html",
-        "/runs/nightly-1/images/%zz.html",
-        "/state/latest.json",
-        "//etc/passwd",
-        "/runs/nightly-1/report.json/",
-      ]) {
-        expect(await raw(path), path).to.match(/^HTTP\/1\.1 404 /);
-      }
-      expect(await raw("/runs/nightly-1/report.json")).to.match(/^HTTP\/1\.1 200 /);
-      for (const method of ["POST", "PUT", "DELETE", "OPTIONS"]) {
-        const answer = await server.page("/runs/nightly-1/report.json", { method });
-        expect([method, answer.status, answer.headers.get("allow")]).to.deep.equal([method, 405, "GET, HEAD"]);
-      }
-    });
-
-    it("requests to the API without the token are refused", async () => {
-      for (const authorization of ["", token, `Bearer ${token}x`, "Bearer ", `Basic ${token}`]) {
-        const { status, body } = await server.call<{ error: string }>("PUT", "/runs/nightly-1", start(), { authorization });
-        expect([authorization, status]).to.deep.equal([authorization, 401]);
-        expect(body.error).to.include("REPORTS_TOKEN").and.not.include(token);
-      }
-      expect((await server.call("GET", "/runs/nightly-1")).status).to.equal(404);
-      expect((await fetch(`${server.pages}/api/runs/nightly-1`)).status).to.equal(404);
-    });
-
-    it("an invalid request is refused with a message that names the problem, and the run continues", async () => {
-      const refused = async (method: string, path: string, body: unknown, status: number, error: RegExp) => {
-        const answer = await server.call<{ error: string }>(method, path, body);
-        expect([path, answer.status], answer.body.error).to.deep.equal([path, status]);
-        expect(answer.body.error).to.match(error);
-      };
-      await refused("PUT", "/runs/..%2fstate", start(), 400, /is not a valid name of a run/);
-      await refused("PUT", "/runs/UPPER", start(), 400, /is not a valid name of a run/);
-      await refused("PUT", "/runs/nightly-1", "{", 400, /^the run's start is not valid: the text is not valid JSON/);
-      await refused(
-        "PUT",
-        "/runs/nightly-1",
-        { ...start(), startedAt: "today" },
-        400,
-        /^the run's start is not valid: `startedAt` is not valid$/,
-      );
-      await refused("POST", "/runs/nightly-1/next", { pod: "0", process: "p" }, 404, /^run nightly-1 has not begun/);
-      await refused("DELETE", "/runs/nightly-1", undefined, 404, /^the API has no DELETE \/api\/runs\/nightly-1$/);
-      await server.begin("nightly-1");
-      await refused(
-        "PUT",
-        "/runs/nightly-1/plan",
-        '{"problem":{"kind":"error","about":"x","message":"y"}}\n{"target":{"id":"../x"}}',
-        400,
-        /^line 2 of the plan is not valid: `target.id` is not valid, `target.reference` is missing, `target.names` is missing$/,
-      );
-      await refused(
-        "PUT",
-        "/runs/nightly-1/plan",
-        [target("a"), target("a")].map((target) => JSON.stringify({ target })).join("\n"),
-        400,
-        /^two targets have the id "a"/,
-      );
-      await server.plan("nightly-1", [target("a")]);
-      await refused("POST", "/runs/nightly-1/next", {}, 400, /^the question is not valid: `pod` is missing, `process` is missing$/);
-      await refused("PUT", "/runs/nightly-1/targets/a?attempt=first", scanned(), 400, /^`attempt` is not a positive number$/);
-      await refused("PUT", "/runs/nightly-1/targets/z", scanned(), 404, /^run nightly-1 has no target "z"/);
-      await refused(
-        "PUT",
-        "/runs/nightly-1/targets/a",
-        { ...scanned(), findings: [finding("CVE-2026-1"), { id: "x" }] },
-        400,
-        /^the result is not valid: `findings\[1\].scanner` is not one of vuln, secret, misconfig, license, `findings\[1\].severity` is not one of /,
-      );
-      await refused(
-        "PUT",
-        "/runs/nightly-1/targets/a",
-        { ...scanned(), exchange: { client: "c", request: "q" } },
-        400,
-        /^the result is not valid: `exchange.response` is missing$/,
-      );
-      expect(await status("nightly-1")).to.deep.include({ state: "scanning", planned: 1, scanned: 0 });
-      expect(server.lines.filter((line) => line.startsWith("error"))).to.deep.equal([]);
-    });
-
-    it("a body that is too large is refused, with and without a Content-Length", async () => {
-      const long = "x".repeat(100_000);
-      const told = await server.call<{ error: string }>("PUT", "/runs/nightly-1", long);
-      expect([told.status, told.body.error]).to.deep.equal([413, "the body is larger than 65536 bytes"]);
-      const untold = await fetch(`${server.api}/runs/nightly-1`, {
-        method: "PUT",
-        headers: { authorization: `Bearer ${token}` },
-        body: new Blob([long]).stream(),
-        duplex: "half",
-      });
-      expect(untold.status).to.equal(413);
-      const large = await server.call<{ error: string }>("PUT", "/runs/nightly-1", "x".repeat(32 << 20));
-      expect(large.status, "an answer before the body is sent").to.equal(413);
-      expect((await server.begin("nightly-1")).status).to.equal(200);
     });
   });
 

@@ -187,17 +187,17 @@ describe("a pod of a registry scan", () => {
     let service: Server;
     /** The answers of the scan service, by image. */
     let answers: Map<string, Buffer | number>;
-    let asked: { readonly image: string; readonly token: string | undefined }[];
+    let requests: { readonly image: string; readonly token: string | undefined }[];
     const [one, other] = ["r.example/asking:1", "r.example/asking-vulnerable:1"];
 
     beforeEach(async () => {
       answers = new Map();
-      asked = [];
+      requests = [];
       service = createServer(async (request, response) => {
         let image = "";
         for await (const chunk of request.setEncoding("utf8")) image += chunk;
         image = image.replace(/@.*/, ":1");
-        asked.push({ image, token: request.headers["trivy-token"]?.toString() });
+        requests.push({ image, token: request.headers["trivy-token"]?.toString() });
         const answer = answers.get(image) ?? resultFor("1.0");
         response.writeHead(typeof answer === "number" ? answer : 200).end(typeof answer === "number" ? "" : answer);
       });
@@ -217,7 +217,7 @@ describe("a pod of a registry scan", () => {
       reports = new ReportsStub(known);
       await reports.listen();
       await rm(join(folder, "calls"), { force: true });
-      asked = [];
+      requests = [];
       const url = `http://127.0.0.1:${(service.address() as AddressInfo).port}`;
       await configure({ targets: [{ image: one }, { image: other }], service: url, ...settings });
       const lead = pod(0, environment);
@@ -233,7 +233,7 @@ describe("a pod of a registry scan", () => {
       const again = await run();
       expect(again.clients).to.deep.equal([]);
       expect(again.results).to.deep.equal(first.results);
-      expect(asked.map(({ token }) => token)).to.deep.equal(["trivy-token-of-the-test", "trivy-token-of-the-test"]);
+      expect(requests.map(({ token }) => token)).to.deep.equal(["trivy-token-of-the-test", "trivy-token-of-the-test"]);
 
       answers.set(other, resultFor("1.1"));
       expect((await run()).clients).to.deep.equal([other]);
@@ -356,11 +356,32 @@ describe("a pod of a registry scan", () => {
     expect(first.output()).to.include("could not scan r.example/late:1 (attempt 3 of 3): the scan took longer than 0.2 s, the `timeout`");
   });
 
+  it("a result that the reports server refuses is sent as a failure with its reason", async () => {
+    await configure();
+    reports.refusesFindings = true;
+    const first = pod(0);
+    expect(await first.ended, first.output()).to.equal(2);
+    const result = reports.entries[0]?.result;
+    expect(result?.outcome === "failed" && result.reason).to.equal('its result was refused: HTTP 413 {"error":"too large"}');
+    expect(first.output()).to.include("could not scan r.example/good:1 (attempt 3 of 3): its result was refused: HTTP 413");
+  });
+
+  it("a long summary is logged whole, and cut at a character for the termination message", async () => {
+    await configure();
+    reports.summary = "ü".repeat(3000);
+    const first = pod(0);
+    expect(await first.ended, first.output()).to.equal(0);
+    expect(first.output()).to.include(reports.summary);
+    const message = await readFile(join(folder, "last-words"), "utf8");
+    expect(message).to.match(/^ü+…$/);
+    expect(Buffer.byteLength(message)).to.be.within(4090, 4096);
+  });
+
   it("a run waits while another one is in progress, at most until its deadline", async () => {
     await configure();
     reports.running = "run-0";
     const first = pod(0);
-    await until("it says so", () => first.output().includes("run run-0 is still under way"));
+    await until("the conflict is logged", () => first.output().includes("run run-0 is still under way"));
     reports.running = undefined;
     expect(await first.ended).to.equal(0);
     expect(first.output().match(/still under way/g)?.length).to.equal(1);

@@ -41,10 +41,10 @@ describe("plan", () => {
     expect(problems).to.deep.equal([]);
   });
   it("includes an image whose digest is unknown, and does not query the digest of one that is named by it", async () => {
-    const asked: string[] = [];
+    const queried: string[] = [];
     const { targets } = await planned([{ image: "r.example/gone:1" }, { image: `r.example:5000/b:1@${digest(7)}` }], {
       digest: async (image) => {
-        asked.push(image);
+        queried.push(image);
         throw new Error("MANIFEST_UNKNOWN");
       },
     });
@@ -52,7 +52,7 @@ describe("plan", () => {
       { id: "0", reference: "r.example/gone:1", names: ["r.example/gone:1"] },
       { id: "1", reference: `r.example:5000/b@${digest(7)}`, names: [`r.example:5000/b:1@${digest(7)}`], digest: digest(7) },
     ]);
-    expect(asked).to.deep.equal(["r.example/gone:1"]);
+    expect(queried).to.deep.equal(["r.example/gone:1"]);
   });
   it("continues when a repository cannot be listed, and reports it", async () => {
     const { targets, problems } = await planned([{ repository: "r.example/a" }, { image: "r.example/b:1" }], {

@@ -16,6 +16,7 @@ export const general: Mistakes = {
       "scheduling.tolerations[0].kee",
       /did you mean key\?/,
     ],
+    ["an unknown key that every object has", { constructor: {} }, "constructor", /is not a setting; use one of namespace,/],
     ["an unknown key that resembles none", { namespace: { zzzzzz: 1 } }, "namespace.zzzzzz", /use one of name, create/],
     ["a text in place of a block", { server: "large" }, "server", /is "large"; use a block of settings/],
     ["an empty block", { server: null }, "server", /is empty; use a block of settings/],

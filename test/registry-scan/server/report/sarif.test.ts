@@ -45,7 +45,7 @@ function first(log: object): Log["runs"][number] {
   const { runs } = JSON.parse(JSON.stringify(log)) as Log;
   expect(runs).to.have.length(1);
   const [run] = runs;
-  if (!run) throw new Error("there is no run");
+  if (!run) throw new Error("the log has no run");
   return run;
 }
 

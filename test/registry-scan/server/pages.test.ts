@@ -1,0 +1,83 @@
+import { connect } from "node:net";
+import { expect } from "chai";
+import { imageFile } from "../../../registry-scan/server/files.ts";
+import { ReportsServer, scanned, target } from "../../support/reports-server.ts";
+
+describe("the pages of the reports server", () => {
+  let server: ReportsServer;
+
+  beforeEach(async () => {
+    server = new ReportsServer();
+    await server.up();
+  });
+  afterEach(() => server.remove());
+
+  it("the files of a report are served with their media type and strict headers", async () => {
+    await server.whole("nightly-1", [target("a")], () => scanned());
+    const image = encodeURIComponent(imageFile(target("a").names[0] ?? ""));
+    for (const [path, type] of [
+      ["/runs/", "text/html; charset=utf-8"],
+      ["/runs/index.html", "text/html; charset=utf-8"],
+      ["/runs/nightly-1/", "text/html; charset=utf-8"],
+      ["/runs/nightly-1/index.html", "text/html; charset=utf-8"],
+      [`/runs/nightly-1/images/${image}`, "text/html; charset=utf-8"],
+      ["/runs/nightly-1/report.json?x=1", "application/json"],
+      ["/runs/nightly-1/report.sarif", "application/sarif+json"],
+      ["/metrics", "text/plain; version=0.0.4; charset=utf-8"],
+      ["/healthz", "text/plain; charset=utf-8"],
+    ] as const) {
+      const page = await server.page(path);
+      expect([path, page.status, page.headers.get("content-type")]).to.deep.equal([path, 200, type]);
+      expect(page.headers.get("content-security-policy")).to.include("default-src 'none'").and.include("frame-ancestors 'none'");
+      expect(page.headers.get("x-content-type-options")).to.equal("nosniff");
+      expect(page.headers.get("referrer-policy")).to.equal("no-referrer");
+      const head = await server.page(path, { method: "HEAD" });
+      expect([head.status, await head.text()]).to.deep.equal([200, ""]);
+      expect(head.headers.get("content-length")).to.equal(String((await page.arrayBuffer()).byteLength));
+    }
+    for (const path of ["/", "/runs"]) expect((await server.page(path)).headers.get("location")).to.equal("runs/");
+    expect((await server.page("/runs/nightly-1")).headers.get("location")).to.equal("nightly-1/");
+  });
+
+  it("no other file of the volume is served, however its path is written", async () => {
+    await server.whole("nightly-1", [target("a")], () => scanned());
+    await server.begin("nightly-2");
+    const raw = (path: string) =>
+      new Promise<string>((resolve, reject) => {
+        const { hostname, port } = new URL(server.pages);
+        let answer = "";
+        const socket = connect(Number(port), hostname)
+          .on("data", (data) => {
+            answer += data;
+          })
+          .on("close", () => resolve(answer.split("\r\n")[0] ?? ""))
+          .on("error", reject);
+        socket.write(`GET ${path} HTTP/1.1\r\nHost: reports\r\nConnection: close\r\n\r\n`);
+      });
+    for (const path of [
+      "/runs/nightly-1/start.json",
+      "/runs/nightly-1/finished.json",
+      "/runs/nightly-1/images/",
+      "/runs/nightly-2/queue/results.ndjson",
+      "/runs/nightly-1/../../state/last-good.ndjson",
+      "/runs/nightly-1/images/../../../state/latest.json",
+      "/runs/nightly-1/cyclonedx/..%2f..%2f..%2fstate%2flatest.json",
+      "/runs/nightly-1/cyclonedx/%2e%2e/report.json",
+      "/runs/%2e%2e/state/latest.json",
+      "/runs/..%2fstate/latest.json",
+      "/runs//report.json",
+      "/runs/nightly-1/images/%00.html",
+      "/runs/nightly-1/images/%zz.html",
+      "/state/latest.json",
+      "//etc/passwd",
+      "/runs/nightly-1/report.json/",
+    ]) {
+      expect(await raw(path), path).to.match(/^HTTP\/1\.1 404 /);
+    }
+    expect(await raw("/runs/nightly-1/report.json")).to.match(/^HTTP\/1\.1 200 /);
+    for (const method of ["POST", "PUT", "DELETE", "OPTIONS"]) {
+      const answer = await server.page("/runs/nightly-1/report.json", { method });
+      expect([method, answer.status, answer.headers.get("allow")]).to.deep.equal([method, 405, "GET, HEAD"]);
+    }
+  });
+});

@@ -1,0 +1,39 @@
+import type { ScanServiceArgs } from "../../components/scan-service.ts";
+import { certificate, serverCertificate } from "./certificate.ts";
+
+const { leaf, key } = serverCertificate;
+const registryScan = {
+  enabled: true,
+  targets: [{ image: "registry.example.com/team/app:1.0" }],
+  caCertificates: certificate,
+  credentials: [{ registry: "registry.example.com", username: "u", password: "p" }],
+  alerts: [{ name: "team", type: "slack", url: "https://hooks.example.com/path" }],
+} as const;
+
+/** Services that together have every child that a component can create. */
+export const services: Readonly<Record<string, Partial<ScanServiceArgs>>> = {
+  "an embedded Redis, a gateway and a load balancer": {
+    server: { autoscaling: { maxReplicas: 4 }, caCertificates: certificate },
+    database: { credentials: [{ registry: "registry.example.com", username: "u", password: "p" }] },
+    redis: { tls: { enabled: true }, monitors: ["monitoring"], generation: 2 },
+    gateway: { enabled: true, tls: { enabled: true }, clients: [{ name: "a", generation: 2 }, { name: "b" }] },
+    exposure: { type: "loadBalancer" },
+    registryScan,
+  },
+  "an external Redis, no gateway and an Ingress": {
+    redis: {
+      mode: "external",
+      host: "redis.example.com",
+      password: "p",
+      tls: { enabled: true, caCertificates: certificate, clientCertificate: leaf, clientKey: key },
+    },
+    exposure: { type: "ingress", host: "trivy.example.com" },
+    registryScan: { ...registryScan, existingSecret: "logins" },
+  },
+  "a route of the Gateway API and a given certificate": {
+    namespace: { name: "shared", create: false },
+    gateway: { enabled: true, tls: { enabled: true, certificate: leaf, key } },
+    redis: { persistence: { enabled: false } },
+    exposure: { type: "gatewayApi", host: "trivy.example.com", gateway: { name: "public" } },
+  },
+};
