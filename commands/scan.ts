@@ -1,6 +1,6 @@
 /**
  * `npm run scan -- <stack> [image…]`: runs the stack's registry scan now, of its targets or of the given images, and shows its progress and
- * its result. The exit code is that of the run: 0 clean, 1 findings, 2 errors.
+ * its result. The exit code is that of the run: 0 clean, 1 findings, 2 errors; 2 also when it could not be started.
  */
 import { Writable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -18,14 +18,13 @@ import { main, UserError } from "./user-error.ts";
 async function scan([stack, ...images]: readonly string[]): Promise<number> {
   if (!stack || stack.startsWith("-"))
     throw new UserError(
-      `Usage: npm run scan -- <stack> [image…]\nStacks: ${stacksOf(projectFolder).join(", ")}\nExit codes of the run: 0 clean, 1 findings, 2 errors`,
-      exitCodes.errors,
+      `Usage: npm run scan -- <stack> [image…]\nStacks: ${stacksOf(projectFolder).join(", ")}\nExit codes: 0 clean, 1 findings, 2 errors, or the run could not be started`,
     );
   const problems = images.flatMap((image) => {
     const problem = scannedImageProblem(image);
     return problem === undefined ? [] : [`${image} ${problem}`];
   });
-  if (problems.length > 0) throw new UserError(problems.join("\n"), exitCodes.errors);
+  if (problems.length > 0) throw new UserError(problems.join("\n"));
   const file = readStackFile(projectFolder, stack);
   const cluster = await stackCluster(file, () => openEngine(projectFolder));
   const { name: namespace } = stackNamespace(file);
@@ -37,7 +36,6 @@ async function scan([stack, ...images]: readonly string[]): Promise<number> {
     throw new UserError(
       `The stack ${stack} has no registry scan in this cluster.\n` +
         `Set registryScan.enabled to true and list targets, then run: npm run up -- ${stack}`,
-      exitCodes.errors,
     );
   const job = await respond(cluster, batch.createNamespacedJob({ namespace, body: jobOf(cronJob, images) }));
   const { name = "", uid = "" } = job?.metadata ?? {};
@@ -127,4 +125,5 @@ async function showLog(cluster: Cluster, namespace: string, pod: string): Promis
   await promise;
 }
 
-if (import.meta.main) await main(() => scan(process.argv.slice(2)));
+// 1 means findings: a scan that could not start must not look like one.
+if (import.meta.main) await main(() => scan(process.argv.slice(2)), exitCodes.errors);

@@ -20,6 +20,6 @@ export async function engineJson(engine: Engine, stack: string, ...args: string[
     return { status, digest, error };
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
-    return { status: error.status, digest: undefined, error: error.message };
+    return { status: error.status ?? 1, digest: undefined, error: error.message };
   }
 }

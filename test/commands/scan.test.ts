@@ -1,3 +1,5 @@
+import { spawnSync } from "node:child_process";
+import { join } from "node:path";
 import type { V1CronJob } from "@kubernetes/client-node";
 import { expect } from "chai";
 import { jobOf } from "../../commands/scan.ts";
@@ -36,4 +38,19 @@ describe("the Job of `npm run scan`", () => {
     expect(spec?.template.spec?.containers[0]?.env).to.deep.include({ name: "IMAGES", value: "alpine:3.10 nginx:1.18" });
     expect(JSON.stringify(cronJob)).to.not.include("IMAGES");
   });
+});
+
+describe("`npm run scan`", () => {
+  it("ends with 2, never with the 1 of findings, when the run could not be started", () => {
+    const command = join(import.meta.dirname, "../../commands/scan.ts");
+    const cases = [[], ["nowhere"], ["dev", "not an image"], ["dev"]];
+    for (const args of cases) {
+      const { status, stderr } = spawnSync(process.execPath, [command, ...args], {
+        encoding: "utf8",
+        env: { PATH: process.env["PATH"], KUBECONFIG: "/nonexistent" },
+      });
+      expect(status, `${args.join(" ")}: ${stderr}`).to.equal(2);
+      expect(stderr, args.join(" ")).to.not.match(/^ +at /m);
+    }
+  }).timeout(60_000);
 });
