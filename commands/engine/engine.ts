@@ -86,23 +86,33 @@ interface AskOptions {
   readonly input?: string;
 }
 
+/** Runs a Pulumi command in the background and returns how it ended. */
+export async function capture(
+  { command, project, env }: Engine,
+  args: readonly string[],
+  input = "",
+): Promise<{ readonly status: number; readonly stdout: string; readonly stderr: string }> {
+  const running = promisify(execFile)(command, args, { cwd: project, env, maxBuffer: 256 * 2 ** 20 });
+  // A command that ends without reading its input reports why by itself.
+  running.child.stdin?.on("error", () => {}).end(input);
+  try {
+    return { status: 0, ...(await running) };
+  } catch (error) {
+    const { code, stdout = "", stderr = "", message } = error as Error & { code?: unknown; stdout?: string; stderr?: string };
+    return { status: typeof code === "number" ? code : 1, stdout, stderr: stderr.trim() || message };
+  }
+}
+
 /**
  * Runs a Pulumi command in the background and returns its output.
  *
  * @throws PulumiError if the command fails.
  */
 export async function ask(engine: Engine, args: readonly string[], { stack, input = "" }: AskOptions = {}): Promise<string> {
-  const options = { cwd: engine.project, env: engine.env, maxBuffer: 256 * 2 ** 20 };
   const all = [...args, ...(stack === undefined ? [] : ["--stack", stack]), "--non-interactive"];
-  const running = promisify(execFile)(engine.command, all, options);
-  // A command that ends without reading its input reports why by itself.
-  running.child.stdin?.on("error", () => {}).end(input);
-  try {
-    return (await running).stdout;
-  } catch (error) {
-    const { stderr = "", message } = error as Error & { stderr?: string };
-    throw new PulumiError(engine, stack ?? "", stderr.trim() || message);
-  }
+  const { status, stdout, stderr } = await capture(engine, all, input);
+  if (status !== 0) throw new PulumiError(engine, stack ?? "", stderr);
+  return stdout;
 }
 
 /** Returns whether Pulumi can ask questions on this terminal, by its own rules. */

@@ -21,9 +21,9 @@ export interface CodeBlock {
 
 const fenced = /^( *)```(\S*)\n(.*?)^\1```$/gms;
 
-/** Reads all Markdown files of the repository. */
+/** Reads all Markdown files of the repository that are written by hand: not the approved outputs of tests. */
 export function readPages(): Page[] {
-  const exclude = (path: string) => /(?:^|\/)(?:node_modules|out|\..+)(?:\/|$)/.test(path);
+  const exclude = (path: string) => /(?:^|\/)(?:node_modules|out|golden|\..+)(?:\/|$)/.test(path);
   return globSync("**/*.md", { cwd: root })
     .filter((path) => !exclude(path))
     .sort()

@@ -1,0 +1,87 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect } from "chai";
+import { parse } from "yaml";
+
+const root = join(import.meta.dirname, "../..");
+const folder = join(root, ".github/workflows");
+const { scripts } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+
+interface Job {
+  readonly if?: string;
+  readonly uses?: string;
+  readonly environment?: string;
+  readonly needs?: string;
+  readonly env?: Readonly<Record<string, string>>;
+  readonly concurrency?: { readonly group: string; readonly "cancel-in-progress": boolean };
+  readonly steps?: readonly { readonly uses?: string; readonly run?: string; readonly env?: Readonly<Record<string, string>> }[];
+}
+
+const npmScripts = (text: string) => [...text.matchAll(/npm run ([\w:]+)/g)].map(([, name = ""]) => name);
+
+for (const file of readdirSync(folder)) {
+  const text = readFileSync(join(folder, file), "utf8");
+  const { permissions, jobs, on } = parse(text) as { permissions: object; jobs: Record<string, Job>; on: unknown };
+  const steps = Object.values(jobs).flatMap((job) => job.steps ?? []);
+
+  describe(`the workflow ${file}`, () => {
+    it("grants nothing by default and does not run on pull_request_target", () => {
+      expect(permissions).to.deep.equal({});
+      expect(JSON.stringify(on)).not.to.contain("pull_request_target");
+    });
+
+    it("pins each action by commit, with the version next to it", () => {
+      for (const [line] of text.matchAll(/^.*\buses: .*$/gm))
+        expect(line).to.match(/uses: (\.\/\S+|[\w-]+\/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+)$/);
+    });
+
+    it("interpolates no expression into a script", () => {
+      for (const { run } of steps) expect(run ?? "").not.to.contain("${{");
+    });
+
+    it("runs only npm commands that exist", () => {
+      for (const { run } of steps) for (const name of npmScripts(run ?? "")) expect(scripts).to.have.property(name);
+    });
+
+    it("uses secrets only in jobs with an environment", () => {
+      for (const job of Object.values(jobs)) if (JSON.stringify(job).includes("secrets.")) expect(job.environment).to.be.a("string");
+    });
+  });
+}
+
+it("a pull request from a fork gets no job with credentials", () => {
+  const { jobs } = parse(readFileSync(join(folder, "pull-request.yml"), "utf8")) as { jobs: Record<string, Job> };
+  for (const job of Object.values(jobs))
+    if (JSON.stringify(job).match(/secrets\.|github\.token/))
+      expect(job.if).to.equal("github.event.pull_request.head.repo.full_name == github.repository");
+});
+
+it("deployments run in order, and exclude drift detection of the same stack without cancelling it", () => {
+  const jobsOf = (file: string) => (parse(readFileSync(join(folder, file), "utf8")) as { jobs: Record<string, Job> }).jobs;
+  const { dev, staging, prod } = jobsOf("deploy.yml");
+  expect([dev?.needs, staging?.needs, prod?.needs]).to.deep.equal([undefined, "dev", "staging"]);
+  for (const [stack, job] of Object.entries({ dev, staging, prod })) {
+    expect(job).to.deep.include({
+      environment: stack,
+      concurrency: { group: `stack-${stack}`, "cancel-in-progress": false },
+      env: { STACK: stack },
+    });
+  }
+  expect(jobsOf("drift.yml")["drift"]?.concurrency).to.deep.equal({
+    group: ["stack-$", "{{ matrix.stack }}"].join(""),
+    "cancel-in-progress": false,
+  });
+});
+
+it("GitLab's templates run only npm commands that exist, and deploy the stacks in order", () => {
+  for (const file of ["preview.yml", "deploy.yml", "drift.yml"]) {
+    const text = readFileSync(join(root, "ci/gitlab", file), "utf8");
+    expect(parse(text)).to.be.an("object");
+    expect(npmScripts(text)).not.to.deep.equal([]);
+    for (const name of npmScripts(text)) expect(scripts).to.have.property(name);
+  }
+  const deploy = parse(readFileSync(join(root, "ci/gitlab/deploy.yml"), "utf8"));
+  expect(deploy["deploy prod"].needs).to.deep.equal(["deploy staging"]);
+  expect(deploy["deploy staging"].needs).to.deep.equal(["deploy dev"]);
+  expect(deploy[".deploy"].resource_group).to.equal("stack-$STACK");
+});
