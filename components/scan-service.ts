@@ -128,7 +128,8 @@ export class ScanService extends Component<ScanServiceArgs, typeof children> {
   }
 
   /**
-   * What the servers' token depends on behind a gateway. No client knows it there, so it can change with the servers' version and with every other generated secret.
+   * What the servers' token depends on behind a gateway. No client knows it there, so it can change with the servers' version and with
+   * every other generated secret.
    */
   private tokenKeepers(context: Context): Record<string, pulumi.Input<string>> {
     const { redis = {} } = this.args;

@@ -21,7 +21,8 @@ export interface CacheConnection {
   /** The rule that allows connections to the cache. */
   readonly egress: pulumi.Input<EgressRule>;
   /**
-   * Where to check whether Redis answers. `user` may PING with any password; without it, Redis answers an unauthenticated PING with `+PONG` or `-NOAUTH`.
+   * Where to check whether Redis answers. `user` may PING with any password; without it, Redis answers an unauthenticated PING with `+PONG`
+   * or `-NOAUTH`.
    */
   readonly health: { readonly host: pulumi.Input<string>; readonly port: pulumi.Input<number>; readonly user?: string };
 }

@@ -26,8 +26,9 @@ const part = parts.cache;
 const port = 6379;
 
 /**
- * How a server waits for Redis: go-redis' parameters, measured with Redis killed, unreachable and cut off under load. A server that clients connect to directly
- * needs all the patience itself. Behind a gateway that retries, a server that gives up soon is retried sooner, and the waiting times do not multiply.
+ * How a server waits for Redis: go-redis' parameters, measured with Redis killed, unreachable and cut off under load. A server that clients
+ * connect to directly needs all the patience itself. Behind a gateway that retries, a server that gives up soon is retried sooner, and the
+ * waiting times do not multiply.
  */
 const waiting = {
   direct: "max_retries=20&min_retry_backoff=250ms&max_retry_backoff=1s&dial_timeout=2s&read_timeout=3s&write_timeout=3s&pool_timeout=30s",
@@ -71,7 +72,8 @@ type ExternalRedis = WithDefaults<ExternalRedisArgs, typeof blockDefaults.Extern
 type Certificates = Readonly<Record<"server" | "client", pulumi.Output<string>>>;
 
 /**
- * The cache in which the Trivy servers keep the analysis of images, so that any server can answer any request: a Redis of its own, or an existing one.
+ * The cache in which the Trivy servers keep the analysis of images, so that any server can answer any request: a Redis of its own, or an
+ * existing one.
  *
  * @example
  * const redis = new RedisCache("cache", {
@@ -84,8 +86,8 @@ type Certificates = Readonly<Record<"server" | "client", pulumi.Output<string>>>
 export class RedisCache extends Component<RedisCacheArgs, typeof children> {
   readonly connection: CacheConnection;
   /**
-   * What the servers must wait for, because Redis does not accept their password before. Empty unless the password was rotated: in a new stack, Redis and the
-   * servers start at the same time; only a later password can be unknown to a running Redis.
+   * What the servers must wait for, because Redis does not accept their password before. Empty unless the password was rotated: in a new
+   * stack, Redis and the servers start at the same time; only a later password can be unknown to a running Redis.
    */
   readonly ready: readonly pulumi.Resource[];
 
@@ -141,7 +143,10 @@ export class RedisCache extends Component<RedisCacheArgs, typeof children> {
     return this.args.retried ? waiting.retried : waiting.direct;
   }
 
-  /** Returns the valid passwords, newest first: letters and digits, because they are part of a URL, and Trivy's log hides only what precedes the first `@`. */
+  /**
+   * Returns the valid passwords, newest first: letters and digits, because they are part of a URL, and Trivy's log hides only what precedes
+   * the first `@`.
+   */
   private createPasswords(redis: EmbeddedRedis): [pulumi.Output<string>, ...pulumi.Output<string>[]] {
     const create = (generation: number) =>
       this.create("passwords", secretText(), {}, generation === 1 ? "password" : `password-${generation}`).result;

@@ -22,7 +22,7 @@ const children = {
 export interface RedisExporterArgs {
   readonly context: Context;
   readonly cache: CacheConnection;
-  /** Redis' user for the metrics, who has the cache's password. */
+  /** Redis' user for the metrics, with the cache's password. */
   readonly user: string;
   /** Namespaces whose pods may read the metrics; `*` means every namespace. */
   readonly monitors: readonly pulumi.Input<string>[];
@@ -30,8 +30,8 @@ export interface RedisExporterArgs {
 }
 
 /**
- * Exports Redis' metrics to Prometheus. It runs in a pod of its own: a failing exporter in Redis' pod would make that pod unready and remove it from its Service,
- * and a separate one can report that Redis is unreachable.
+ * Exports Redis' metrics to Prometheus. It runs in a pod of its own: a failing exporter in Redis' pod would make that pod unready and
+ * remove it from its Service, and a separate one can report that Redis is unreachable.
  *
  * @example
  * new RedisExporter("exporter", { context, cache: cache.connection, user: "monitor", monitors: ["monitoring"] });

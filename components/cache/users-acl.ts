@@ -3,17 +3,18 @@ import { sha256 } from "../shared/generated-secret.ts";
 /** The user of the Trivy servers. */
 export const serverUser = "trivy";
 
-/** The user of the metrics exporter, who has the servers' password. */
+/** The user of the metrics exporter, with the servers' password. */
 export const monitorUser = "monitor";
 
 /** The user of health checks, who may PING with any password and nothing else. */
 export const probeUser = "probe";
 
 /**
- * Returns Redis' ACL file, with the hashes of the passwords: a user for Trivy, limited to Trivy's commands on Trivy's keys, one for metrics, one for health checks.
+ * Returns Redis' ACL file, with the hashes of the passwords: a user for Trivy, limited to Trivy's commands on Trivy's keys, one for
+ * metrics, one for health checks.
  *
- * Measured: go-redis sends HELLO, AUTH, CLIENT SETINFO and PING; Trivy sends GET, SET and DEL. In addition to INFO, the exporter sends SLOWLOG LEN and SLOWLOG GET,
- * which cannot be switched off.
+ * Measured: go-redis sends HELLO, AUTH, CLIENT SETINFO and PING; Trivy sends GET, SET and DEL. In addition to INFO, the exporter sends
+ * SLOWLOG LEN and SLOWLOG GET, which cannot be switched off.
  */
 export function usersAcl(passwords: readonly string[]): string {
   const hashes = passwords.map((password) => `#${sha256(password)}`).join(" ");

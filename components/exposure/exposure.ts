@@ -35,7 +35,8 @@ export interface ExposureArgs {
   readonly context: Context;
   readonly backend: Backend;
   /**
-   * Prefers pods in the client's zone, so that the loss of another zone breaks no connection. Useful only if every pod can do the work of all, as a gateway can.
+   * Prefers pods in the client's zone, so that the loss of another zone breaks no connection. Useful only if every pod can do the work of
+   * all, as a gateway can.
    * @default false
    */
   readonly preferSameZone?: boolean;

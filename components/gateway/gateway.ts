@@ -86,7 +86,8 @@ interface Certificate {
 }
 
 /**
- * HAProxy in front of the servers: it retries failed requests on another server, queues them fairly, authenticates clients by their tokens, and terminates TLS.
+ * HAProxy in front of the servers: it retries failed requests on another server, queues them fairly, authenticates clients by their tokens,
+ * and terminates TLS.
  *
  * @example
  * const gateway = new Gateway("gateway", {
@@ -232,7 +233,8 @@ export class Gateway extends Component<GatewayComponentArgs, typeof children> {
     const { context, servers } = this.args;
     this.create("servers", {
       metadata: { ...generatedMetadata(context, part), name: serversName },
-      // It has no address of its own, and only ready servers: one that drains is removed from DNS, and keeps answering until every client of DNS knows.
+      // It has no address of its own, and only ready servers: one that drains is removed from DNS, and keeps answering until every client
+      // of DNS knows.
       spec: { clusterIP: "None", selector: { ...servers.selector }, ports: [{ name: "http", port: servers.port, targetPort: "http" }] },
     });
   }
@@ -283,7 +285,7 @@ export class Gateway extends Component<GatewayComponentArgs, typeof children> {
                 ...(tls.enabled ? [{ name: "https", containerPort: gatewayPorts.https }] : []),
                 { name: "admin", containerPort: gatewayPorts.admin },
               ],
-              // It looks for the servers as soon as it runs. It is ready without any server, so that clients are told to retry, and not refused.
+              // It looks for servers as soon as it runs. It is ready without any, so that clients get an answer to retry and not a refusal.
               readinessProbe: { ...httpProbe("/ready", "admin"), initialDelaySeconds: 2, periodSeconds: 2, failureThreshold: 2 },
               livenessProbe: { ...httpProbe("/live", "admin"), periodSeconds: 10, failureThreshold: 6 },
               lifecycle: { preStop: { sleep: { seconds: drainSeconds } } },
@@ -310,5 +312,8 @@ const currentTokens = (clients: pulumi.Output<ClientTokens[]>): pulumi.Output<Re
 const clientsMap = (clients: pulumi.Output<ClientTokens[]>): pulumi.Output<string> =>
   pulumi.secret(clients.apply((all) => all.flatMap(({ name, tokens }) => tokens.map((token) => `${sha256(token)} ${name}\n`)).join("")));
 
-/** Returns the number of servers that the configuration has room for: a power of two, so that one more server does not change the configuration. */
+/**
+ * Returns the number of servers that the configuration has room for: a power of two, so that one more server does not change the
+ * configuration.
+ */
 export const slots = (maximum: number) => Math.max(16, 2 ** Math.ceil(Math.log2(2 * maximum)));

@@ -1,7 +1,7 @@
 /**
- * The gateway's configuration. It follows from the behaviour of Trivy's client, which retries a request, for about 37 seconds, only after a Twirp error with the
- * code `unavailable`, or after a 502, 503 or 504 that is not a Twirp error. Every other answer, and a broken connection, ends the scan. The body decides, not the
- * status.
+ * The gateway's configuration. It follows from the behaviour of Trivy's client, which retries a request, for about 37 seconds, only after a
+ * Twirp error with the code `unavailable`, or after a 502, 503 or 504 that is not a Twirp error. Every other answer, and a broken
+ * connection, ends the scan. The body decides, not the status.
  */
 
 /** The ports of the gateway's pods, above 1024, because HAProxy does not run as root. */
@@ -15,7 +15,10 @@ export const gatewayPaths = {
   cacheCertificate: "/etc/trivy-gateway/cache-certificate",
 } as const;
 
-/** Bytes of one buffer. A request that fits, such as that of a layer with about 5,000 packages, can be retried on another server; larger ones are passed through. */
+/**
+ * Bytes of one buffer. A request that fits, such as that of a layer with about 5,000 packages, can be retried on another server; larger
+ * ones are passed through.
+ */
 const bufferBytes = 2 ** 20;
 
 /** Seconds of the longest request, the scan of a very large image: as long as the client's own timeout. */
@@ -269,7 +272,10 @@ function cacheTls({ tls, clientCertificate }: HaproxyOptions["cache"]): string {
   return ` ssl verify none${clientCertificate ? ` crt ${gatewayPaths.cacheCertificate}/tls.crt` : ""}`;
 }
 
-/** Returns the metrics of each client in Prometheus' format, with expressions that HAProxy evaluates; its own exporter has no metrics by client. */
+/**
+ * Returns the metrics of each client in Prometheus' format, with expressions that HAProxy evaluates; its own exporter has no metrics by
+ * client.
+ */
 export function clientMetrics(clients: readonly string[]): string {
   const metrics = {
     requests_total: ["counter", "Requests.", "table_http_req_cnt(clients)"],

@@ -25,8 +25,8 @@ export interface NamespaceArgs {
 }
 
 /**
- * A namespace with Pod Security `restricted`, whose pods can connect only to DNS until a policy allows more. In a namespace that exists already, this applies to
- * the service's own pods only.
+ * A namespace with Pod Security `restricted`, whose pods can connect only to DNS until a policy allows more. In a namespace that exists
+ * already, this applies to the service's own pods only.
  *
  * @example
  * const namespace = new Namespace("scanning", { identity: { instance: "prod" }, namespace: { name: "scanning" } });

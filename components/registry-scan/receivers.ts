@@ -35,7 +35,10 @@ export function receiverSources({ alerts, secret }: Receivers): types.input.core
 /** Stands for a URL that only an existing Secret or Pulumi knows: a public address. */
 const publicUrl = "https://example.com";
 
-/** Returns where the receivers listen: of a secret URL nothing but the port, or the namespace or address inside the cluster, which a policy must show. */
+/**
+ * Returns where the receivers listen: of a secret URL nothing but the port, or the namespace or address inside the cluster, which a policy
+ * must show.
+ */
 export function receiverEndpoints(alerts: readonly ReceiverArgs[]): pulumi.Output<Endpoint[]> {
   const urls = pulumi.all(alerts.map(({ url }) => url ?? publicUrl));
   return pulumi.unsecret(urls.apply((all) => all.map((url) => urlEndpoint(URL.canParse(url) ? url : publicUrl))));

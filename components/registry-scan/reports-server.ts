@@ -42,8 +42,8 @@ type Settings = WithDefaults<ReportsArgs, typeof defaults.registryScan.reports>;
 type Bucket = WithDefaults<BucketArgs, typeof blockDefaults.BucketArgs>;
 
 /**
- * The server that distributes the targets of a run among the scanning pods, keeps their findings, compares them with earlier ones, and shows the reports and sends
- * the alerts that follow from them. RegistryScan creates it.
+ * The server that distributes the targets of a run among the scanning pods, keeps their findings, compares them with earlier ones, and
+ * shows the reports and sends the alerts that follow from them. RegistryScan creates it.
  *
  * @example
  * const reports = registryScan.nodes.reports;
@@ -186,8 +186,8 @@ const bucketEndpoint = ({ endpoint, region }: Bucket): pulumi.Input<string> =>
   endpoint ?? pulumi.interpolate`https://s3.${region}.amazonaws.com`;
 
 /**
- * Returns Node's option for a heap of 60 % of the container's memory; the rest is for memory outside of the heap. Measured: 10,000 images with 50 findings each
- * need 360 MiB of heap and 580 MiB in all.
+ * Returns Node's option for a heap of 60 % of the container's memory; the rest is for memory outside of the heap. Measured: 10,000 images
+ * with 50 findings each need 360 MiB of heap and 580 MiB in all.
  */
 const heapLimit = (memory: pulumi.Input<string>) =>
   pulumi.output(memory).apply((text) => `--max-old-space-size=${Math.floor((bytes(text) * 0.6) / bytes("1Mi"))}`);

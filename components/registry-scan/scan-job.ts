@@ -154,8 +154,8 @@ export class ScanJob extends Component<ScanJobArgs, typeof children> {
               completionMode: "Indexed",
               completions: parallelism,
               parallelism,
-              // A lost pod is started again. Failures are not counted by index: then Kubernetes keeps a failed pod until its successor exists, and a namespace that
-              // is being deleted, where no successor can be created, would never be removed.
+              // A lost pod is started again. Failures are not counted by index: then Kubernetes keeps a failed pod until its successor
+              // exists, and a namespace that is being deleted, where no successor can be created, would never be removed.
               backoffLimit: pulumi.output(parallelism).apply((pods) => 3 * pods),
               podFailurePolicy: {
                 rules: [

@@ -54,7 +54,10 @@ interface EnvironmentOptions {
   readonly authorities: boolean;
 }
 
-/** Returns the environment of the servers. Trivy is configured only by its environment, because every user of the node can read a program's arguments. */
+/**
+ * Returns the environment of the servers. Trivy is configured only by its environment, because every user of the node can read a program's
+ * arguments.
+ */
 export function serverEnvironment({ context, server, database, cache, token, login, authorities }: EnvironmentOptions) {
   return [
     // Secrets come first, because a reference such as $(REDIS_PASSWORD) sees only variables in front of it.

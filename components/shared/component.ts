@@ -55,8 +55,8 @@ interface Definition<Args, Of extends Children> {
 }
 
 /**
- * Base of all components. It marks secrets in the arguments once, names the children after their component, applies their transforms, and makes them
- * reachable in `nodes`.
+ * Base of all components. It marks secrets in the arguments once, names the children after their component, applies their transforms, and
+ * makes them reachable in `nodes`.
  */
 export abstract class Component<
   Args extends { readonly transform?: Transforms<Of> | undefined },
@@ -66,7 +66,7 @@ export abstract class Component<
   readonly nodes: Nodes<Of>;
   /** The arguments, with every secret marked as one. */
   protected readonly args: Args;
-  /** What this component was told to wait for; Pulumi does not make its children wait by itself. */
+  /** The resources in this component's `dependsOn`; Pulumi does not make its children wait for them. */
   protected readonly dependencies: readonly pulumi.Resource[];
   readonly #name: string;
   readonly #children: Of;

@@ -3,21 +3,17 @@ import type * as pulumi from "@pulumi/pulumi";
 import type * as random from "@pulumi/random";
 
 /**
- * Returns the arguments of a generated secret: 32 letters and digits, which need no escaping in a URL, a header or a shell. It is generated once and kept
- * in the state, encrypted; it is generated again when one of the keepers changes.
+ * Returns the arguments of a generated secret: 32 letters and digits, which need no escaping in a URL, a header or a shell. It is generated
+ * once and kept in the state, encrypted; it is generated again when one of the keepers changes.
  */
 export function secretText(keepers?: Readonly<Record<string, pulumi.Input<string>>>): random.RandomPasswordArgs {
   return { length: 32, special: false, ...(keepers && { keepers: { ...keepers } }) };
 }
 
-/** Returns the numbers of the valid generations of a secret, newest first: the current one and the one before it, unless that is retired. */
-export function validGenerations({
-  generation = 1,
-  retire = 0,
-}: {
-  readonly generation?: number;
-  readonly retire?: number;
-}): [number, ...number[]] {
+/**
+ * Returns the numbers of the valid generations of a secret, newest first: the current one and the one before it, unless that is retired.
+ */
+export function validGenerations({ generation, retire }: { readonly generation: number; readonly retire: number }): [number, ...number[]] {
   return [generation, ...(generation - 1 > retire ? [generation - 1] : [])];
 }
 

@@ -4,8 +4,8 @@ import type { ImagesArgs } from "../args.ts";
 import type { Context } from "./context.ts";
 
 /**
- * Version of the servers, and of the client that `scan` recommends. One constant, because a client of another version uses other keys in the layer cache, so
- * that it shares nothing with others.
+ * Version of the servers, and of the client that `scan` recommends. One constant, because a client of another version uses other keys in
+ * the layer cache, so that it shares nothing with others.
  */
 export const trivyVersion = "0.74.0";
 
@@ -24,7 +24,10 @@ export const images = {
   crane: "gcr.io/go-containerregistry/crane/debug:v0.21.6",
 } as const;
 
-/** Returns the reference to pull for one of the service's images: the one that is given, or the default one, from the registry that is given. */
+/**
+ * Returns the reference to pull for one of the service's images: the one that is given, or the default one, from the registry that is
+ * given.
+ */
 export function imageReference(name: keyof typeof images, { registry, [name]: own }: pulumi.Unwrap<ImagesArgs> = {}): string {
   if (own !== undefined || registry === undefined) return own ?? images[name];
   return images[name].replace(/^[^/]+/, registry.replace(/\/+$/, ""));

@@ -5,7 +5,9 @@ import { type Part, project } from "./parts.ts";
 /** Value of the label `app.kubernetes.io/part-of` of every object. */
 export const partOf = project;
 
-/** Returns the labels that select the pods of a part: a strict subset of their labels that never changes, because selectors are immutable. */
+/**
+ * Returns the labels that select the pods of a part: a strict subset of their labels that never changes, because selectors are immutable.
+ */
 export function selector({ component }: Pick<Part, "component">): Record<string, string> {
   return { "app.kubernetes.io/part-of": partOf, "app.kubernetes.io/component": component };
 }

@@ -25,8 +25,8 @@ export function withDefaults<Given extends object, const Defaults extends object
 }
 
 /**
- * Returns a copy of `base` with the changes in it: object literals are merged key by key, everything else is replaced, and `undefined` changes nothing.
- * No object literal or list in the result is shared with `base`.
+ * Returns a copy of `base` with the changes in it: object literals are merged key by key, everything else is replaced, and `undefined`
+ * changes nothing. No object literal or list in the result is shared with `base`.
  */
 export function merge(base: unknown, changes: unknown): unknown {
   if (changes === undefined) return copy(base);

@@ -35,6 +35,7 @@ export const podsWith = (labels: Readonly<Record<string, string>>): Peer => ({ p
 /** Returns a block of addresses. */
 export const addressBlock = (cidr: pulumi.Input<string>): Peer => ({ ipBlock: { cidr } });
 
+/** Returns a TCP port of a network policy. */
 export const tcp = (port: pulumi.Input<number>): types.input.networking.v1.NetworkPolicyPort => ({ port, protocol: "TCP" });
 
 /** Returns the peers that may connect to the service from outside its own pods. */
@@ -42,7 +43,10 @@ export function accessPeers({ namespaces = [], cidrs = [] }: AccessArgs): Peer[]
   return [...namespaces.map(podsInNamespace), ...cidrs.map(addressBlock)];
 }
 
-/** Returns rules that let peers connect to ports; no rule without peers, because Kubernetes takes a rule without peers for one that allows everyone. */
+/**
+ * Returns rules that let peers connect to ports; no rule without peers, because Kubernetes takes a rule without peers for one that allows
+ * everyone.
+ */
 export function ingressFrom(peers: readonly Peer[], ports: readonly number[]): IngressRule[] {
   return peers.length > 0 ? [{ from: [...peers], ports: ports.map(tcp) }] : [];
 }
@@ -60,9 +64,9 @@ export const dnsEgress: EgressRule = {
 const privateName = /^[^.]+$|\.(local|localhost|internal|intranet|private|corp|home|lan|home\.arpa|test)$/i;
 
 /**
- * Returns the narrowest rule that allows connections to an endpoint. NetworkPolicies know addresses, not names: a public name on port 443 may have any address
- * outside of the private ranges; a private name, or one on another port, may have any address; a Service of the cluster is known by its namespace, on any port,
- * because the policy sees the pod's port and not the Service's.
+ * Returns the narrowest rule that allows connections to an endpoint. NetworkPolicies know addresses, not names: a public name on port 443
+ * may have any address outside of the private ranges; a private name, or one on another port, may have any address; a Service of the
+ * cluster is known by its namespace, on any port, because the policy sees the pod's port and not the Service's.
  */
 export function endpointEgress({ host, port }: Endpoint): EgressRule {
   if (ipaddr.isValid(host)) {
@@ -99,7 +103,10 @@ export function urlEndpoint(text: string): Endpoint {
   return { host: hostname.replace(/^\[|\]$/g, ""), port: Number(port) || (protocol === "https:" ? 443 : 80) };
 }
 
-/** Returns rules for connections out of the service: to the proxies, to the endpoints that are reached without them, and to blocks of addresses. */
+/**
+ * Returns rules for connections out of the service: to the proxies, to the endpoints that are reached without them, and to blocks of
+ * addresses.
+ */
 export function egressRules(
   endpoints: readonly Endpoint[],
   { http, https, noProxy = [] }: Proxy = {},

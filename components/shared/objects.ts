@@ -7,7 +7,10 @@ import type { Part } from "./parts.ts";
 
 type Data = Readonly<Record<string, Input<string>>>;
 
-/** Returns the metadata of an object for which the provider generates a name, so that pods that use it are replaced when its content changes. */
+/**
+ * Returns the metadata of an object for which the provider generates a name, so that pods that use it are replaced when its content
+ * changes.
+ */
 export function generatedMetadata(context: Context, part: Part) {
   return { namespace: context.namespace, labels: labels(context, part) };
 }
@@ -17,16 +20,20 @@ export function namedMetadata(context: Context, part: Part) {
   return { ...generatedMetadata(context, part), name: part.objectName };
 }
 
+/** Returns a ConfigMap with a generated name. */
 export function configMap(context: Context, part: Part, data: Data): k8s.core.v1.ConfigMapArgs {
   return { metadata: generatedMetadata(context, part), data };
 }
 
-/** `type` is the Secret's type. @default Opaque */
+/** Returns a Secret with a generated name; `type` is Opaque unless it is given. */
 export function secret(context: Context, part: Part, stringData: Data, type?: string): k8s.core.v1.SecretArgs {
   return { metadata: generatedMetadata(context, part), ...(type !== undefined && { type }), stringData };
 }
 
-/** Returns the policy of a part's pods. Without `egress` it does not restrict what they connect to; without rules in a list nothing is allowed. */
+/**
+ * Returns the policy of a part's pods. Without `egress` it does not restrict what they connect to; without rules in a list nothing is
+ * allowed.
+ */
 export function networkPolicy(
   context: Context,
   part: Part,
@@ -60,7 +67,10 @@ export function volumeClaim(
   };
 }
 
-/** Returns a budget that lets one pod at a time be drained. A pod that is not ready serves no request, so it does not block the drain of a node. */
+/**
+ * Returns a budget that lets one pod at a time be drained. A pod that is not ready serves no request, so it does not block the drain of a
+ * node.
+ */
 export function disruptionBudget(context: Context, part: Part): k8s.policy.v1.PodDisruptionBudgetArgs {
   return {
     metadata: namedMetadata(context, part),

@@ -21,7 +21,9 @@ export function variables(values: Readonly<Record<string, Input<string> | undefi
   return Object.entries(values).flatMap(([name, value]) => (value === undefined || value === false ? [] : [{ name, value }]));
 }
 
-/** Returns the value of a variable that is absent when false. Whether an output is false is not known in time; the variable is "false" then. */
+/**
+ * Returns the value of a variable that is absent when false. Whether an output is false is not known in time; the variable is "false" then.
+ */
 export function flag(value: Input<boolean>): Input<string> | false {
   return typeof value === "boolean" ? value && "true" : pulumi.output(value).apply(String);
 }
@@ -51,6 +53,7 @@ export interface Disk {
   readonly limit: Input<string>;
 }
 
+/** Returns the requests and limits of a container, with space on the node's disk. */
 export function containerResources({ requests, limits }: Resources, disk: Disk): types.input.core.v1.ResourceRequirements {
   return {
     requests: { ...requests, "ephemeral-storage": disk.request },

@@ -4,7 +4,10 @@ import { Component, several, type Transforms } from "./component.ts";
 
 const hoursPerYear = 365 * 24;
 
-/** Renewed by the first `up` in the last quarter of the validity: in a stack that is updated every three months, no certificate ever expires. */
+/**
+ * Renewed by the first `up` in the last quarter of the validity: in a stack that is updated every three months, no certificate ever
+ * expires.
+ */
 const validity = (years: number) => ({ validityPeriodHours: years * hoursPerYear, earlyRenewalHours: (years * hoursPerYear) / 4 });
 
 const children = {

@@ -14,8 +14,8 @@ export function bytes(quantity: string): number {
 }
 
 /**
- * Returns bytes as a Kubernetes quantity, rounded up to whole mebibytes, as the API server writes it: with another spelling, every preview would show a
- * difference.
+ * Returns bytes as a Kubernetes quantity, rounded up to whole mebibytes, as the API server writes it: with another spelling, every preview
+ * would show a difference.
  */
 export function quantity(byteCount: number): string {
   const mebibytes = Math.ceil(byteCount / units.Mi);

@@ -4,8 +4,8 @@ import { merge, type Patch } from "./merge.ts";
 /**
  * Changes a child resource before it is created: the way to fields and resource options that no argument of the component covers.
  *
- * An object is merged into the child's arguments, at any depth; lists are replaced. A function gets the arguments, the resource options and the logical
- * name. It may change both in place, or return other arguments.
+ * An object is merged into the child's arguments, at any depth; lists are replaced. A function gets the arguments, the resource options and
+ * the logical name. It may change both in place, or return other arguments.
  *
  * @example
  * const byObject: Transform<k8s.apps.v1.DeploymentArgs> = { spec: { revisionHistoryLimit: 3 } };

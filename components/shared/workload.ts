@@ -9,7 +9,10 @@ type PodSpec = types.input.core.v1.PodSpec;
 
 interface WorkloadArgs extends Pick<PodSpec, "restartPolicy" | "terminationGracePeriodSeconds"> {
   readonly part: Part;
-  /** Whether there are several equal pods: these are spread over zones and nodes, and replaced soon after their node is lost. @default false */
+  /**
+   * Whether there are several equal pods: these are spread over zones and nodes, and replaced soon after their node is lost.
+   * @default false
+   */
   readonly replicated?: boolean;
   readonly container: Omit<Container, "securityContext" | "volumeMounts">;
   /** @default none */
@@ -19,8 +22,8 @@ interface WorkloadArgs extends Pick<PodSpec, "restartPolicy" | "terminationGrace
 }
 
 /**
- * Returns what Deployments, StatefulSets and Jobs have in common: the selector, and the template of pods that run without root, API token and writable
- * root file system, where the context schedules them.
+ * Returns what Deployments, StatefulSets and Jobs have in common: the selector, and the template of pods that run without root, API token
+ * and writable root file system, where the context schedules them.
  */
 export function workload(context: Context, { part, replicated = false, container, initContainers, mounts = [], ...pod }: WorkloadArgs) {
   const annotations = context.podAnnotations ?? {};

@@ -57,5 +57,5 @@ describe("examples in the documentation of the components", () => {
     } finally {
       rmSync(project, { recursive: true });
     }
-  });
+  }).timeout(300_000);
 });

@@ -1,4 +1,6 @@
+import * as pulumi from "@pulumi/pulumi";
 import { expect } from "chai";
+import { ScanService } from "../../components/scan-service.ts";
 import { plain, settled } from "../../recorder/record.ts";
 import { plainSecrets } from "../../recorder/secret-leaks.ts";
 import { certificate, serverCertificate } from "../support/certificate.ts";
@@ -191,4 +193,32 @@ describe("the scan service", () => {
     expect(await settled(service.token)).to.not.be.a("string");
     expect(plain(await settled(service.token))).to.equal("token-of-the-settings");
   });
+
+  it("a token that is switched off behind a gateway is refused, with the resource", async () => {
+    const error = await deploy({ server: { token: { enabled: false } }, gateway: { enabled: true } }).catch((reason: unknown) => reason);
+    expect(error).to.be.instanceOf(pulumi.ResourceError);
+    const { message, resource, hideStack } = error as pulumi.ResourceError;
+    expect(message).to.match(/^server\.token\.enabled is false, .*; remove it$/);
+    expect(resource).to.be.instanceOf(ScanService);
+    expect(hideStack).to.equal(true);
+  });
+
+  it("the cluster's domain is in the certificates of Redis and the gateway, and in the exceptions of the proxy", async () => {
+    const { resources, variable } = await clusterWith("example.internal");
+    const names = resources.flatMap(({ type, inputs }) => (type.endsWith(":CertRequest") ? [plain(inputs["dnsNames"])] : [])).flat();
+    expect(names).to.include.members(["redis.trivy.svc.example.internal", "trivy.trivy.svc.example.internal"]);
+    expect(variable("NO_PROXY")).to.equal("localhost,127.0.0.1,::1,.svc,.example.internal");
+    expect(JSON.stringify(resources.map(({ inputs }) => plain(inputs)))).not.to.contain("cluster.local");
+  });
 });
+
+const clusterWith = async (clusterDomain: string) => {
+  const tls = { enabled: true };
+  const args = { clusterDomain, proxy: { https: "http://proxy.example.com:3128" }, redis: { tls }, gateway: { enabled: true, tls } };
+  const deployed = await deploy(args);
+  const { env } = deployed.one("Deployment", "trivy-server").spec.template.spec.containers[0];
+  return {
+    resources: deployed.resources,
+    variable: (name: string) => env.find((entry: { name: string }) => entry.name === name)?.value,
+  };
+};
