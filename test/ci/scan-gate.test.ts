@@ -145,7 +145,7 @@ describe("the scan gate", () => {
     ["the certificate is not trusted", [untrusted, "clean"], 2, 1, /certificate cannot be verified; set TRIVY_CACERT/],
   ];
   for (const [what, outcomes, status, tries, message] of verdicts)
-    it(`exits with ${status} after ${tries} ${tries === 1 ? "scan" : "scans"} when ${what}`, async () => {
+    it(`the scan gate exits with ${status} after ${tries} ${tries === 1 ? "scan" : "scans"} when ${what}`, async () => {
       const result = await gate({ outcomes });
       expect(result.output).to.match(message);
       expect(result.exitCode, result.output).to.equal(status);
@@ -154,7 +154,7 @@ describe("the scan gate", () => {
     });
 
   for (const [name, ...command] of [["sh"], ["bash"], ["busybox", "sh"]] as const)
-    it(`runs in ${[name, ...command].join(" ")} and downloads the client`, async function () {
+    it(`the scan gate runs in ${[name, ...command].join(" ")} and downloads the client`, async function () {
       if (spawnSync("which", [name]).status !== 0) this.skip();
       const found = spawnSync("which", [name], { encoding: "utf8" }).stdout.trim();
       // Only BusyBox's tools are on the PATH, as in Alpine.

@@ -25,25 +25,25 @@ for (const file of readdirSync(folder)) {
   const steps = Object.values(jobs).flatMap((job) => job.steps ?? []);
 
   describe(`the workflow ${file}`, () => {
-    it("grants nothing by default and does not run on pull_request_target", () => {
+    it(`${file} grants no permissions by default and does not run on pull_request_target`, () => {
       expect(permissions).to.deep.equal({});
       expect(JSON.stringify(on)).not.to.contain("pull_request_target");
     });
 
-    it("pins each action by commit, with the version next to it", () => {
+    it(`${file} pins each action by commit, with the version next to it`, () => {
       for (const [line] of text.matchAll(/^.*\buses: .*$/gm))
         expect(line).to.match(/uses: (\.\/\S+|[\w-]+\/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+)$/);
     });
 
-    it("interpolates no expression into a script", () => {
+    it(`${file} interpolates no expression into a script`, () => {
       for (const { run } of steps) expect(run ?? "").not.to.contain("${{");
     });
 
-    it("runs only npm commands that exist", () => {
+    it(`${file} runs only npm commands that exist`, () => {
       for (const { run } of steps) for (const name of npmScripts(run ?? "")) expect(scripts).to.have.property(name);
     });
 
-    it("uses secrets only in jobs with an environment", () => {
+    it(`${file} uses secrets only in jobs with an environment`, () => {
       for (const job of Object.values(jobs)) if (JSON.stringify(job).includes("secrets.")) expect(job.environment).to.be.a("string");
     });
   });

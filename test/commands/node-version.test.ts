@@ -16,7 +16,7 @@ function under(version: string) {
 }
 
 describe("the Node version check", () => {
-  it("refuses an old Node with what to do, and with the exit code by which Pulumi adds no stack trace", () => {
+  it("an old Node.js is refused with the required version, and an exit code for which Pulumi adds no stack trace", () => {
     for (const version of ["18.20.0", "20.20.2", "22.17.1"]) {
       const { status, stderr } = under(version);
       expect(status).to.equal(32);
@@ -26,7 +26,7 @@ describe("the Node version check", () => {
     }
   });
 
-  it("accepts Node 22.18 and newer", () => {
+  it("Node.js 22.18 and newer versions are accepted", () => {
     for (const version of ["22.18.0", "24.21.0", "26.0.0"]) expect(under(version)).to.include({ status: 0, stderr: "" });
   });
 });

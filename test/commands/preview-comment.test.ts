@@ -145,7 +145,7 @@ case "$* " in version*) echo v3.256.0 ;; ${cases.join("\n")} *) echo "error: no 
     expect(stub.issues).to.deep.equal([]);
   });
 
-  it("wrong usage exits with 2 and the help, --help with 0", async () => {
+  it("preview-comment and drift exit with 2 and the help after wrong usage, and with 0 for --help", async () => {
     await engine({});
     for (const name of ["preview-comment", "drift"]) {
       const wrong = await command(name, ["--colour"]);

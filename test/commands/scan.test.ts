@@ -20,7 +20,7 @@ const cronJob: V1CronJob = {
   },
 };
 describe("the Job of `npm run scan`", () => {
-  it("is created from the CronJob, which owns it", () => {
+  it("the Job of npm run scan is created from the CronJob, which owns it", () => {
     const job = jobOf(cronJob, []);
     expect(job.metadata).to.deep.include({ generateName: "trivy-registry-scan-", labels: { team: "security" } });
     expect(job.metadata?.ownerReferences?.[0]).to.deep.equal({
@@ -32,7 +32,7 @@ describe("the Job of `npm run scan`", () => {
     expect(job.spec).to.deep.equal(cronJob.spec?.jobTemplate.spec);
   });
 
-  it("is restricted to the given images, with at most one pod for each", () => {
+  it("a Job for given images scans only those, with at most one pod for each", () => {
     const { spec } = jobOf(cronJob, ["alpine:3.10", "nginx:1.18"]);
     expect(spec).to.include({ parallelism: 2, completions: 2 });
     expect(spec?.template.spec?.containers[0]?.env).to.deep.include({ name: "IMAGES", value: "alpine:3.10 nginx:1.18" });
@@ -41,7 +41,7 @@ describe("the Job of `npm run scan`", () => {
 });
 
 describe("`npm run scan`", () => {
-  it("ends with 2, never with the 1 of findings, when the run could not be started", () => {
+  it("npm run scan exits with 2, never with the 1 of findings, when the run could not be started", () => {
     const command = join(import.meta.dirname, "../../commands/scan.ts");
     const cases = [[], ["nowhere"], ["dev", "not an image"], ["dev"]];
     for (const args of cases) {

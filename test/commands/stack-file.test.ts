@@ -20,7 +20,7 @@ describe("a stack's file", () => {
   };
   const namespace = (text: string) => stackNamespace(read(text));
 
-  it("yields the configuration by qualified key", () => {
+  it("a stack's file gives the configuration by qualified key", () => {
     expect(read("config:\n  namespace: {name: short}\n  kubernetes:context: c\n  kubernetes:kubeconfig: {secure: v1:x}\n")).to.deep.include(
       {
         project: "trivy-server",
@@ -36,20 +36,20 @@ describe("a stack's file", () => {
     expect(readStackFile(project, "acme/dev")).to.include({ stack: "acme/dev", name: "dev" });
   });
 
-  it("determines the namespace, by the defaults where it sets none", () => {
+  it("the namespace comes from the stack's file, or from the defaults where the file sets none", () => {
     expect(namespace("")).to.deep.equal({ name: "trivy", create: true });
     expect(namespace("config:\n  namespace: {name: short}\n")).to.deep.equal({ name: "short", create: true });
     expect(namespace("config:\n  trivy-server:namespace: {name: scan, create: false}\n")).to.deep.equal({ name: "scan", create: false });
     expect(namespace(`config:\n  trivy-server:namespace: '{"name": "json"}'\n`).name).to.equal("json");
   });
 
-  it("determines the namespace even if other settings are invalid, and by the defaults if the namespace is", () => {
+  it("the namespace is known even if other settings are invalid, and an invalid namespace gives the default", () => {
     expect(namespace("config:\n  trivy-server:namespace: 7\n").name).to.equal("trivy");
     expect(namespace("config:\n  trivy-server:namespace: {name: Not_Valid}\n").name).to.equal("trivy");
     expect(namespace("config:\n  trivy-server:namespace: {name: scan}\n  trivy-server:redis: {ttl: 7d}\n").name).to.equal("scan");
   });
 
-  it("is reported with the existing ones if it is missing, and by name if it is not valid YAML", () => {
+  it("a missing stack's file is reported with the existing stacks, and one with invalid YAML by name", () => {
     read("");
     expect(() => readStackFile(project, "prod")).to.throw(UserError, "Stacks: dev.");
     expect(() => read("config: {")).to.throw(UserError, "Pulumi.dev.yaml is not valid YAML");
@@ -57,7 +57,7 @@ describe("a stack's file", () => {
 });
 
 describe("Pulumi.yaml", () => {
-  it("yields the program and the default configuration by qualified key", () => {
+  it("Pulumi.yaml gives the program and the default configuration by qualified key", () => {
     const project = mkdtempSync(join(tmpdir(), "project-"));
     writeFileSync(
       join(project, "Pulumi.yaml"),

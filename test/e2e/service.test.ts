@@ -272,7 +272,7 @@ describe("the service", () => {
   });
 
   // In a group of its own, because mocha runs a suite's own tests before its groups.
-  describe("the end", () => {
+  describe("the destroyed stack", () => {
     it("destroying the stack leaves no object in the cluster", async () => {
       await project.destroy(stack);
     });

@@ -14,7 +14,7 @@ import { Project } from "./support/project.ts";
 const stack = "e2e-problems";
 const visitor = "e2e-visitor";
 
-describe("`npm run up` when something is wrong", () => {
+describe("problems that `npm run up` reports or repairs", () => {
   let project: Project;
   before(async () => {
     await checkEnvironment();
@@ -194,7 +194,7 @@ describe("`npm run up` when something is wrong", () => {
     });
   });
 
-  describe("a stack that is up", () => {
+  describe("a deployed stack", () => {
     before(async () => good(await up()));
 
     it("a wrong passphrase is reported without being shown", async () => {

@@ -45,7 +45,7 @@ describe("generated certificates", () => {
     });
   });
 
-  it("have the key usages, names and key identifiers of the tls provider's certificates", () => {
+  it("generated certificates have the key usages, names and key identifiers of the tls provider's certificates", () => {
     expect(extensions(authority)).to.deep.equal([
       ["2.5.29.19", true, "30030101ff"],
       ["2.5.29.15", true, "03020106"],
@@ -65,7 +65,7 @@ describe("generated certificates", () => {
     ]);
   });
 
-  it("are signed by the authority with the holder's key and carry both names literally", () => {
+  it("generated certificates are signed by the authority for the holder's key, and contain both names literally", () => {
     const [root, holder] = [new X509Certificate(authority), new X509Certificate(leaf)];
     expect(root.verify(root.publicKey) && holder.verify(root.publicKey) && holder.checkIssued(root)).to.equal(true);
     expect(holder.checkPrivateKey(createPrivateKey(leafKey))).to.equal(true);
@@ -74,13 +74,13 @@ describe("generated certificates", () => {
     expect(root.serialNumber).to.not.equal(holder.serialNumber);
   });
 
-  it("are valid from now for the requested hours", () => {
+  it("generated certificates are valid from now for the requested hours", () => {
     const { validFromDate, validToDate } = new X509Certificate(leaf);
     expect(validToDate.getTime() - validFromDate.getTime()).to.equal(24 * 60 * 60 * 1000);
     expect(Math.abs(Date.now() - validFromDate.getTime())).to.be.below(60_000);
   });
 
-  it("are refused for a use that is not supported", async () => {
+  it("a certificate for a use that is not supported is refused", async () => {
     const refusal = await generate("tls:index/selfSignedCert:SelfSignedCert", {
       privateKeyPem: key,
       validityPeriodHours: 1,

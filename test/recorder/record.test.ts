@@ -47,7 +47,7 @@ async function failure(program: () => unknown, options?: RecordOptions): Promise
 }
 
 describe("record", () => {
-  it("returns every registration in the program's order, with parents, dependencies and options", async () => {
+  it("a recording has every registration in the program's order, with parents, dependencies and options", async () => {
     const { resources } = await record(() => new Shop("shop"), { project: "town", stack: "test" });
     expect(resources.map(({ urn }) => urn)).to.have.members([
       "urn:pulumi:test::town::shop:index:Shop::shop",
@@ -66,7 +66,7 @@ describe("record", () => {
     expect(service?.inputs).to.deep.equal({ apiVersion: "v1", kind: "Service", metadata: { name: "shop", namespace: "mall" } });
   });
 
-  it("records the resource options that a transform may set", async () => {
+  it("a recording has the resource options that a transform may set", async () => {
     const { resources } = await record(() =>
       configMap(
         "kept",
@@ -78,7 +78,7 @@ describe("record", () => {
     expect(resources[0]?.aliases).to.deep.equal([{ name: "old" }, "urn:pulumi:dev::p::t::older"]);
   });
 
-  it("waits for the outputs that components register last", async () => {
+  it("a recording waits for the outputs that components register last", async () => {
     const { resources } = await record(() => new Shop("shop"));
     const outputs = (wanted: string) => resources.find(({ name }) => name === wanted)?.outputs;
     expect(isSecret(outputs("shop")?.["password"])).to.equal(true);
@@ -86,7 +86,7 @@ describe("record", () => {
     expect(outputs("shop-service")).to.equal(undefined);
   });
 
-  it("waits for resources that an apply creates", async () => {
+  it("a recording waits for resources that an apply creates", async () => {
     const { resources } = await record(() => {
       const name = configMap("first", { name: "first" }).metadata.name;
       name.apply((first) =>
@@ -100,7 +100,7 @@ describe("record", () => {
     ]);
   });
 
-  it("waits for resources that an apply creates after other asynchronous work", async () => {
+  it("a recording waits for resources that an apply creates after other asynchronous work", async () => {
     const { resources } = await record(() => {
       configMap("first", { name: "first" }).id.apply(async () => {
         for (const name of ["second", "third"]) {
@@ -112,7 +112,7 @@ describe("record", () => {
     expect(resources.map(({ name }) => name)).to.deep.equal(["first", "second", "third"]);
   });
 
-  it("generates a missing object name from the content", async () => {
+  it("a missing object name is generated from the content", async () => {
     const named = async (data: Record<string, string>) => {
       const { resources, result } = await record(
         () => new k8s.core.v1.ConfigMap("settings", { metadata: { namespace: "mall" }, data }).metadata.name,
@@ -126,14 +126,14 @@ describe("record", () => {
     expect(await named({ key: "other" })).not.to.equal(first);
   });
 
-  it("generates a secret password of the requested length and characters", async () => {
+  it("a generated password is secret and has the requested length and characters", async () => {
     const { result } = await record(() => new random.RandomPassword("password", { length: 40, special: false }).result);
     const { password } = (await settled({ password: result })) as { password: unknown };
     expect(isSecret(password)).to.equal(true);
     expect(plain(password)).to.match(/^[A-Za-z0-9]{40}$/);
   });
 
-  it("generates real keys and certificates, and refuses other kinds of keys", async () => {
+  it("generated keys and certificates are real, and other kinds of keys are refused", async () => {
     const authority = () => {
       const privateKeyPem = new tls.PrivateKey("key", { algorithm: "ECDSA", ecdsaCurve: "P256" }).privateKeyPem;
       const use = { isCaCertificate: true, validityPeriodHours: 1, allowedUses: ["cert_signing"] };
@@ -149,7 +149,7 @@ describe("record", () => {
     expect((await failure(() => new tls.PrivateKey("key", { algorithm: "RSA" }))).message).to.match(/generates only ECDSA keys on P256/);
   });
 
-  it("lets the caller answer for the providers", async () => {
+  it("the caller of a recording can answer for the providers", async () => {
     const { resources } = await record(() => new Shop("shop"), {
       answer: ({ type, name }) => {
         if (name === "shop-till-password") return { state: { result: "from the caller" } };
@@ -163,7 +163,7 @@ describe("record", () => {
     expect(isSecret(password?.state["result"])).to.equal(true);
   });
 
-  it("leaves generated values unknown in a preview, but not names", async () => {
+  it("generated values are unknown in a recorded preview, but names are known", async () => {
     const { resources } = await record(() => new Shop("shop"), { preview: true });
     const secret = resources.find(({ name }) => name === "shop-till-secret");
     expect(plain(secret?.inputs["stringData"])).to.deep.equal(pulumi.runtime.unknownValue);
@@ -171,7 +171,7 @@ describe("record", () => {
     expect(resources.map(({ id }) => id).join("")).to.equal("");
   });
 
-  it("passes the configuration to the program as Pulumi does", async () => {
+  it("a recorded program gets its configuration as from Pulumi", async () => {
     const { result } = await record(
       () => {
         const config = new pulumi.Config("shop");
@@ -190,12 +190,12 @@ describe("record", () => {
     expect(later).to.equal(undefined);
   });
 
-  it("refuses two resources with the same URN", async () => {
+  it("two resources with the same URN are refused", async () => {
     const { message } = await failure(() => [configMap("same", { name: "one" }), configMap("same", { name: "two" })]);
     expect(message).to.equal("two resources have the URN urn:pulumi:dev::trivy-server::kubernetes:core/v1:ConfigMap::same");
   });
 
-  it("refuses two declarations of one Kubernetes object, but not of similar ones", async () => {
+  it("two declarations of one Kubernetes object are refused, but not those of similar ones", async () => {
     const { message } = await failure(() => [
       configMap("one", { name: "same", namespace: "mall" }),
       configMap("two", { name: "same", namespace: "mall" }),
@@ -228,7 +228,7 @@ describe("record", () => {
       "in an unused value": () => configMap("map", { name: "map" }).id.apply(throwing),
     };
     for (const [where, program] of Object.entries(programs)) {
-      it(`throws an error ${where}, and the next recording succeeds`, async () => {
+      it(`a recording throws an error ${where}, and the next recording succeeds`, async () => {
         const listeners = process.listeners("unhandledRejection");
         expect(await failure(program)).to.equal(wrong);
         const { resources } = await record(() => new Shop("shop"));
@@ -237,20 +237,20 @@ describe("record", () => {
       });
     }
 
-    it("names the last registration when a value never resolves", async () => {
+    it("a value that never resolves fails the recording with the name of the last registration", async () => {
       const never = new Promise<string>(() => {});
       const { message } = await failure(() => [configMap("known", { name: "known" }), configMap("unknown", { name: never })]);
       expect(message).to.match(/waits for a value that never resolves.*::known$/);
       expect((await record(() => new Shop("shop"))).resources).to.have.length(5);
     });
 
-    it("refuses to read an existing resource, which only a provider can", async () => {
+    it("a program that reads an existing resource, which only a provider can, is refused", async () => {
       const { message } = await failure(() => k8s.core.v1.Secret.get("existing", "mall/existing"));
       expect(message).to.match(/existing needs a provider or a cluster/);
     });
   });
 
-  it("refuses to record two programs at once", async () => {
+  it("a second recording at the same time is refused", async () => {
     const first = record(() => new Shop("shop"));
     expect((await failure(() => new Shop("shop"))).message).to.match(/^one recording at a time/);
     await first;

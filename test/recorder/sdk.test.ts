@@ -23,7 +23,7 @@ async function replacing<T>(object: object, key: string, value: unknown, work: (
 }
 
 describe("the installed Pulumi SDK", () => {
-  it("has every function and constant that the recorder uses beyond the documented API", () => {
+  it("the Pulumi SDK has every undocumented function and constant that the recorder uses", () => {
     expect(missingInternals()).to.deep.equal([]);
   });
 
@@ -35,7 +35,7 @@ describe("the installed Pulumi SDK", () => {
     ["RegisterResourceResponse.setUrn", resources.RegisterResourceResponse.prototype, "setUrn"],
   ];
   for (const [name, object, key] of internals) {
-    it(`is refused by name when it has no ${name}`, async () => {
+    it(`a Pulumi SDK without ${name} is refused, and the error names it`, async () => {
       await replacing(object, key, undefined, async () => {
         expect(missingInternals()).to.deep.equal([name]);
         const failure = await record(program).catch((error: Error) => error.message);
@@ -50,7 +50,7 @@ describe("the installed Pulumi SDK", () => {
     ["Resource.stackTrace", resourceClass, "stackTrace"],
   ];
   for (const [name, object, key] of traced) {
-    it(`calls ${name} where the recorder replaces it, and outside a recording the original`, async () => {
+    it(`the recorder replaces ${name} during a recording only`, async () => {
       const original = (object as Record<string, (...args: unknown[]) => unknown>)[key];
       let calls = 0;
       const counting = function (this: unknown, ...args: unknown[]) {

@@ -22,7 +22,7 @@ describe("plainSecrets", () => {
   const inputs = async (args: pulumi.Inputs) =>
     (await places(() => new Shop("shop", args))).filter((path) => path.startsWith("inputs")).sort();
 
-  it("finds a secret in any text, key or encoding", async () => {
+  it("a plain secret is found in any text, key or encoding", async () => {
     expect(await inputs({ url: `redis://:${secret}@redis` })).to.deep.equal(["inputs.url"]);
     expect(await inputs({ list: [{ deep: secret }], [secret]: 1 })).to.have.members(["inputs.list[0].deep", `inputs.${secret}`]);
     for (const prefix of ["", "a", "ab"])
@@ -31,13 +31,13 @@ describe("plainSecrets", () => {
       ]);
   });
 
-  it("accepts a secret that is marked as one", async () => {
+  it("a secret that is marked as one is accepted", async () => {
     expect(
       await inputs({ password: pulumi.secret(secret), list: [{ deep: pulumi.secret(`x${secret}`) }], other: "correct horse" }),
     ).to.deep.equal([]);
   });
 
-  it("searches names, ids, inputs, the providers' answers and the outputs of components", async () => {
+  it("plain secrets are found in names, ids, inputs, the providers' answers and the outputs of components", async () => {
     expect(await places(() => new k8s.core.v1.ConfigMap(secret, { metadata: { name: secret } }))).to.have.members([
       "name",
       "id",

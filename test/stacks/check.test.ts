@@ -178,7 +178,7 @@ describe("settings", () => {
     });
   });
 
-  it("a number of cores may be a number", () => {
+  it("a CPU setting may be a number of cores", () => {
     expect(checkSettings({ redis: { cpu: 0.5 } }).redis).to.include({ cpu: "500m" });
   });
 
@@ -198,7 +198,7 @@ describe("settings", () => {
     expect(problems({ database: { repositories: ["10.0.0.1:5000/trivy-db:2", "registry.example.com/trivy-db"] } })).to.deep.equal([]);
   });
 
-  it("a chain is accepted with its authority, or from an intermediate one on", () => {
+  it("a certificate chain is accepted with its root authority, or with an intermediate one only", () => {
     const chain = `${leaf}\n${intermediate}`;
     for (const caCertificates of [authority, `${certificate}\n${expiredAuthority}\n${authority}`, intermediate])
       expect(problems(withTls({ certificate: chain, key, caCertificates }))).to.deep.equal([]);

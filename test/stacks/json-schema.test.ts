@@ -31,13 +31,13 @@ describe("the JSON schema of a stack's file", () => {
   for (const stack of stacksOf(projectFolder)) {
     const file = readFileSync(join(projectFolder, `Pulumi.${stack}.yaml`), "utf8");
 
-    it(`the settings of ${stack} are accepted`, () => expect(schemaErrors(parse(file))).to.deep.equal([]));
+    it(`the JSON schema accepts the settings of ${stack}`, () => expect(schemaErrors(parse(file))).to.deep.equal([]));
 
     it(`Pulumi.${stack}.yaml names the schema for editors`, () =>
       expect(file).to.match(/^# yaml-language-server: \$schema=stacks\/settings\.schema\.json$/m));
   }
 
-  it("500 random valid settings are accepted", () => {
+  it("the JSON schema accepts 500 random valid settings", () => {
     const valid = arbitrarySettings({ mistakes: false }).filter(isValid);
     fc.assert(
       fc.property(valid, (settings) => {
@@ -47,7 +47,7 @@ describe("the JSON schema of a stack's file", () => {
     );
   }).timeout(300_000);
 
-  it("random settings that it refuses are refused by the program", () => {
+  it("random settings that the JSON schema refuses are refused by the program", () => {
     fc.assert(
       fc.property(arbitrarySettings({ mistakes: true }), (settings) => {
         if (schemaErrors(stackFile(settings)).length > 0) expect(isValid(settings)).to.equal(false);
@@ -58,13 +58,13 @@ describe("the JSON schema of a stack's file", () => {
 
   for (const [block, { inSchema, beyondSchema }] of Object.entries(mistakes)) {
     for (const [what, settings] of inSchema)
-      it(`${block}: ${what} is refused`, () => expect(schemaErrors(stackFile(settings))).to.not.deep.equal([]));
+      it(`${block}: ${what} is refused by the JSON schema`, () => expect(schemaErrors(stackFile(settings))).to.not.deep.equal([]));
 
     for (const [what, settings] of beyondSchema)
-      it(`${block}: ${what} is not expressed`, () => expect(schemaErrors(stackFile(settings))).to.deep.equal([]));
+      it(`${block}: ${what} is not covered by the JSON schema`, () => expect(schemaErrors(stackFile(settings))).to.deep.equal([]));
   }
 
-  it("a secret in plain text is refused, and an encrypted one is accepted", () => {
+  it("the JSON schema refuses a secret in plain text, and accepts an encrypted one", () => {
     const server = (value: unknown) => ({ config: { "trivy-server:server": { token: { value } } } });
     expect(schemaErrors(server("0123456789abcdef"))).to.not.deep.equal([]);
     expect(schemaErrors(server({ secure: "v1:abc" }))).to.deep.equal([]);

@@ -63,11 +63,11 @@ describe("the model of the settings' schema", () => {
 });
 
 describe("the generated defaults of the components", () => {
-  it("the defaults are the settings of a stack without any", () => {
+  it("the generated defaults are the settings of a stack that sets nothing", () => {
     expect(JSON.parse(JSON.stringify(checkSettings({})))).to.deep.equal(defaults);
   });
 
-  it("the defaults of optional blocks are those of a stack that only gives what is required in them", () => {
+  it("the generated defaults of an optional block are those of a stack that sets only its required settings", () => {
     const { server, redis, registryScan } = checkSettings({
       server: { autoscaling: { maxReplicas: 9 }, token: { existingSecret: { name: "a" } } },
       redis: { mode: "external", host: "r" },

@@ -37,7 +37,7 @@ describe("the template of pulumi new", () => {
   const find = (manifests: Manifest[], kind: string, name: string) =>
     manifests.find((manifest) => manifest.kind === kind && manifest.metadata.name === name);
 
-  it("every prompt has a description and a default", () => {
+  it("every prompt of the template has a description and a default", () => {
     for (const [key, prompt] of Object.entries(prompts)) {
       expect(prompt, key).to.have.all.keys("description", "default");
       expect(prompt.default, key).to.be.a("string").and.not.equal("");

@@ -51,24 +51,24 @@ describe("rendering recorded previews", () => {
   for (const name of ["drift", "no-drift"])
     it(`the issue for ${name} is the approved one`, () => approve(name, render([report(name, "staging")], driftFrame, limit)));
 
-  it("every recorded preview has an approved text", () => {
+  it("every recorded preview has an approved comment or issue", () => {
     const names = readdirSync(fixtures).map((file) => file.replace(".json", ""));
     expect(names).to.have.members([...single, "create-staging", "create-prod", "drift", "no-drift"]);
   });
 });
 
-describe("the counts in the table", () => {
+describe("the counts of changes in the table", () => {
   const counts = (name: string) => {
     const { changes } = report(name);
     const of = (operation: string) => changes.filter((change) => change.operation === operation).length;
     return { create: of("create"), update: of("update"), replace: of("replace"), delete: of("delete") };
   };
 
-  it("a change of the replicas is one update, without the components", () => {
+  it("a change of the replicas counts as one update, without the components", () => {
     expect(counts("replicas")).to.deep.equal({ create: 0, update: 1, replace: 0, delete: 0 });
   });
 
-  it("they are the engine's own counts, less the stack and the components", () => {
+  it("the counts of changes are the engine's own, without the stack and the components", () => {
     for (const name of ["create-dev", "image", "password", "redis-claim", "namespace"]) {
       const { steps, changeSummary } = JSON.parse(json(name));
       const custom = (op: string) =>
@@ -86,7 +86,7 @@ describe("the counts in the table", () => {
   });
 });
 
-describe("what a reader must notice", () => {
+describe("warnings and explanations of changes", () => {
   it("a replaced Redis claim is a warning that names the loss of the cache", () => {
     const text = render([report("redis-claim", "prod")], previewFrame, limit);
     expect(text).to.match(

@@ -114,11 +114,12 @@ const places: Readonly<Record<string, Digest["steps"] | object[]>> = {
   ],
 };
 
-describe("no secret is shown", () => {
+describe("hiding secrets in rendered previews", () => {
   for (const [place, steps] of Object.entries(places))
-    it(`of ${place}`, () => expectHidden(rendered({ config: { "trivy-server:redis": planted }, steps, diagnostics: [] })));
+    it(`a rendered preview hides secrets in ${place}`, () =>
+      expectHidden(rendered({ config: { "trivy-server:redis": planted }, steps, diagnostics: [] })));
 
-  it("of any string of a real preview, when it is also in a Secret", () => {
+  it("a secret of a Secret is hidden in every string of a recorded preview", () => {
     for (const name of ["create-prod", "password", "namespace", "drift"]) {
       const digest = JSON.parse(json(name), (key, value) =>
         typeof value === "string" && !["op", "type", "urn"].includes(key) ? `${value} ${planted}` : value,
@@ -128,7 +129,7 @@ describe("no secret is shown", () => {
     }
   });
 
-  it("of the engine's errors", () => {
+  it("a secret is hidden in the engine's errors", () => {
     const steps = [step("create", secret({ stringData: { a: planted } }))];
     const diagnostics = [{ severity: "error", message: `error: cannot connect with ${planted}` }];
     const text = rendered({ steps, diagnostics }, { status: 1, error: `and ${planted}` });
@@ -136,17 +137,17 @@ describe("no secret is shown", () => {
     expect(text).to.contain("cannot connect with [secret]");
   });
 
-  it("of the job's environment", () => {
+  it("a secret in the job's environment is hidden", () => {
     const secrets = environmentSecrets({ PULUMI_CONFIG_PASSPHRASE: planted, HOME: "/root" });
     expect(secrets).to.deep.equal([planted]);
     expectHidden(rendered({ steps: [step("create", deployment({ args: [planted] }))] }, { secrets }));
   });
 
-  it("of an encrypted setting, which the engine decrypts", () => {
+  it("an encrypted setting, which the engine decrypts, is hidden", () => {
     expect(rendered(JSON.parse(json("encrypted-setting")))).not.to.contain("an-encrypted-token-of-a-client");
   });
 
-  it("although the rest of the same object is", () => {
+  it("only the secret itself is hidden: other values of the preview are shown", () => {
     const text = rendered({
       steps: [
         step("create", secret({ stringData: { password: planted } })),
@@ -166,7 +167,7 @@ describe("no secret is shown", () => {
 describe("text that a pull request controls", () => {
   const hostile = "```\n</details><script>alert(1)</script> @octocat [x](http://evil) | `` <!-- # x\u202e\u001b[31m";
 
-  it("cannot end its block of code, and mentions no user", () => {
+  it("hostile text in a change cannot end its code block and mentions no user", () => {
     const text = rendered({ steps: [step("create", deployment({ args: [hostile, "````` @org/team"] }))] });
     const [, fence = ""] = /\n(`{3,})diff\n/.exec(text) ?? [];
     expect(fence.length).to.equal(6);
@@ -175,7 +176,7 @@ describe("text that a pull request controls", () => {
     expect(text).not.to.contain("\u202e").and.not.to.contain("\u001b");
   });
 
-  it("has no effect as the name of an object", () => {
+  it("a hostile object name has no effect in a comment", () => {
     const named = { type: "kubernetes:core/v1:Namespace", inputs: { kind: "Namespace", metadata: { name: hostile } } };
     const text = rendered({ steps: [step("delete", named)] });
     const warning = text.split("\n").find((line) => line.startsWith("> - ")) ?? "";
@@ -183,13 +184,13 @@ describe("text that a pull request controls", () => {
     expect(warning).not.to.match(/@octocat/);
   });
 
-  it("has no effect in an error", () => {
+  it("a hostile error message cannot end its code block", () => {
     const text = rendered({ diagnostics: [{ severity: "error", message: `error: ${hostile}` }] }, { status: 1 });
     expect(text).to.contain("\n````text\n```\n</details>");
     expect(text.trimEnd().endsWith("\n````")).to.equal(true);
   });
 
-  it("has no effect as the name of a stack", () => {
+  it("a hostile stack name has no effect in a comment", () => {
     const report = stackReport(
       "a|`<b>@octocat",
       { status: 0, digest: { steps: [step("create", deployment({}))] } as unknown as Digest, error: "" },
@@ -239,14 +240,14 @@ describe("the limit of a comment", () => {
     expect(text.length).to.be.below(3000);
   });
 
-  it("long errors of many stacks fit", () => {
+  it("long errors of many stacks fit into a comment", () => {
     const failed = Array.from({ length: 100 }, (_, index) =>
       stackReport(`stack-${index}`, { status: 1, digest: undefined, error: "e".repeat(5000) }, new Redactor()),
     );
     for (const some of [failed, failed.slice(0, 3)]) expect(render(some, previewFrame, limit).length).to.be.at.most(limit);
   });
 
-  it("a thousand replaced claims fit", () => {
+  it("warnings about a thousand replaced claims fit into a comment", () => {
     const claim = (index: number) => ({
       ...step("replace", {
         type: "kubernetes:core/v1:PersistentVolumeClaim",

@@ -5,7 +5,7 @@ import { expect } from "chai";
 import { findCluster, isLocal } from "../../../commands/cluster/cluster.ts";
 import { UserError } from "../../../commands/user-error.ts";
 
-describe("the cluster", () => {
+describe("the cluster of a stack", () => {
   const local: [string, string][] = [
     ["kind-dev", "https://127.0.0.1:36443"],
     ["k3d-trivy", "https://0.0.0.0:6445"],

@@ -103,7 +103,7 @@ describe("localStackFile", () => {
     return localStackFile(join(project, ".pulumi-local"), readStackFile(project, "dev"));
   };
 
-  it("copies the settings without the salt of another passphrase, and leaves the stack's file unchanged", () => {
+  it("the local copy of a stack's file has no salt of another passphrase, and the original is unchanged", () => {
     const text = "# why\nencryptionsalt: v1:x=:v1:y:z==\nconfig:\n  trivy-server:server: {replicas: 2}\n";
     const copy = copyOf(text) ?? "";
     expect(parse(readFileSync(copy, "utf8"))).to.deep.equal({ config: { "trivy-server:server": { replicas: 2 } } });
@@ -112,11 +112,11 @@ describe("localStackFile", () => {
     expect(parse(readFileSync(copy, "utf8"))).to.deep.equal({ config: { "trivy-server:server": { replicas: 3 } } });
   });
 
-  it("copies an empty file", () => {
+  it("the local copy of an empty stack's file is empty", () => {
     expect(readFileSync(copyOf("") ?? "", "utf8")).to.equal("");
   });
 
-  it("does not copy encrypted values, which need the salt in the same file", () => {
+  it("a stack's file with encrypted values, which need the salt in the same file, is not copied", () => {
     for (const value of ["{secure: v1:a:b}", "\n    password:\n      secure: v1:a:b", "[{secure: v1:a:b}]"]) {
       expect(copyOf(`encryptionsalt: s\nconfig:\n  trivy-server:redis: ${value}\n`)).to.equal(undefined);
     }

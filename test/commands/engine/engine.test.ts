@@ -32,14 +32,14 @@ describe("Pulumi's CLI", () => {
     return error;
   };
 
-  it("gets the stack and the input of a command in the background", async () => {
+  it("Pulumi in the background gets the stack and the command's input", async () => {
     expect(await ask(engine('echo "$*"; cat'), ["stack", "import"], { stack: "dev", input: "{}" })).to.equal(
       "stack import --stack dev --non-interactive\n{}",
     );
     expect(await ask(engine('echo "$*"'), ["stack", "--show-name"])).to.equal("stack --show-name --non-interactive\n");
   });
 
-  it("fails in the background with an explained error of the Automation API's type", async () => {
+  it("a failure of Pulumi in the background is an explained error of the Automation API's type", async () => {
     const error = await refusal(ask(engine(failure(locked)), ["cancel"], { stack: "dev" }));
     expect(error).to.be.instanceOf(PulumiError).and.instanceOf(UserError);
     expect((error.cause as Error).name).to.equal("ConcurrentUpdateError");
@@ -48,7 +48,7 @@ describe("Pulumi's CLI", () => {
     expect(message).to.contain("ENOENT");
   });
 
-  it("exports no state of a stack that does not exist, and refuses to continue on any other error", async () => {
+  it("a stack that does not exist has no state to export; any other error of the export is thrown", async () => {
     expect(await exportStack(engine("echo '{}'"), "dev")).to.equal("{}\n");
     expect(await exportStack(engine(failure("error: no stack named 'dev' found")), "dev")).to.equal(undefined);
     const { message } = await refusal(exportStack(engine(failure("error: read: permission denied")), "dev"));
@@ -65,7 +65,7 @@ describe("Pulumi's CLI", () => {
   };
   const outcomeOf = (stdout: string) => JSON.parse(stdout.trim().split("\n").at(-1) ?? "");
 
-  it("prints in the foreground everything but its final error, which is returned", () => {
+  it("Pulumi in the foreground prints everything except its final error, which is returned", () => {
     const script = "echo \"$*\"; echo progress >&2; printf '\\033[31merror: \\033[0mit failed\\n  because\\n' >&2; exit 3";
     const { stdout, stderr } = spawnSync(process.execPath, foreground(script), { encoding: "utf8" });
     expect(stdout).to.match(/^up --yes\n/);
@@ -77,12 +77,12 @@ describe("Pulumi's CLI", () => {
     });
   });
 
-  it("ends with the exit code of a shell when a signal ends it", () => {
+  it("when a signal ends Pulumi, its exit code is that of a shell", () => {
     const { stdout } = spawnSync(process.execPath, foreground("kill -9 $$"), { encoding: "utf8" });
     expect(outcomeOf(stdout)).to.include({ status: 137, interrupted: false });
   });
 
-  it("receives a repeated signal once, and is waited for", async () => {
+  it("Pulumi receives a repeated signal once, and the command waits for it to end", async () => {
     const signals = join(folder, "signals");
     const script = `trap 'echo INT >>${signals}' INT; echo started >&2; for i in 1 2 3 4 5 6 7 8 9 10 11 12; do sleep 0.1; done; exit 1`;
     const child = spawn(process.execPath, foreground(script), { stdio: ["ignore", "pipe", "pipe"] });

@@ -10,28 +10,28 @@ const situation = (more: Partial<Situation> = {}): Situation => ({
   ...more,
 });
 
-describe("an error of the engine", () => {
+describe("explanations of the engine's errors", () => {
   const conflict = "error: [409] Conflict: Another update is currently in progress.";
 
-  it("is classified by the Automation API", () => {
+  it("the engine's errors have the types of the Automation API", () => {
     expect(commandError("error: no stack named 'dev' found")).to.be.instanceOf(errors.StackNotFoundError);
     expect(commandError(locked)).to.be.instanceOf(errors.ConcurrentUpdateError);
     expect(commandError(conflict)).to.be.instanceOf(errors.ConcurrentUpdateError);
     expect(commandError("error: update failed").constructor).to.equal(errors.CommandError);
   });
 
-  it("about another run names the holders of the lock, or where to find them", () => {
+  it("an error about another run names the holders of the lock, or where to find them", () => {
     expect(explain(locked, situation())).to.contain("ci-7");
     expect(explain(conflict, situation())).to.contain("cancel --stack dev").and.contain("s3://state");
   });
 
-  it("about values of another backend says how to read or replace them", () => {
+  it("an error about values of another backend explains how to read or replace them", () => {
     expect(explain("error: cipher: message authentication failed", situation()))
       .to.contain("Pulumi.dev.yaml holds values")
       .and.contain("pulumi login");
   });
 
-  it("about a passphrase names the place of the wrong one, never the passphrase", () => {
+  it("an error about a passphrase names the place of the wrong one, never the passphrase", () => {
     const wrong = "error: getting stack configuration: get stack secrets manager: incorrect passphrase";
     const backend = { local: "/p/.pulumi-local", url: "file:///p/.pulumi-local/state" };
     expect(explain(wrong, situation({ backend }))).to.contain("/p/.pulumi-local/passphrase does not decrypt");
@@ -42,7 +42,7 @@ describe("an error of the engine", () => {
     expect(explain("error: passphrase must be set with PULUMI_CONFIG_PASSPHRASE", situation())).to.contain("which is not set");
   });
 
-  it("stays as it is when there is nothing to add", () => {
+  it("an error of the engine without an explanation is unchanged", () => {
     expect(explain("error: update failed", situation())).to.equal("error: update failed");
   });
 });

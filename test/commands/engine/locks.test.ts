@@ -9,7 +9,7 @@ import { liveness, lockedMessage, parseLocks, readLocks } from "../../../command
 import { locked } from "./errors.ts";
 
 describe("the locks of a stack", () => {
-  it("are read from the engine's error", () => {
+  it("the holders of a stack's locks are read from the engine's error", () => {
     expect(parseLocks(locked)).to.deep.equal([
       { user: "ann", host: "laptop", pid: 12, since: "2026-11-22T10:00:00Z" },
       { user: "runner", host: "ci-7", pid: 345, since: "2026-11-22T10:00:01+01:00" },
@@ -17,7 +17,7 @@ describe("the locks of a stack", () => {
     expect(parseLocks("error: update failed")).to.deep.equal([]);
   });
 
-  it("are read from the files of a local state", () => {
+  it("the holders of a stack's locks are read from the files of a local state", () => {
     const state = mkdtempSync(join(tmpdir(), "state-"));
     const folder = join(state, ".pulumi/locks/organization/trivy-server/dev");
     mkdirSync(folder, { recursive: true });
@@ -31,7 +31,7 @@ describe("the locks of a stack", () => {
     rmSync(state, { recursive: true });
   });
 
-  it("belong to an ended process even if its parent has not reaped it", async function () {
+  it("the holder of a lock has ended even if its parent process has not reaped it", async function () {
     if (process.platform !== "linux") this.skip();
     const parent = spawn("sh", ["-c", "sleep 0.3 & echo $!; exec sleep 60"], { stdio: ["ignore", "pipe", "ignore"] });
     try {
@@ -46,14 +46,14 @@ describe("the locks of a stack", () => {
     }
   });
 
-  it("belong to a running or an ended process on this machine, and to an unknown one on another", () => {
+  it("a lock's holder is running or ended on this machine, and unknown on another", () => {
     const dead = spawnSync(process.execPath, ["-e", ""]).pid;
     expect(liveness({ host: hostname(), pid: process.pid })).to.equal("running");
     expect(liveness({ host: hostname(), pid: dead })).to.equal("ended");
     expect(liveness({ host: `not-${hostname()}`, pid: dead })).to.equal("unknown");
   });
 
-  it("are only to be removed when no run is in progress", () => {
+  it("the removal of a lock is suggested only when no run is in progress", () => {
     const holders = parseLocks(locked);
     const cancel = "npm run pulumi -- cancel --stack dev";
     expect(lockedMessage("dev", holders, () => "ended"))

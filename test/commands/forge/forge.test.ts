@@ -127,7 +127,7 @@ for (const [name, create] of Object.entries(forges))
       expect(stub.requests.filter((line) => line.startsWith("POST"))).to.have.length(1);
     });
 
-    it("a forge that is not there, and an answer that is not JSON, are reported without the token", async () => {
+    it("an unreachable forge and a response that is not JSON are reported without the token", async () => {
       stub.failures.push({ status: 200, body: "<html>" });
       expect(await failure()).to.match(/not JSON/);
       await stub.close();
@@ -160,7 +160,7 @@ for (const [name, create] of Object.entries(forges))
       const report = (changes: readonly Change[], error?: string): StackReport[] => [{ stack: "prod", changes, error }];
       const keep = (reports: readonly StackReport[]) => keepIssue(reports, driftFrame, { forge });
 
-      it("is opened, updated and closed, and opened again as a new one", async () => {
+      it("an issue about drift is opened, updated and closed, and new drift opens a new issue", async () => {
         expect(await keep(report([]))).to.equal("not needed");
         expect(await keep(report(change({ a: 1 })))).to.equal("created");
         expect(stub.issues).to.have.length(1);
@@ -175,7 +175,7 @@ for (const [name, create] of Object.entries(forges))
         expect(stub.issues.map(({ open }) => open)).to.deep.equal([false, true]);
       });
 
-      it("is neither opened nor closed by a comparison that failed", async () => {
+      it("a failed comparison neither opens nor closes an issue about drift", async () => {
         expect(await keep(report([], "no cluster"))).to.match(/left as it is/);
         expect(stub.issues).to.deep.equal([]);
         await keep(report(change({ a: 1 })));
@@ -183,13 +183,13 @@ for (const [name, create] of Object.entries(forges))
         expect(stub.issues[0]?.open).to.equal(true);
       });
 
-      it("is one for each set of stacks", async () => {
+      it("each set of stacks has its own issue about drift", async () => {
         await keep(report(change({ a: 1 })));
         await keepIssue([{ stack: "dev", changes: change({ a: 1 }), error: undefined }], driftFrame, { forge });
         expect(stub.issues.map(({ title }) => title)).to.deep.equal(["Drift: prod", "Drift: dev"]);
       });
 
-      it("is not confused with another user's issue", async () => {
+      it("another user's issue with the marker is not taken for the issue about drift", async () => {
         const issueMarker = markerOf("drift", "prod");
         stub.add(stub.issues, { body: `${issueMarker}\nfake`, author: "mallory" });
         expect(await findPost(forge.issues(""), issueMarker)).to.equal(undefined);

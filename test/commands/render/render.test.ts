@@ -105,7 +105,7 @@ describe("npm start", () => {
     stackFile("{ size: 32, colour: green }");
   });
 
-  it("shows the tree of components and resources, their settings and the outputs, without secrets", async () => {
+  it("npm start shows the components and resources as a tree, their settings and the outputs, without secrets", async () => {
     stackFile("{ size: 32, colour: green, pin: { secure: v1:AAAA } }");
     const shown = await show();
     const map = object("ConfigMap").metadata.name;
@@ -131,14 +131,14 @@ describe("npm start", () => {
     expect(shown).not.to.contain(object("Secret").stringData.password);
   });
 
-  it("wraps lines at the width of the terminal, except single words", async () => {
+  it("npm start wraps lines at the width of the terminal, except single words", async () => {
     stackFile("{ size: 32, colour: [one, two, three], pin: 1 }");
     const lines = (await show({ width: 30 })).split("\n");
     expect(lines.find((line) => line.includes("colour="))).to.match(/^.{3}│ {2}colour=one,two,three$/);
     expect(lines.find((line) => line.includes("size="))).to.contain("pin=[secret]  size=32");
   });
 
-  it("writes one manifest per object, named so that kubectl applies them in the right order", async () => {
+  it("npm start writes one manifest per object, named so that kubectl applies them in the right order", async () => {
     await show();
     expect(Object.keys(files())).to.deep.equal([
       "00-namespace-mall.yaml",
@@ -165,32 +165,32 @@ spec:
 `);
   });
 
-  it("quotes text that YAML 1.1, which Kubernetes reads, would read as another type", async () => {
+  it("manifests quote text that YAML 1.1, which Kubernetes reads, would read as another type", async () => {
     await show();
     expect(object("ConfigMap").data).to.deep.equal({ answer: "yes", colour: "green", octal: "0777", time: "1:30" });
   });
 
-  it("omits the annotations of Pulumi, and only those", async () => {
+  it("manifests omit Pulumi's annotations, and only those", async () => {
     stackFile("{ size: 32, colour: green, open: daily }");
     await show();
     expect(object("Service").metadata.annotations).to.deep.equal({ sign: "daily" });
   });
 
-  it("uses the project's defaults for settings that the stack does not have", async () => {
+  it("npm start uses the project's defaults for settings that the stack does not have", async () => {
     writeFileSync(join(project, "Pulumi.dev.yaml"), "");
     await show();
     expect(object("ConfigMap").data.colour).to.equal("red");
     expect(object("Secret").stringData.password).to.have.length(20);
   });
 
-  it("writes the same bytes again, including generated passwords and names", async () => {
+  it("a second npm start writes the same bytes, including generated passwords and names", async () => {
     const shown = await show();
     const before = files();
     expect(await show()).to.equal(shown);
     expect(files()).to.deep.equal(before);
   });
 
-  it("renames a ConfigMap and a Secret when their content changes, and updates the references to them", async () => {
+  it("a ConfigMap and a Secret are renamed when their content changes, and references to them are updated", async () => {
     await show();
     const [map, secret] = [object("ConfigMap").metadata.name, object("Secret").metadata.name];
     stackFile("{ size: 32, colour: blue }");
@@ -207,7 +207,7 @@ spec:
     });
   });
 
-  it("writes secrets to one file with a warning, which only its owner can read", async () => {
+  it("secrets are written to one file, which has a warning and which only its owner can read", async () => {
     await show();
     writeFileSync(out("dev", "10-secrets.yaml"), files()["10-secrets.yaml"] ?? "", { mode: 0o644 });
     await show();
@@ -217,7 +217,7 @@ spec:
     expect(JSON.stringify(others)).not.to.contain(object("Secret").stringData.password);
   });
 
-  it("reports the file if the secrets of an earlier run cannot be read", async () => {
+  it("a file with an earlier run's secrets that cannot be read is reported by name", async () => {
     await show();
     writeFileSync(out("dev", "10-secrets.yaml"), `${files()["10-secrets.yaml"]}\n  broken: [`);
     const before = files();
@@ -226,7 +226,7 @@ spec:
   });
 
   describe("with --secrets=omit", () => {
-    it("writes no secrets and describes what to create instead", async () => {
+    it("--secrets=omit writes no secrets and describes what to create instead", async () => {
       const shown = await show({ omitSecrets: true });
       expect(Object.keys(files())).not.to.contain("10-secrets.yaml");
       expect(object("Service").spec.selector.till).to.equal("shop-till");
@@ -238,7 +238,7 @@ spec:
 `);
     });
 
-    it("removes the secrets of an earlier run, and reports it", async () => {
+    it("--secrets=omit removes the secrets of an earlier run, and reports it", async () => {
       await show();
       const shown = await show({ omitSecrets: true });
       expect(Object.keys(files())).not.to.contain("10-secrets.yaml");
@@ -248,7 +248,7 @@ spec:
   });
 
   describe("with encrypted settings", () => {
-    it("omits the Secrets that need them, describes what to create instead, and writes the others", async () => {
+    it("Secrets that need encrypted settings are described instead of written; the others are written", async () => {
       stackFile("{ size: 32, colour: green, pin: { secure: v1:AAAA } }");
       const shown = await show();
       expect(object("Secret", "shop-safe")).to.equal(undefined);
@@ -263,14 +263,14 @@ spec:
       expect(`${shown}${JSON.stringify(files())}`).not.to.match(/encrypted[0-9a-f]|v1:AAAA/);
     });
 
-    it("refuses a program that needs them in plain text", async () => {
+    it("a program that needs encrypted settings in plain text is refused", async () => {
       stackFile("{ size: 32, colour: { secure: v1:AAAA } }");
       const message = await failure(show());
       expect(message).to.contain("small:shop.colour is used in ConfigMap shop-goods-").and.contain("npm run preview");
       expect(existsSync(out("dev"))).to.equal(false);
     });
 
-    it("adds to refused settings that it may be wrong about encrypted ones", async () => {
+    it("a message about refused settings adds that encrypted settings cannot be decrypted", async () => {
       stackFile("{ size: -1, colour: green, pin: { secure: v1:AAAA } }");
       expect(await failure(show())).to.match(/^size is -1; write 0 or more\nThis command cannot decrypt settings, .*: small:shop\.pin$/);
     });
@@ -282,7 +282,7 @@ spec:
     const secretsOf = () => files()["10-secrets.yaml"] ?? "";
     const material = () => object("Secret", "gate-tls").stringData as Record<"ca.crt" | "tls.crt" | "tls.key", string>;
 
-    it("writes real ones, and the values to remember, only to the file with the secrets", async () => {
+    it("private keys of generated certificates, and the values to remember, are only in the file with the secrets", async () => {
       const shown = await show();
       const { "ca.crt": ca, "tls.crt": certificate, "tls.key": key } = material();
       const leaf = new X509Certificate(certificate);
@@ -296,14 +296,14 @@ spec:
       expect(shown).to.match(/caCertificate {2}-----BEGIN CERTIFICATE----- … \(\d+ lines\)\n/);
     });
 
-    it("writes the same certificates again", async () => {
+    it("a second npm start writes the same certificates", async () => {
       const shown = await show();
       const before = files();
       expect(await show()).to.equal(shown);
       expect(files()).to.deep.equal(before);
     });
 
-    it("generates another certificate of the same authority and key when its names change", async () => {
+    it("a certificate whose names change is generated again, with the same authority and key", async () => {
       await show();
       const before = material();
       stackFile("{ size: 33, colour: green }");
@@ -313,7 +313,7 @@ spec:
       expect([renamed["ca.crt"], renamed["tls.key"]]).to.deep.equal([before["ca.crt"], before["tls.key"]]);
     });
 
-    it("renews a certificate as early as its provider does, and keeps the others", async () => {
+    it("a certificate is renewed as early as its provider does, and the others are unchanged", async () => {
       write(`
         import * as k8s from "@pulumi/kubernetes";
         import * as tls from "@pulumi/tls";
@@ -330,7 +330,7 @@ spec:
       expect({ ...kept, due: before.due }).to.deep.equal(before);
     });
 
-    it("describes how to create the Secrets with certificates by hand", async () => {
+    it("npm start describes how to create the Secrets with certificates by hand", async () => {
       const shown = await show({ omitSecrets: true });
       expect(shown).to.contain(`
   kubectl create secret generic gate-tls -n mall --from-file=ca.crt=FILE --from-file=tls.crt=FILE --from-file=tls.key=FILE
@@ -343,7 +343,7 @@ spec:
 `);
     });
 
-    it("recognises the hashes of encrypted settings, and describes which setting belongs where", async () => {
+    it("hashes of encrypted settings are recognised, and each is described by its setting", async () => {
       stackFile("{ size: 32, pin: { secure: v1:AAAA }, tokens: [a, { secure: v1:BBBB }, c, d, e, f, g, h] }");
       const shown = await show();
       expect(object("Secret", "gate-clients")).to.equal(undefined);
@@ -359,7 +359,7 @@ spec:
     });
   });
 
-  it("removes the files that only an earlier run wrote, and leaves other files unchanged", async () => {
+  it("files that only an earlier run wrote are removed, and other files are unchanged", async () => {
     await show();
     writeFileSync(out("dev", "mine.yaml"), "mine: true\n");
     writeFileSync(out("dev", "50-service-gone.yaml"), files()["50-service-shop.yaml"] ?? "");
@@ -375,14 +375,14 @@ spec:
     ]);
   });
 
-  it("refuses to overwrite a file that it has not written", async () => {
+  it("npm start refuses to overwrite a file that it has not written", async () => {
     mkdirSync(out("dev"), { recursive: true });
     writeFileSync(out("dev", "50-service-shop.yaml"), "mine: true\n");
     expect(await failure(show())).to.match(/out\/dev\/50-service-shop\.yaml was not written by npm start/);
     expect(files()).to.deep.equal({ "50-service-shop.yaml": "mine: true\n" });
   });
 
-  it("leaves all files unchanged if the settings are invalid", async () => {
+  it("npm start leaves all files unchanged if the settings are invalid", async () => {
     await show();
     const before = files();
     stackFile("{ size: -1, colour: green }");
@@ -390,7 +390,7 @@ spec:
     expect(files()).to.deep.equal(before);
   });
 
-  it("names the existing stacks if there is no such stack", async () => {
+  it("a stack that does not exist is reported with the existing stacks", async () => {
     expect(await failure(show({ stack: "nowhere" }))).to.match(/no stack nowhere(.|\n)*dev/);
   });
 
@@ -424,7 +424,7 @@ spec:
     after(() => rmSync(project, { recursive: true }));
 
     for (const stack of stacks) {
-      it(`renders ${stack} to the same bytes twice, with secrets only in the file for them`, async () => {
+      it(`npm start writes ${stack} as the same bytes twice, with generated secrets only in the file for them`, async () => {
         const folder = join(project, "out", stack);
         const read = () => Object.fromEntries(readdirSync(folder).map((file) => [file, readFileSync(join(folder, file), "utf8")]));
         const shown = await render({ project, stack });
@@ -443,7 +443,7 @@ spec:
       });
     }
 
-    it("renders a stack whose secrets are all encrypted, and describes the Secrets to create", async () => {
+    it("npm start renders a stack whose secrets are all encrypted, and describes the Secrets to create", async () => {
       const secure = (text: string) => ({ secure: `v1:${text}` });
       const settings = {
         gateway: {
@@ -490,7 +490,7 @@ spec:
   });
 
   describe("on the command line", () => {
-    it("accepts a stack and --secrets=omit, and exits with its usage and code 2 otherwise", () => {
+    it("npm start accepts a stack and --secrets=omit; other arguments are refused with the usage and exit code 2", () => {
       expect(parseArguments([])).to.deep.equal({ stack: "dev", omitSecrets: false, help: false });
       expect(parseArguments(["prod", "--secrets=omit"])).to.deep.equal({ stack: "prod", omitSecrets: true, help: false });
       for (const args of [["--nonsense"], ["dev", "prod"], ["--secrets=show"], ["--secrets"]])
@@ -499,7 +499,7 @@ spec:
           .with.property("status", 2);
     });
 
-    it("reports a user's mistake without a stack trace", () => {
+    it("npm start reports a user's mistake without a stack trace", () => {
       const { status, stdout, stderr } = spawnSync(process.execPath, [join(root, "commands/render/render.ts"), "nowhere"], {
         encoding: "utf8",
       });

@@ -43,7 +43,7 @@ describe("the namespace of the stack dev", () => {
     ],
   ];
   for (const [title, namespace, found, inState, message] of cases) {
-    it(title, () => {
+    it(`the namespace ${title}`, () => {
       const problem = namespaceProblem("dev", namespace, found, inState);
       if (message) expect(problem).to.match(message);
       else expect(problem).to.equal(undefined);

@@ -3,7 +3,7 @@ import { parseArguments } from "../../../commands/up/operation.ts";
 import { UserError } from "../../../commands/user-error.ts";
 
 describe("the arguments of an operation", () => {
-  it("are the stack and flags for Pulumi, of which those that approve are recognised", () => {
+  it("arguments are the stack and flags for Pulumi, of which those that approve are recognised", () => {
     expect(parseArguments(["up", "acme/dev"])).to.deep.equal({ operation: "up", stack: "acme/dev", flags: [], approved: false });
     expect(parseArguments(["destroy", "dev", "--yes", "--debug"])).to.deep.equal({
       ...{ operation: "destroy", stack: "dev", flags: ["--debug"], approved: true },
@@ -12,7 +12,7 @@ describe("the arguments of an operation", () => {
     expect(parseArguments(["up", "dev", "-y"]).flags).to.deep.equal([]);
   });
 
-  it("without a stack or with an unknown operation are refused with the usage and exit code 2", () => {
+  it("a missing stack or an unknown operation is refused with the usage and exit code 2", () => {
     for (const args of [["up"], ["up", "--yes"], ["preview"], ["restart", "dev"], []])
       expect(() => parseArguments(args), args.join(" "))
         .to.throw(UserError, "Usage: n")

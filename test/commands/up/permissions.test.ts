@@ -23,7 +23,7 @@ describe("the permissions of a stack", () => {
   };
   const always = ["configmaps", "deployments", "networkpolicies", "pods", "secrets", "services"];
 
-  it("follow from the objects that its program declares", async () => {
+  it("required permissions follow from the objects that the program declares", async () => {
     expect(await resources())
       .to.include.members([...always, "namespaces"])
       .and.not.include.members(["horizontalpodautoscalers"]);
@@ -39,13 +39,13 @@ describe("the permissions of a stack", () => {
     ).to.include.members(["horizontalpodautoscalers", "ingresses"]);
   });
 
-  it("include those of a registry scan only if it is enabled", async () => {
+  it("required permissions include those of a registry scan only if it is enabled", async () => {
     const targets = [{ image: "registry.example.com/team/app:1.0" }];
     expect(await resources({ registryScan: { enabled: true, targets } })).to.include("cronjobs");
     expect(await resources({ registryScan: { enabled: false } })).to.not.include("cronjobs");
   });
 
-  it("are known despite encrypted settings, but not for settings that the program refuses", async () => {
+  it("required permissions are known despite encrypted settings, but not for settings that the program refuses", async () => {
     const redis = { mode: "external", host: "redis.example.com", password: { secure: "v1:x" } };
     expect(await resources({ redis })).to.include.members(["deployments", "secrets", "services"]);
     expect(await resources({ redis: { ttl: "7d" } })).to.deep.equal([]);
@@ -55,7 +55,7 @@ describe("the permissions of a stack", () => {
   const policy: KubernetesObject = { group: "networking.k8s.io", kind: "NetworkPolicy", namespace: "trivy", name: "deny" };
   const ingress: KubernetesObject = { group: "networking.k8s.io", kind: "Ingress", namespace: "trivy", name: "trivy" };
 
-  it("depend on the operation, and on what exists", () => {
+  it("required permissions depend on the operation and on the existing objects", () => {
     const objects = { declared: [deployment, deployment, policy], existing: [deployment, ingress] };
     expect(summary(requiredPermissions("up", objects))).to.deep.equal([
       "deployments.apps: get list watch create patch delete",
@@ -76,7 +76,7 @@ describe("the permissions of a stack", () => {
     ]);
   });
 
-  it("are bound to the namespace, or to the name of a cluster-scoped object", () => {
+  it("required permissions are limited to the namespace, or to the name of a cluster-scoped object", () => {
     const namespace: KubernetesObject = { group: "", kind: "Namespace", namespace: undefined, name: "trivy" };
     expect(requiredPermissions("refresh", { declared: [], existing: [namespace, deployment] })).to.deep.equal([
       { group: "", resource: "namespaces", verb: "get", name: "trivy" },
@@ -84,7 +84,7 @@ describe("the permissions of a stack", () => {
     ]);
   });
 
-  it("to destroy a stack follow from its state, even if metadata is encrypted", () => {
+  it("the permissions to destroy a stack follow from its state, even if metadata is encrypted", () => {
     const state = parseState(
       JSON.stringify({
         deployment: {

@@ -96,7 +96,7 @@ describe("the preflight checks", () => {
     return error.message as string;
   };
 
-  it("ask one question about an administrator's permissions, and record no program", async () => {
+  it("an administrator's permissions are checked with one question, without recording the program", async () => {
     await preflight({
       ...{ cluster, operation: "up", file: { stack: "dev", name: "dev" }, namespace: { name: "trivy", create: true }, state: empty },
       declaredObjects: () => Promise.reject(new Error("the program was recorded")),
@@ -104,7 +104,7 @@ describe("the preflight checks", () => {
     expect(asked).to.have.length(2);
   });
 
-  it("report an unreachable cluster with its context and address", async () => {
+  it("an unreachable cluster is reported with its context and address", async () => {
     const closed = createServer();
     await new Promise<void>((resolve) => closed.listen(0, "127.0.0.1", resolve));
     const address = `http://127.0.0.1:${(closed.address() as AddressInfo).port}`;
@@ -114,14 +114,14 @@ describe("the preflight checks", () => {
       .and.contain("ECONNREFUSED");
   });
 
-  it("report credentials that the cluster does not accept, without showing them", async () => {
+  it("credentials that the cluster does not accept are reported without being shown", async () => {
     api.status = 401;
     expect(await refusal(check("up", empty)))
       .to.contain("does not accept your credentials")
       .and.not.contain("t0ken");
   });
 
-  it("report all missing permissions at once", async () => {
+  it("all missing permissions are reported at once", async () => {
     api.may = ({ verb, resource }) => resource !== "*" && resource !== "namespaces" && !(resource === "secrets" && verb !== "get");
     const message = await refusal(check("up", empty));
     expect(message)
@@ -131,7 +131,7 @@ describe("the preflight checks", () => {
     expect(message).to.contain("secrets in namespace trivy: list, watch, create, patch, delete").and.not.contain("deployments");
   });
 
-  it("ask for permissions on the objects that the program declares", async () => {
+  it("the preflight checks ask for permissions on the objects that the program declares", async () => {
     api.may = ({ resource }) => !["*", "namespaces", "ingresses", "horizontalpodautoscalers"].includes(resource);
     api.objects = { "/api/v1/namespaces/trivy": namespace("1") };
     const objects = declared.filter(({ kind }) => kind !== "Namespace");
@@ -147,7 +147,7 @@ describe("the preflight checks", () => {
       .and.not.contain("namespaces:");
   });
 
-  it("refuse a cluster that is not the stack's", async () => {
+  it("a cluster that is not the stack's is refused", async () => {
     api.objects = { "/api/v1/namespaces/trivy": namespace("other", labelled("dev")) };
     for (const operation of ["up", "preview", "destroy"] as const) {
       const message = await refusal(check(operation, stateWith("mine")));
@@ -161,17 +161,17 @@ describe("the preflight checks", () => {
     await check("up", stateWith("mine"));
   });
 
-  it("let a refresh read any cluster", async () => {
+  it("a refresh may read any cluster", async () => {
     await check("refresh", stateWith("mine"));
   });
 
-  it("refuse a namespace of another owner, but not to destroy the stack", async () => {
+  it("a namespace of another owner is refused, except to destroy the stack", async () => {
     api.objects = { "/api/v1/namespaces/trivy": namespace("1") };
     expect(await refusal(check("up", empty))).to.contain("not created by this program");
     await check("destroy", empty);
   });
 
-  it("accept a namespace that an interrupted run of this stack began to create, which is adopted only by its labels", async () => {
+  it("a namespace that an interrupted run began to create is accepted, and adopted only by its labels", async () => {
     api.objects = { "/api/v1/namespaces/trivy": namespace("1", labelled("dev")) };
     const resource = { urn: "urn:pulumi:dev::p::t::n", type: "kubernetes:core/v1:Namespace", inputs: namespace("") };
     const interrupted = parseState(JSON.stringify({ deployment: { pending_operations: [{ type: "creating", resource }] } }));

@@ -33,14 +33,14 @@ describe("an interrupted run", () => {
     }),
   );
 
-  it("may have created the objects of its pending operations, under the provider's ids", () => {
+  it("an interrupted run may have created the objects of its pending operations, under the provider's ids", () => {
     expect(pendingObjects(state).map(({ kind, id }) => [kind, id])).to.deep.equal([
       ["Namespace", "trivy"],
       ["Deployment", "trivy/d"],
     ]);
   });
 
-  it("is recovered by adopting existing objects, to be applied again, and forgetting the others", () => {
+  it("after an interrupted run, existing objects are adopted and applied again, and the others are forgotten", () => {
     const exported = {
       version: 3,
       deployment: {
@@ -72,7 +72,7 @@ describe("an interrupted run", () => {
     });
   });
 
-  it("has no pending operations in a stack without a state", () => {
+  it("a stack without a state has no pending operations", () => {
     expect(parseState('{"version": 3, "deployment": null}')).to.deep.equal({ resources: [], pending: [] });
   });
 });

@@ -105,7 +105,7 @@ describe("npm run up|preview|refresh|destroy", () => {
     }
   }
 
-  it("creates a new stack on a local cluster without a question or a preview, and prints what to do next", async () => {
+  it("up creates a new stack on a local cluster without a question or a preview, and prints the next steps", async () => {
     const { status, stdout, stderr, calls } = await run(["up", "dev"]);
     expect(status, stderr).to.equal(0);
     expect(calls).to.deep.equal([
@@ -121,7 +121,7 @@ describe("npm run up|preview|refresh|destroy", () => {
       .and.contain("npm run destroy -- dev");
   });
 
-  it("recovers the state of an interrupted run before it continues", async () => {
+  it("up recovers the state of an interrupted run before it continues", async () => {
     objects = { "/api/v1/namespaces/trivy": namespace };
     const state = {
       resources: [],
@@ -148,7 +148,7 @@ describe("npm run up|preview|refresh|destroy", () => {
     expect(preview.calls.at(-1)).to.equal("preview --stack dev");
   });
 
-  it("removes the lock of a run that was killed, and respects that of a running one", async () => {
+  it("the lock of a killed run is removed, and that of a running one is respected", async () => {
     objects = { "/api/v1/namespaces/trivy": namespace };
     const state = { resources: [resource(namespace, { outputs: namespace })] };
     const locks = join(folder, "backend/.pulumi/locks/organization/trivy-server/dev");
@@ -170,14 +170,14 @@ describe("npm run up|preview|refresh|destroy", () => {
     expect(stderr).to.contain("was killed; its lock has been removed");
   });
 
-  it("does not start Pulumi for a cluster that is not local unless the user approves", async () => {
+  it("Pulumi is not started for a cluster that is not local unless the user approves", async () => {
     const { status, stderr, calls } = await run(["up", "dev"], { context: "prod" });
     expect({ status, calls }).to.deep.equal({ status: 1, calls: [] });
     expect(stderr).to.contain("context prod is not a local cluster").and.contain("npm run up -- dev --yes");
     expect((await run(["up", "dev", "--yes"], { context: "prod" })).calls).to.include("up --stack dev --yes --skip-preview");
   });
 
-  it("refuses to refresh or destroy a stack that does not exist", async () => {
+  it("a stack that does not exist cannot be refreshed or destroyed", async () => {
     for (const operation of ["refresh", "destroy"]) {
       const { status, stderr } = await run([operation, "dev"]);
       expect(status).to.equal(1);
@@ -185,7 +185,7 @@ describe("npm run up|preview|refresh|destroy", () => {
     }
   });
 
-  it("does not let a refresh forget a stack in another cluster unless the user approves", async () => {
+  it("a refresh does not forget a stack in another cluster unless the user approves", async () => {
     const state = { resources: [resource(namespace, { outputs: namespace })] };
     const { status, stderr, calls } = await run(["refresh", "dev"], { state });
     expect(status).to.equal(1);
@@ -194,7 +194,7 @@ describe("npm run up|preview|refresh|destroy", () => {
     expect((await run(["refresh", "dev", "--yes"], { state })).calls.at(-1)).to.equal("refresh --stack dev --yes");
   });
 
-  it("explains the engine's error and ends with its exit code", async () => {
+  it("up explains the engine's error and exits with its exit code", async () => {
     writeFileSync(join(folder, "broken"), "");
     const { status, stderr } = await run(["up", "dev"]);
     expect(status).to.equal(255);

@@ -9,7 +9,7 @@ import { licenseHeader } from "../../../components/registry-scan/license-header.
 describe("bundledPrograms", () => {
   const programs = Object.entries(bundledPrograms()).filter(([name]) => name.endsWith(".js"));
 
-  it("bundles each program once per process", () => {
+  it("each program is bundled once per process", () => {
     expect(programs.map(([name]) => name)).to.have.members(["scan.js", "reports.js"]);
     expect(bundledPrograms()).to.equal(bundledPrograms());
   });
@@ -44,12 +44,12 @@ describe("bundledPrograms", () => {
 });
 
 describe("checkedSize", () => {
-  it("returns files that fit into a ConfigMap", () => {
+  it("programs that fit into a ConfigMap are accepted", () => {
     const files = { "a.js": "x".repeat(800 << 10) };
     expect(checkedSize(files)).to.equal(files);
   });
 
-  it("refuses files that are too large, counting what the manifest escapes, and names their sizes", () => {
+  it("programs that are too large, as escaped in the manifest, are refused with their sizes", () => {
     expect(() => checkedSize({ "a.js": "\n".repeat(450 << 10), "b.js": "x" })).to.throw(
       "the registry scan's programs take 901 KiB of a ConfigMap, and the limit is 900 KiB (a.js 901 KiB, b.js 1 KiB); remove a package",
     );
@@ -72,7 +72,7 @@ describe("licenseHeader", () => {
     return join(path, "lib/index.js");
   }
 
-  it("shows a license once for all packages that have it, and cannot be ended by its text", () => {
+  it("the license header shows a license once for all its packages, and a license's text cannot end it", () => {
     const inputs = [
       addPackage("b", "text */ of b"),
       addPackage("@scope/c", "common text"),
@@ -98,11 +98,11 @@ text * / of b
 `);
   });
 
-  it("is empty for a program without packages", () => {
+  it("the license header of a program without packages is empty", () => {
     expect(licenseHeader([join(folder, "own.ts")])).to.equal("");
   });
 
-  it("refuses a package without a license", () => {
+  it("a package without a license is refused", () => {
     expect(() => licenseHeader([addPackage("d")])).to.throw("the package d has no file with its license");
   });
 });

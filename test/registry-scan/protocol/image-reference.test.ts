@@ -31,7 +31,7 @@ describe("parseImageReference", () => {
     [`a.example/${"r".repeat(255)}`]: { registry: "a.example", repository: "r".repeat(255) },
   };
   for (const [text, parts] of Object.entries(valid))
-    it(`reads ${text.slice(0, 60)}`, () => {
+    it(`the image reference ${text.slice(0, 60)} is parsed`, () => {
       expect(parseImageReference(text)).to.deep.equal(parts);
       expect(imageReferenceProblem(text)).to.equal(undefined);
     });
@@ -67,7 +67,7 @@ describe("parseImageReference", () => {
     ["a.example:65536/app:1", /^has the invalid registry `a.example:65536`/],
     ["[::1/app:1", /^has the invalid registry/],
   ] as const)
-    it(`refuses ${text.slice(0, 60) || "an empty text"}`, () => {
+    it(`${text.slice(0, 60) || "an empty text"} is refused as an image reference`, () => {
       expect(parseImageReference(text)).to.equal(undefined);
       expect(imageReferenceProblem(text)).to.match(problem);
     });
@@ -79,7 +79,7 @@ describe("formatImageReference", () => {
     ["index.docker.io/team/app:1", "docker.io/team/app:1"],
     [`[::1]:5000/x:1@${sha256}`, `[::1]:5000/x:1@${sha256}`],
   ] as const)
-    it(`writes ${text.slice(0, 60)} in full, and the result is read back unchanged`, () => {
+    it(`the image reference ${text.slice(0, 60)} is written in full, and parsed back unchanged`, () => {
       const reference = parseImageReference(text);
       if (!reference) throw new Error(`${text} is not valid`);
       expect(formatImageReference(reference)).to.equal(full);

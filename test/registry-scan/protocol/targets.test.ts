@@ -12,7 +12,7 @@ describe("scannedImageProblem", () => {
     `localhost/x:1@${digest(2)}`,
     "[::1]:5000/x:1",
   ])
-    it(`accepts ${image}`, () => expect(scannedImageProblem(image)).to.equal(undefined));
+    it(`${image} is accepted as the image of a target`, () => expect(scannedImageProblem(image)).to.equal(undefined));
   for (const [image, problem] of [
     ["", /empty/],
     ["alpine", /neither a tag nor a digest; use `alpine:latest`/],
@@ -26,18 +26,18 @@ describe("scannedImageProblem", () => {
     ["bad_host.example/app:1", /registry `bad_host.example`/],
     ["--config=x:1", /repository/],
   ] as const)
-    it(`refuses ${image || "an empty text"}`, () => expect(scannedImageProblem(image)).to.match(problem));
+    it(`${image || "an empty text"} is refused as the image of a target`, () => expect(scannedImageProblem(image)).to.match(problem));
 });
 
 describe("scannedRepositoryProblem", () => {
-  it("accepts a repository and refuses an image", () => {
+  it("a repository is accepted as the repository of a target, and an image is refused", () => {
     expect(scannedRepositoryProblem("ghcr.io/o/r")).to.equal(undefined);
     expect(scannedRepositoryProblem("ghcr.io/o/r:1")).to.match(/remove its tag or digest/);
   });
 });
 
 describe("versionRangeProblem", () => {
-  it("accepts a range and refuses another text", () => {
+  it("a range of versions is accepted, and another text is refused", () => {
     expect(versionRangeProblem(">=1.4 <3 || 5.x")).to.equal(undefined);
     expect(versionRangeProblem("newest")).to.match(/not a valid range/);
   });

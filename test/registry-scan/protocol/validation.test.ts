@@ -39,7 +39,7 @@ function problemsOf(action: () => unknown): readonly string[] {
 }
 
 describe("parse", () => {
-  it("returns valid data without fields that the schema does not know", () => {
+  it("valid data is parsed without the fields that the schema does not have", () => {
     expect(parse(runStartSchema, { ...start, other: 1 })).to.deep.equal(start);
     expect(parse(planLineSchema, { target })).to.deep.equal({ target });
     expect(parse(sentResultSchema, { ...scanned, other: 1 })).to.deep.equal(scanned);
@@ -47,11 +47,11 @@ describe("parse", () => {
     expect(parse(scanConfigurationSchema, configuration)).to.deep.equal(configuration);
   });
 
-  it("returns what can be changed: nothing is frozen", () => {
+  it("parsed data can be changed", () => {
     expect(Object.isFrozen(parse(runStartSchema, start))).to.equal(false);
   });
 
-  it("names all invalid fields of an object at once", () => {
+  it("all invalid fields of an object are reported at once", () => {
     const policy = { severities: ["HIGH", "BAD"], ignoreUnfixed: "no" };
     expect(problemsOf(() => parse(runStartSchema, { ...start, startedAt: "today", deadline: -1, policy }))).to.deep.equal([
       "`startedAt` is not valid",
@@ -62,7 +62,7 @@ describe("parse", () => {
     ]);
   });
 
-  it("names the fields of the alternative that was meant", () => {
+  it("invalid data is reported by the fields of the alternative that was meant", () => {
     expect(problemsOf(() => parse(planLineSchema, { target: { ...target, id: 1 } }))).to.deep.equal(["`target.id` is not a valid string"]);
     expect(problemsOf(() => parse(planLineSchema, { target: { ...target, id: "../x", names: [] } }))).to.deep.equal([
       "`target.id` is not valid",
@@ -78,11 +78,11 @@ describe("parse", () => {
     expect(problemsOf(() => parse(sentResultSchema, { outcome: "lost" }))).to.deep.equal(["`outcome` is not one of scanned, failed"]);
   });
 
-  it("refuses data that is not an object", () => {
+  it("data that is not an object is refused", () => {
     for (const data of [undefined, null, 1, "x", []]) expect(() => parse(runStartSchema, data)).to.throw(InvalidData, /^the value is /);
   });
 
-  it("checks targets, URLs and seconds of a scan's configuration by their own rules", () => {
+  it("targets, URLs and seconds of a scan's configuration are checked", () => {
     const targets = [{ image: "alpine" }, { repository: "r.example/a:1", versions: "new", newest: 0 }];
     expect(problemsOf(() => parse(scanConfigurationSchema, { ...configuration, targets, service: "trivy", timeout: 0 }))).to.deep.equal([
       "`targets[0].image` is `alpine`, which has neither a tag nor a digest; use `alpine:latest` if that is meant",
@@ -95,7 +95,7 @@ describe("parse", () => {
     expect(problemsOf(() => parse(scanConfigurationSchema, { ...configuration, targets: [] }))).to.deep.equal(["`targets` is empty"]);
   });
 
-  it("checks the configuration of the reports server", () => {
+  it("the configuration of the reports server is checked", () => {
     const valid = { folder: "/data", keep: 30, receivers: [{ name: "team", type: "slack", authorized: false }] };
     expect(parse(reportsConfigurationSchema, valid)).to.deep.equal(valid);
     const bucket = { endpoint: "s3", region: "r", name: "n" };
@@ -113,7 +113,7 @@ describe("parse", () => {
 });
 
 describe("parseJson", () => {
-  it("reads valid data and refuses a text that is not JSON", () => {
+  it("JSON with valid data is parsed, and a text that is not JSON is refused", () => {
     expect(parseJson(runStartSchema, JSON.stringify(start))).to.deep.equal(start);
     expect(() => parseJson(runStartSchema, "{")).to.throw(InvalidData, /^the text is not valid JSON: /);
   });

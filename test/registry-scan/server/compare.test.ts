@@ -130,7 +130,7 @@ describe("comparing any run with the one before", () => {
       { numRuns: 500 },
     );
 
-  it("no finding is both fresh and gone", () =>
+  it("a comparison has no finding that is both fresh and gone", () =>
     assert(({ report }) => {
       for (const { findings, gone } of report.images) {
         const left = new Set(gone.map(findingIdentity));
@@ -138,7 +138,7 @@ describe("comparing any run with the one before", () => {
       }
     }));
 
-  it("the same results again are neither fresh nor gone", () =>
+  it("the same results in the next run are neither fresh nor gone", () =>
     assert(({ begin, outcomes, problems, after }) => {
       const { report, after: later } = compare({
         run: "again",
@@ -180,7 +180,7 @@ describe("comparing any run with the one before", () => {
       expect([...before.keys()].filter((name) => !after.has(name))).to.have.members(removed);
     }));
 
-  it("totals add up, and the most severe findings are first", () =>
+  it("a comparison's totals add up, and the most severe findings are first", () =>
     assert(({ report }) => {
       expect(report.totals.scanned + report.totals.failed).to.equal(report.images.length);
       for (const severity of severities) {

@@ -218,7 +218,7 @@ describe("the reports server", () => {
     });
   });
 
-  describe("killed while it writes a report", () => {
+  describe("a server that is killed while it writes a report", () => {
     const many = Array.from({ length: 40 }, (_, id) => target(id));
     const known = [finding("CVE-2026-1")];
     const now = [...known, finding("CVE-2026-2", { title: "new" })];
@@ -234,7 +234,7 @@ describe("the reports server", () => {
     };
 
     for (const [moment, path] of Object.entries(moments)) {
-      it(`killed ${moment}: the next process finishes the report with its new findings, and alerts once`, async () => {
+      it(`a server killed ${moment}: the next process finishes the report with its new findings, and alerts once`, async () => {
         let open = true;
         const taken: string[] = [];
         receiver = createServer(async (request, response) => {
@@ -273,7 +273,7 @@ describe("the reports server", () => {
       });
     }
 
-    it("killed at any moment: the next process finishes the report with its new findings", async () => {
+    it("a server killed at any moment: the next process finishes the report with its new findings", async () => {
       await up();
       await server.whole("nightly-1", many, () => scanned(known));
       await server.begin("nightly-2");
@@ -290,7 +290,7 @@ describe("the reports server", () => {
     });
   });
 
-  describe("on a volume that is full", () => {
+  describe("on a full volume", () => {
     it("a report that does not fit on the volume ends the run with an error, and is written once there is space", async () => {
       await up();
       await server.begin("nightly-1");
@@ -373,7 +373,7 @@ describe("the reports server", () => {
       return { code: await server.up(), said: server.lines };
     };
 
-    it("the process ends with a message that says what is missing", async () => {
+    it("a server with an invalid configuration exits with a message that names the problem", async () => {
       const hook = { name: "hook", type: "slack", authorized: false } as const;
       const bucket = { endpoint: "http://127.0.0.1:1", region: "us-east-1", name: "reports", prefix: "" };
       for (const [configuration, environment, error] of [

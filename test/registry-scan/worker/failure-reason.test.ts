@@ -45,11 +45,11 @@ describe("failureReason", () => {
     ["a program without output", "", "it failed without an error message"],
     ["a program with a very long error", `Error: ${"x".repeat(700)}`, `${"x".repeat(600)}…`],
   ] as const)
-    it(`returns the reason of ${what}`, () => expect(failureReason(stderr)).to.equal(reason));
+    it(`the failure reason is taken from the output of ${what}`, () => expect(failureReason(stderr)).to.equal(reason));
 });
 
 describe("redact", () => {
-  it("removes logins, signed query strings and tokens", () => {
+  it("logins, signed query strings and tokens are redacted", () => {
     const before = process.env["TRIVY_TOKEN"];
     process.env["TRIVY_TOKEN"] = "token-of-the-test";
     try {

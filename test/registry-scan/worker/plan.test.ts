@@ -22,7 +22,7 @@ describe("plan", () => {
     return { targets: found, problems: lines.flatMap((line) => ("problem" in line ? [line.problem] : [])) };
   };
 
-  it("makes tags with the same digest, and an image that is named twice, one target", async () => {
+  it("tags with the same digest, and an image that is named twice, are one target of the plan", async () => {
     const { targets, problems } = await planned([
       { repository: "r.example/a" },
       { image: "r.example/a:2.0" },
@@ -40,7 +40,7 @@ describe("plan", () => {
     ]);
     expect(problems).to.deep.equal([]);
   });
-  it("includes an image whose digest is unknown, and does not query the digest of one that is named by it", async () => {
+  it("an image whose digest is unknown is planned, and a digest in an image's name is not queried", async () => {
     const queried: string[] = [];
     const { targets } = await planned([{ image: "r.example/gone:1" }, { image: `r.example:5000/b:1@${digest(7)}` }], {
       digest: async (image) => {
@@ -54,7 +54,7 @@ describe("plan", () => {
     ]);
     expect(queried).to.deep.equal(["r.example/gone:1"]);
   });
-  it("continues when a repository cannot be listed, and reports it", async () => {
+  it("a repository that cannot be listed is reported, and planning continues", async () => {
     const { targets, problems } = await planned([{ repository: "r.example/a" }, { image: "r.example/b:1" }], {
       tags: () => Promise.reject(new Error("UNAUTHORIZED: authentication required")),
     });
@@ -63,7 +63,7 @@ describe("plan", () => {
       { kind: "error", about: "r.example/a", message: "its tags cannot be listed: UNAUTHORIZED: authentication required" },
     ]);
   });
-  it("reports a glob that matches nothing as a warning, or as an error if strict, and a plan without images as an error", async () => {
+  it("an unmatched glob is a warning, or an error if strict, and a plan without images is an error", async () => {
     const targets = [{ repository: "r.example/a", tags: ["x-*"] }];
     const warning = { about: "r.example/a", message: "no tag matches `x-*`" };
     const nothing = { kind: "error", about: "targets", message: "there is no image to scan" };
@@ -71,7 +71,7 @@ describe("plan", () => {
     expect((await planned([...targets, { image: "a:1" }])).problems).to.deep.equal([{ kind: "warning", ...warning }]);
     expect((await planned(targets, {}, true)).problems).to.deep.equal([{ kind: "error", ...warning }]);
   });
-  it("sends as many queries at a time as the concurrency allows, and no more", async () => {
+  it("planning sends as many queries at a time as the concurrency allows, and no more", async () => {
     let now = 0;
     let most = 0;
     const tags = Array.from({ length: 50 }, (_, index) => `t${index}`);

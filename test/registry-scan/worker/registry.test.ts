@@ -33,14 +33,14 @@ describe("craneRegistry", () => {
     await rm(folder, { recursive: true, force: true });
   });
 
-  it("returns tags, without those of signatures, and the build time of an image", async () => {
+  it("crane's output gives a repository's tags, without those of signatures, and an image's build time", async () => {
     const registry = craneRegistry({ plainHttp: false, signal });
     expect(await registry.tags("r.example/a")).to.deep.equal(["1.0", "latest"]);
     expect((await registry.created("r.example/a:1.0")).toISOString()).to.equal("2026-02-03T04:05:06.700Z");
     expect(await readFile(join(folder, "calls"), "utf8")).to.equal("ls --omit-digest-tags r.example/a\nconfig r.example/a:1.0\n");
   });
 
-  it("throws crane's own error", async () => {
+  it("an error of crane is thrown with crane's own message", async () => {
     const registry = craneRegistry({ plainHttp: true, signal });
     expect(await reason(registry.digest("r.example/a:x"))).to.equal("TOOMANYREQUESTS: slow down");
     expect(await readFile(join(folder, "calls"), "utf8")).to.match(/\ndigest --insecure r.example\/a:x\n$/);

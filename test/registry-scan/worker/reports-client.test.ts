@@ -20,7 +20,7 @@ describe("ReportsClient", () => {
     dropping?.close();
   });
 
-  it("stops retrying after its patience, with the last reason", async () => {
+  it("the reports client stops retrying after its patience, with the last reason", async () => {
     stub.broken = 503;
     const error = await client(stub.url, 0.2)
       .status()
@@ -30,7 +30,7 @@ describe("ReportsClient", () => {
     expect(lines).to.deep.equal([`the reports server at ${stub.url} is unavailable (HTTP 503 {"error":"broken"}); retrying for 0.2 s`]);
   });
 
-  it("throws the names of an answer's invalid fields", async () => {
+  it("an invalid answer of the reports server is reported by its invalid fields", async () => {
     const server = createServer((_, response) => response.end('{"run":"run-1","state":"unknown","planned":0,"scanned":0}'));
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
     const { port } = server.address() as AddressInfo;
@@ -41,7 +41,7 @@ describe("ReportsClient", () => {
     expect(error).to.equal("`state` is not one of planning, scanning, finished; `failed` is missing");
   });
 
-  it("sends a plan whose transfer was interrupted again, from the start", async () => {
+  it("a plan whose transfer was interrupted is sent again from the start", async () => {
     let tries = 0;
     const bodies: string[] = [];
     const server = createServer(async (request, response) => {
@@ -71,7 +71,7 @@ describe("ReportsClient", () => {
     expect(lines[1]).to.match(/is available again/);
   });
 
-  it("waits while the server does not know the run, and stops retrying when the signal is aborted", async () => {
+  it("the reports client waits for an unknown run, and stops retrying when the signal is aborted", async () => {
     expect(await client(stub.url, 60).next("1")).to.deep.equal({ next: "wait", seconds: 0.5 });
     stub.broken = 500;
     const waiting = client(stub.url, 60).status();

@@ -4,7 +4,7 @@ import { runProgram } from "../../../registry-scan/worker/subprocess.ts";
 describe("runProgram", () => {
   const { signal } = new AbortController();
 
-  it("hides variables from the program and adds others", async () => {
+  it("a subprocess does not see the hidden variables, and sees the added ones", async () => {
     process.env["HIDDEN_FROM_CHILD"] = "1";
     const options = { timeout: 60, signal, env: { ADDED: "$(id) 2" }, hiddenVariables: ["HIDDEN_FROM_CHILD"] };
     const { stdout, exitCode } = await runProgram("sh", ["-c", 'echo "$HIDDEN_FROM_CHILD-$ADDED"; exit 3'], options);
@@ -12,7 +12,7 @@ describe("runProgram", () => {
     expect([stdout, exitCode]).to.deep.equal(["-$(id) 2\n", 3]);
   });
 
-  it("ends the program at its timeout, and when the signal is aborted", async () => {
+  it("a subprocess ends at its timeout, and when the signal is aborted", async () => {
     const { timedOut, exitCode } = await runProgram("sleep", ["60"], { timeout: 0.05, signal });
     expect([timedOut, exitCode]).to.deep.equal([true, null]);
     const stop = new AbortController();
@@ -23,7 +23,7 @@ describe("runProgram", () => {
     expect(late, "not started at all").to.equal("AbortError");
   });
 
-  it("keeps only the end of a long stderr, and all of stdout", async () => {
+  it("of a subprocess, only the end of a long stderr is stored, and all of stdout", async () => {
     const script = "text=$(head -c 100000 /dev/zero | tr '\\0' x); printf %s $text; echo $text >&2; echo end >&2";
     const { stdout, stderr } = await runProgram("sh", ["-c", script], { timeout: 60, signal });
     expect(stdout).to.have.length(100_000);
@@ -32,7 +32,7 @@ describe("runProgram", () => {
       .and.match(/x\nend\n$/);
   });
 
-  it("names a program that does not exist", async () => {
+  it("a program that does not exist is reported by name", async () => {
     const error = await runProgram("no-such-program", [], { timeout: 1, signal }).catch((error: Error) => error.message);
     expect(error).to.match(/^no-such-program cannot be started: .*ENOENT/);
   });

@@ -7,26 +7,26 @@ const select = async (tags: string[], selection: TagSelection, created: (tag: st
   (await selectTags(tags, selection, created)).selected;
 
 describe("selectTags", () => {
-  it("selects tags by name and glob, each once and in the registry's order", async () => {
+  it("tags are selected by name and glob, each once and in the registry's order", async () => {
     const selected = await select(["a", "b", "release-1", "release-2"], { tags: ["release-*", "release-1", "a"] });
     expect(selected).to.deep.equal(["a", "release-1", "release-2"]);
   });
 
-  it("selects versions in a range, also short ones and those with a leading v or zero, and no other tags", async () => {
+  it("versions in a range are selected, including short ones and those with a leading v or zero", async () => {
     const tags = ["latest", "v1.3.9", "v1.4", "1.4.1", "2", "3.0.0", "24.04", "2.0.0-rc.1", "1.4.1-alpine"];
     expect(await select(tags, { versions: ">=1.4 <3" })).to.deep.equal(["v1.4", "1.4.1", "2"]);
     expect(await select(tags, { versions: ">=24" })).to.deep.equal(["24.04"]);
   });
 
-  it("selects pre-releases only when the range names one", async () => {
+  it("pre-releases are selected only when the range names one", async () => {
     expect(await select(["2.0.0-rc.1", "2.0.0-rc.2", "1.9.0"], { versions: ">=2.0.0-rc.2" })).to.deep.equal(["2.0.0-rc.2"]);
   });
 
-  it("selects the highest versions, compared as versions, when all tags are versions", async () => {
+  it("the newest tags are the highest versions, compared as versions, when all tags are versions", async () => {
     expect(await select(["1.9.0", "1.10.0", "1.10.0-rc.1", "v1.2"], { newest: 2 })).to.deep.equal(["1.10.0", "1.10.0-rc.1"]);
   });
 
-  it("selects the most recently built tags otherwise, and a tag whose build time is unknown", async () => {
+  it("otherwise, the newest tags are the most recently built ones and those whose build time is unknown", async () => {
     const created = async (tag: string) => {
       if (tag === "odd") throw new Error("no time");
       return new Date({ main: "2026-03-01", old: "2026-01-01", "1.0": "2026-02-01" }[tag] ?? 0);
@@ -34,12 +34,12 @@ describe("selectTags", () => {
     expect(await select(["1.0", "main", "odd", "old"], { newest: 3 }, created)).to.deep.equal(["odd", "main", "1.0"]);
   });
 
-  it("selects the longest of several tags for the same version or build time", async () => {
+  it("of several tags for the same version or build time, the longest is selected", async () => {
     expect(await select(["1", "1.0.0", "1.0"], { newest: 1 })).to.deep.equal(["1.0.0"]);
     expect(await select(["b", "main", "a"], { newest: 2 }, async () => new Date(0))).to.deep.equal(["main", "a"]);
   });
 
-  it("reports what matches no tag", async () => {
+  it("tags, globs and ranges that match no tag are reported", async () => {
     expect((await selectTags(["a"], { tags: ["a", "b-*"] }, never)).unmatched).to.deep.equal(["no tag matches `b-*`"]);
     expect((await selectTags(["a"], { versions: "1.x" }, never)).unmatched).to.deep.equal(["no tag is a version in `1.x`"]);
     expect((await selectTags([], {}, never)).unmatched).to.deep.equal(["the repository has no tags"]);

@@ -5,7 +5,7 @@ import { readReport } from "../../../registry-scan/worker/trivy-report.ts";
 describe("readReport", () => {
   const report = (results: object[], os?: object) =>
     readReport(JSON.stringify({ SchemaVersion: 2, Metadata: { OS: os }, Results: results }));
-  it("returns the vulnerabilities of system and language packages, each once", () => {
+  it("a Trivy report gives the vulnerabilities of system and language packages, each once", () => {
     const apk = { VulnerabilityID: "CVE-1", PkgName: "apk-tools", InstalledVersion: "1", FixedVersion: "2", Severity: "CRITICAL" };
     const found = report(
       [
@@ -40,7 +40,7 @@ describe("readReport", () => {
       { id: "CVE-3", scanner: "vuln", severity: "LOW", package: "a:b", path: "app/a.jar" },
     ]);
   });
-  it("returns the findings of the other scanners, without the secrets themselves", () => {
+  it("a Trivy report gives the findings of the other scanners, without the secrets themselves", () => {
     const { findings } = report([
       {
         Target: "app/.env",
@@ -75,10 +75,10 @@ describe("readReport", () => {
       { id: "GPL-3.0", scanner: "license", severity: "HIGH", package: "app/LICENSE" },
     ]);
   });
-  it("returns no findings for a report without results", () => {
+  it("a Trivy report without results gives no findings", () => {
     expect(readReport('{"SchemaVersion":2}')).to.deep.equal({ findings: [] });
   });
-  it("refuses another schema version, an incomplete finding, and a text that is not JSON", () => {
+  it("a Trivy report with another schema version, an incomplete finding or invalid JSON is refused", () => {
     expect(() => readReport("{}")).to.throw(InvalidData, "`SchemaVersion` is not one of 2");
     expect(() => readReport('{"SchemaVersion":3,"Results":[]}')).to.throw(InvalidData, "`SchemaVersion` is not one of 2");
     const incomplete = { SchemaVersion: 2, Results: [{ Vulnerabilities: [{ PkgName: "p" }] }] };

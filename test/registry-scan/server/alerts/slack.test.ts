@@ -7,7 +7,7 @@ const old = finding();
 const other = finding({ id: "CVE-2", severity: "HIGH", package: "zlib", fixed: undefined });
 
 describe("the Slack message", () => {
-  it("errors, new and fixed findings are listed, and there is no message without any", () => {
+  it("a Slack message lists errors, new and fixed findings, and there is no message without any", () => {
     const runs = new Runs();
     expect(slackMessage(runs.next([scanned("r/a:1", [old])]), link)?.text)
       .to.include("This is the first run")

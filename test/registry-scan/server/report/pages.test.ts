@@ -75,7 +75,7 @@ describe("the pages of a report", () => {
     expect(html.match(/<rect /g), "bars").to.have.length(2);
   });
 
-  it("new and fixed findings are marked", () => {
+  it("a report's pages mark new and fixed findings", () => {
     const runs = new Runs();
     runs.next([scanned("r/a:1", [old])]);
     const report = runs.next([

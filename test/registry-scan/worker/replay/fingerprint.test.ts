@@ -10,14 +10,14 @@ describe("fingerprint", () => {
   const nvd = cvss("nvd", "CVSS:3.1/AV:N");
   const redhat = cvss("redhat", "CVSS:3.1/AV:L");
 
-  it("does not depend on the order of a map's entries", () => {
+  it("a fingerprint does not depend on the order of a map's entries", () => {
     const one = answer(message([1, "CVE-1"], nvd, redhat, [14, "url"], severity("nvd"), severity("redhat")));
     const other = answer(message([1, "CVE-1"], redhat, nvd, [14, "url"], severity("redhat"), severity("nvd")));
     expect(one.equals(other)).to.equal(false);
     expect(fingerprint(one)).to.equal(fingerprint(other));
   });
 
-  it("differs when anything else differs", () => {
+  it("fingerprints differ when anything other than the order of a map's entries differs", () => {
     const first = message([1, "CVE-1"], nvd, redhat);
     const second = message([1, "CVE-2"], nvd);
     const all = [
@@ -36,7 +36,7 @@ describe("fingerprint", () => {
     expect(new Set(all).size).to.equal(all.length);
   });
 
-  it("reads fields of every wire type, and is undefined for what is not a message", () => {
+  it("a fingerprint covers fields of every wire type, and is undefined for invalid messages", () => {
     const number = Buffer.concat([varint(4 * 8), varint(300)]);
     const eight = Buffer.concat([varint(5 * 8 + 1), Buffer.alloc(8, 1)]);
     const four = Buffer.concat([varint(100 * 8 + 5), Buffer.alloc(4, 1)]);

@@ -41,7 +41,7 @@ describe("RecordingProxy", () => {
   const post = (path: string, body: string | Buffer, headers: Record<string, string> = {}) =>
     fetch(proxy.url + path, { method: "POST", body, headers });
 
-  it("forwards every request and answer unchanged", async () => {
+  it("the recording proxy forwards every request and answer unchanged", async () => {
     reply = (response) => response.writeHead(418, { "content-type": "text/plain", "retry-after": "7" }).end("I am");
     const body = "x".repeat(3 << 20);
     const answer = await post("/twirp/trivy.cache.v1.Cache/PutBlob?a=b", body, {
@@ -56,7 +56,7 @@ describe("RecordingProxy", () => {
     expect((await fetch(`${proxy.url}/version`)).status).to.equal(418);
   });
 
-  it("records the last scan request and its answer until they are taken, so that the request can be sent again", async () => {
+  it("the recording proxy stores the last scan request and its answer until they are taken, to send it again", async () => {
     const question = message([1, "r.example/a:1"], [2, "\u00ff"]);
     expect((await post(scanPath, question)).status).to.equal(200);
     const taken = proxy.takeExchange();
@@ -71,12 +71,12 @@ describe("RecordingProxy", () => {
       .and.not.equal(taken?.response);
   });
 
-  it("does not forward accept-encoding, because compressed answers cannot be compared", async () => {
+  it("the recording proxy drops accept-encoding, because compressed answers cannot be compared", async () => {
     await post(scanPath, "", { "accept-encoding": "gzip" });
     expect(seen[0]?.headers).not.to.have.property("accept-encoding");
   });
 
-  it("does not record other requests, refused scans and invalid answers", async () => {
+  it("other requests, refused scans and invalid answers are not recorded", async () => {
     await post("/twirp/trivy.cache.v1.Cache/MissingBlobs", "");
     reply = (response) => response.writeHead(401).end(message([1, "answer"]));
     await post(scanPath, "");
@@ -87,7 +87,7 @@ describe("RecordingProxy", () => {
     expect(proxy.takeExchange()).to.equal(undefined);
   });
 
-  it("tells clients to retry when the connection fails, unless a retry cannot help", async () => {
+  it("a failed connection is a retryable error for the client, unless a retry cannot help", async () => {
     const answerOf = async (url: string) => {
       const unreachable = await RecordingProxy.start(url);
       const answer = await fetch(unreachable.url + scanPath, { method: "POST", body: "x" });
@@ -106,7 +106,7 @@ describe("RecordingProxy", () => {
     expect(`${status} ${code} ${msg}`).to.match(/^(?:500 internal getaddrinfo ENOTFOUND|503 unavailable getaddrinfo EAI_AGAIN) /);
   });
 
-  it("refuses a certificate of an unknown authority", async () => {
+  it("the recording proxy refuses a certificate of an unknown authority", async () => {
     const tls = createTlsServer({ cert: serverCertificate.leaf, key: serverCertificate.key });
     await once(tls.listen(0, "127.0.0.1"), "listening");
     const untrusted = await RecordingProxy.start(`https://${address(tls)}`);
@@ -116,7 +116,7 @@ describe("RecordingProxy", () => {
     tls.close();
   });
 
-  it("does not forward part of an answer, and ends its request when the client disconnects", async () => {
+  it("a partial answer is not forwarded, and a request ends when its client disconnects", async () => {
     reply = (response) => {
       response.writeHead(200, { "content-length": 100 }).write("half");
       setTimeout(() => response.destroy(), 50);
@@ -135,7 +135,7 @@ describe("RecordingProxy", () => {
     expect(closed, "the request to the service has ended").to.equal(true);
   });
 
-  it("stops waiting for an answer at the timeout, and when the signal is aborted", async () => {
+  it("the wait for an answer ends at the timeout, and when the signal is aborted", async () => {
     reply = () => undefined;
     expect(await answerDigest(service(), "", 0.1, never)).to.equal(undefined);
     const ending = new AbortController();
