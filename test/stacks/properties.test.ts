@@ -9,7 +9,7 @@ import { schemaProblems } from "../support/kubernetes-schema.ts";
 import { secretsIn } from "../support/stack-file.ts";
 
 /** Rendering a draw takes 25 ms of CPU: a few at the desk, `PROPERTY_RUNS=1000` in .ci/run. */
-const runs = Number(process.env["PROPERTY_RUNS"] ?? 200);
+const runs = Number(process.env["PROPERTY_RUNS"] ?? 100);
 
 /** Returns the settings with their defaults, or nothing if they are refused: with an error in which every line helps. */
 function accepted(settings: unknown): Settings | undefined {

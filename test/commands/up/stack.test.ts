@@ -92,7 +92,7 @@ describe("npm run up|preview|refresh|destroy", () => {
       const status = await operate(args).catch((refusal: unknown) => {
         if (!(refusal instanceof UserError)) throw refusal;
         stderr?.push(refusal.message);
-        return refusal.status;
+        return refusal.status ?? 1;
       });
       const noted = existsSync(calls) ? readFileSync(calls, "utf8").trim().split("\n") : [];
       return { status, stdout: stdout?.join("\n"), stderr: stderr?.join("\n"), calls: noted };
