@@ -43,14 +43,12 @@ describe("the Job of `npm run scan`", () => {
 describe("`npm run scan`", () => {
   it("npm run scan exits with 2, never with the 1 of findings, when the run could not be started", () => {
     const command = join(import.meta.dirname, "../../commands/scan.ts");
-    const cases = [["dev", "not an image"], ["dev"]];
-    for (const args of cases) {
-      const { status, stderr } = spawnSync(process.execPath, [command, ...args], {
-        encoding: "utf8",
-        env: { PATH: process.env["PATH"], KUBECONFIG: "/nonexistent" },
-      });
-      expect(status, `${args.join(" ")}: ${stderr}`).to.equal(2);
-      expect(stderr, args.join(" ")).to.not.match(/^ +at /m);
-    }
+    const args = ["dev"];
+    const { status, stderr } = spawnSync(process.execPath, [command, ...args], {
+      encoding: "utf8",
+      env: { PATH: process.env["PATH"], KUBECONFIG: "/nonexistent" },
+    });
+    expect(status, `${args.join(" ")}: ${stderr}`).to.equal(2);
+    expect(stderr, args.join(" ")).to.not.match(/^ +at /m);
   }).timeout(60_000);
 });
