@@ -38,7 +38,10 @@ function sanitised(key: string, value: unknown): unknown {
     .replaceAll(dirname(project.folder), "/tmp")
     .replaceAll(/\/\S+\/pulumi-resource-/g, "/bin/pulumi-resource-")
     .replaceAll(/(\.\.\/)+\S*?\/node_modules\//g, "node_modules/");
-  return hosts.reduce((rest, host) => rest.replaceAll(host, "registry.example.com"), text).slice(0, longest);
+  // Network policies name a registry by its address, without the port.
+  return hosts
+    .reduce((rest, host) => rest.replaceAll(host, "registry.example.com").replaceAll(host.replace(/:\d+$/, ""), "192.0.2.10"), text)
+    .slice(0, longest);
 }
 
 /** Records a command's standard output. Of unchanged resources it keeps only the names. */
