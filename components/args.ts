@@ -187,11 +187,16 @@ export interface GatewayArgs {
   /** TLS between the clients and the gateway. */
   readonly tls?: GatewayTlsArgs;
   /**
-   * CPU and memory of each gateway pod. The memory limit bounds the requests in progress.
+   * CPU and memory of the balancer in each gateway pod. The memory limit bounds the requests in progress.
    * @default { requests: { cpu: "100m", memory: "64Mi" }, limits: { memory: "1Gi" } }
    */
   readonly resources?: Resources;
-  /** Namespaces whose pods may read the metrics, on port 8405; `*` means every namespace. @default none */
+  /**
+   * The part of the gateway that faces the clients: terminates TLS, identifies clients, and bounds what connections without a token can
+   * use.
+   */
+  readonly edge?: GatewayEdgeArgs;
+  /** Namespaces whose pods may read the metrics, on ports 8405 and 8406; `*` means every namespace. @default none */
   readonly monitors?: readonly Input<string>[];
 }
 
@@ -235,6 +240,20 @@ export interface GatewayTlsArgs {
   readonly names?: readonly Input<string>[];
   /** Also serves plain HTTP on port 80 in the cluster; otherwise only `kubectl port-forward` reaches that port. @default false */
   readonly plainHttp?: boolean;
+}
+
+/**
+ * The part of the gateway that faces the clients: terminates TLS, identifies clients, and bounds what connections without a token can use.
+ */
+export interface GatewayEdgeArgs {
+  /**
+   * Maximum number of connections from one address (of IPv6: from one network of 64 bits) to one gateway pod that have not presented a
+   * valid token. Further connections are refused until one of them presents its token or ends, after five seconds at most.
+   * @default 1000
+   */
+  readonly connectionsPerAddress?: Input<number>;
+  /** CPU and memory of the edge in each gateway pod. @default { requests: { cpu: "50m", memory: "32Mi" }, limits: { memory: "512Mi" } } */
+  readonly resources?: Resources;
 }
 
 /** Where the servers get the vulnerability database. */
@@ -668,6 +687,18 @@ export const defaults = {
       },
       limits: {
         memory: "1Gi",
+      },
+    },
+    edge: {
+      connectionsPerAddress: 1000,
+      resources: {
+        requests: {
+          cpu: "50m",
+          memory: "32Mi",
+        },
+        limits: {
+          memory: "512Mi",
+        },
       },
     },
     monitors: [],

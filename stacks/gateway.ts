@@ -56,6 +56,24 @@ const tls = v
   })
   .prefault({});
 
+const edge = v
+  .block("GatewayEdgeArgs", {
+    connectionsPerAddress: v
+      .count(10, 8000)
+      .default(1000)
+      .describe(
+        "Maximum number of connections from one address (of IPv6: from one network of 64 bits) to one gateway pod that have not presented a valid token. Further connections are refused until one of them presents its token or ends, after five seconds at most.",
+      ),
+    resources: resources(
+      { requests: { cpu: "50m", memory: "32Mi" }, limits: { memory: "512Mi" } },
+      "CPU and memory of the edge in each gateway pod.",
+    ),
+  })
+  .describe(
+    "The part of the gateway that faces the clients: terminates TLS, identifies clients, and bounds what connections without a token can use.",
+  )
+  .prefault({});
+
 export const gateway = v
   .block("GatewayArgs", {
     enabled: v.plain(v.flag()).default(false).describe("Creates the gateway."),
@@ -84,12 +102,13 @@ export const gateway = v
     tls,
     resources: resources(
       { requests: { cpu: "100m", memory: "64Mi" }, limits: { memory: "1Gi" } },
-      "CPU and memory of each gateway pod. The memory limit bounds the requests in progress.",
+      "CPU and memory of the balancer in each gateway pod. The memory limit bounds the requests in progress.",
     ),
+    edge,
     monitors: v
       .listOf(v.clientNamespace())
       .default([])
-      .describe("Namespaces whose pods may read the metrics, on port 8405; `*` means every namespace."),
+      .describe("Namespaces whose pods may read the metrics, on ports 8405 and 8406; `*` means every namespace."),
   })
   .describe(
     "HAProxy in front of the servers: retries failed requests on another server, queues, authenticates clients by their tokens, terminates TLS.",
@@ -101,7 +120,10 @@ export type Gateway = z.output<typeof gateway>;
 /** Memory of HAProxy itself, and of the fewest requests that it is useful with. */
 const minimumMemory = "256Mi";
 
-export function* gatewayRules({ enabled, clients, tls, resources }: Gateway, given: Given): Generator<RuleProblem> {
+/** Memory of the edge with 10,000 connections, and of the data of the fewest that it is useful with. */
+const minimumEdgeMemory = "416Mi";
+
+export function* gatewayRules({ enabled, clients, tls, resources, edge }: Gateway, given: Given): Generator<RuleProblem> {
   if (!enabled) return;
   const { memory } = resources.limits;
   if (bytes(memory) < bytes(minimumMemory))
@@ -110,6 +132,12 @@ export function* gatewayRules({ enabled, clients, tls, resources }: Gateway, giv
       message: `is ${memory}, too little for HAProxy and the requests in progress; use at least ${minimumMemory}`,
     };
   yield* resourceRules("gateway.resources", resources);
+  if (bytes(edge.resources.limits.memory) < bytes(minimumEdgeMemory))
+    yield {
+      path: "gateway.edge.resources.limits.memory",
+      message: `is ${edge.resources.limits.memory}, too little for the connections that the edge accepts; use at least ${minimumEdgeMemory}`,
+    };
+  yield* resourceRules("gateway.edge.resources", edge.resources);
   yield* clientRules(clients, given);
   if (tls.enabled) yield* tlsRules(tls, given);
 }

@@ -20,15 +20,20 @@ import { containerResources, fromSecret, httpProbe, type Mount, type SecretKey, 
 import { PrivateAuthority } from "../shared/private-authority.ts";
 import { bytes } from "../shared/quantity.ts";
 import { surgeOne, workload } from "../shared/workload.ts";
-import { clientMetrics, gatewayPaths, gatewayPorts, haproxyCfg, longestRequest } from "./haproxy.cfg.ts";
+import { balancerCfg, clientMetrics } from "./balancer.cfg.ts";
+import { edgeCfg } from "./edge.cfg.ts";
+import { gatewayPaths, gatewayPorts, longestRequest } from "./haproxy.ts";
 
 const part = parts.gateway;
 
 /** Name of the headless Service by which the gateway finds the servers. */
 const serversName = "trivy-servers";
 
-/** Memory that HAProxy itself needs, with TLS and a thousand connections, in addition to that of requests. In bytes. */
-const ownMemory = bytes("128Mi");
+/** Memory that the balancer itself needs, with a thousand connections, in addition to that of requests. In bytes. */
+const balancerMemory = bytes("128Mi");
+
+/** Memory that the edge itself needs, with 10,000 connections that have completed the TLS handshake, in addition to data. In bytes. */
+const edgeMemory = bytes("384Mi");
 
 /** Seconds between the removal from the Service's endpoints and the stop: until every kube-proxy knows of the removal (measured). */
 const drainSeconds = 15;
@@ -125,7 +130,20 @@ export class Gateway extends Component<GatewayComponentArgs, typeof children> {
     const config = this.createConfig(gateway);
     this.createServersService();
     const policy = this.createPolicy(gateway);
-    this.createDeployment(gateway, this.mounts(config, clients, certificate), policy);
+    const { clientCertificate } = this.args.cache;
+    const secretMount = (name: string, mountPath: string, secret: pulumi.Input<string>): Mount => ({
+      name,
+      mountPath,
+      volume: secretVolume(secret),
+    });
+    const volumes: Volumes = {
+      configuration: { name: "configuration", mountPath: gatewayPaths.configuration, volume: { configMap: { name: config } } },
+      clients: secretMount("clients", gatewayPaths.clients, clients),
+      certificate: certificate && secretMount("certificate", gatewayPaths.certificate, certificate.secret),
+      cacheCertificate:
+        clientCertificate === undefined ? undefined : secretMount("cache-certificate", gatewayPaths.cacheCertificate, clientCertificate),
+    };
+    this.createDeployment(gateway, volumes, policy);
     this.create("disruptionBudget", disruptionBudget(this.args.context, part));
     this.registerOutputs({ tokens: this.tokens, caCertificate: this.caCertificate });
   }
@@ -189,7 +207,8 @@ export class Gateway extends Component<GatewayComponentArgs, typeof children> {
     const { metadata } = this.create(
       "config",
       configMap(this.args.context, part, {
-        "haproxy.cfg": this.configuration(gateway),
+        "edge.cfg": edgeConfiguration(gateway, this.backend.plainHttp),
+        "balancer.cfg": this.balancerConfiguration(gateway),
         "run.sh": script,
         "client-metrics.txt": clientMetrics(gateway.clients.map((client) => client.name)),
       }),
@@ -197,14 +216,14 @@ export class Gateway extends Component<GatewayComponentArgs, typeof children> {
     return metadata.name;
   }
 
-  private configuration({ replicas, requestsPerServer, rateLimit, maxRequestSize, resources, tls }: Settings): pulumi.Output<string> {
+  private balancerConfiguration({ replicas, requestsPerServer, rateLimit, resources }: Settings): pulumi.Output<string> {
     const { context, servers, cache } = this.args;
     const domain = clusterDomainOf(context);
-    const options = { replicas, requestsPerServer, rateLimit, maxRequestSize, memoryLimit: resources.limits.memory };
+    const options = { replicas, requestsPerServer, rateLimit, memoryLimit: resources.limits.memory };
     return pulumi
       .all([context.namespace, domain, servers.maximum, cache.health.host, cache.health.port, pulumi.output(options)])
       .apply(([namespace, clusterDomain, maximum, cacheHost, cachePort, own]) =>
-        haproxyCfg({
+        balancerCfg({
           servers: {
             host: `${serversName}.${namespace}.svc.${clusterDomain}`,
             port: servers.port,
@@ -219,12 +238,9 @@ export class Gateway extends Component<GatewayComponentArgs, typeof children> {
             tls: cache.tls,
             clientCertificate: cache.clientCertificate !== undefined,
           },
-          memory: bytes(own.memoryLimit) - ownMemory,
-          maxRequestBytes: bytes(own.maxRequestSize),
+          memory: bytes(own.memoryLimit) - balancerMemory,
           // Each pod counts only its share of a client's requests.
           rateLimit: own.rateLimit === undefined ? undefined : Math.ceil(own.rateLimit / own.replicas),
-          tls: tls.enabled,
-          plainHttp: this.backend.plainHttp,
         }),
       );
   }
@@ -244,26 +260,18 @@ export class Gateway extends Component<GatewayComponentArgs, typeof children> {
     return this.create(
       "policy",
       networkPolicy(context, part, {
-        ingress: [...ingressFrom(peers, this.ports), ...ingressFrom(monitors.map(podsInNamespace), [gatewayPorts.admin])],
+        ingress: [
+          ...ingressFrom(peers, this.ports),
+          ...ingressFrom(monitors.map(podsInNamespace), [gatewayPorts.admin, gatewayPorts.edgeAdmin]),
+        ],
         egress: [{ to: [podsWith(servers.selector)], ports: [tcp(servers.port)] }, cache.egress],
       }),
     );
   }
 
-  private mounts(config: pulumi.Input<string>, clients: pulumi.Input<string>, certificate: Certificate | undefined): Mount[] {
-    const { clientCertificate } = this.args.cache;
-    return [
-      { name: "configuration", mountPath: gatewayPaths.configuration, volume: { configMap: { name: config } } },
-      { name: "clients", mountPath: gatewayPaths.clients, volume: secretVolume(clients) },
-      ...(certificate ? [{ name: "certificate", mountPath: gatewayPaths.certificate, volume: secretVolume(certificate.secret) }] : []),
-      ...(clientCertificate !== undefined
-        ? [{ name: "cache-certificate", mountPath: gatewayPaths.cacheCertificate, volume: secretVolume(clientCertificate) }]
-        : []),
-    ];
-  }
-
-  private createDeployment({ replicas, resources, tls }: Settings, mounts: readonly Mount[], policy: pulumi.Resource): void {
-    const { context, servers } = this.args;
+  private createDeployment({ replicas, resources, edge, tls }: Settings, volumes: Volumes, policy: pulumi.Resource): void {
+    const { context } = this.args;
+    const { configuration, clients, certificate } = volumes;
     this.create(
       "deployment",
       {
@@ -275,29 +283,74 @@ export class Gateway extends Component<GatewayComponentArgs, typeof children> {
             part,
             replicated: true,
             terminationGracePeriodSeconds: drainSeconds + longestRequest + 15,
+            // A container with a restart policy starts before the edge and stops after it, so the edge's requests can complete.
+            initContainers: [{ ...this.balancer(resources, volumes), restartPolicy: "Always" }],
             container: {
-              name: "haproxy",
+              name: "edge",
               image: image("haproxy", context),
-              command: ["sh", `${gatewayPaths.configuration}/run.sh`],
-              env: [fromSecret("SERVER_TOKEN", servers.token)],
+              command: ["sh", `${gatewayPaths.configuration}/run.sh`, "edge.cfg"],
               ports: [
                 { name: "http", containerPort: gatewayPorts.http },
                 ...(tls.enabled ? [{ name: "https", containerPort: gatewayPorts.https }] : []),
-                { name: "admin", containerPort: gatewayPorts.admin },
+                { name: "edge-admin", containerPort: gatewayPorts.edgeAdmin },
               ],
-              // It looks for servers as soon as it runs. It is ready without any, so that clients get an answer to retry and not a refusal.
-              readinessProbe: { ...httpProbe("/ready", "admin"), initialDelaySeconds: 2, periodSeconds: 2, failureThreshold: 2 },
-              livenessProbe: { ...httpProbe("/live", "admin"), periodSeconds: 10, failureThreshold: 6 },
+              readinessProbe: { ...httpProbe("/ready", "edge-admin"), periodSeconds: 2, failureThreshold: 2 },
+              livenessProbe: liveness("edge-admin"),
               lifecycle: { preStop: { sleep: { seconds: drainSeconds } } },
-              resources: containerResources(resources, { request: "16Mi", limit: "256Mi" }),
+              resources: containerResources(edge.resources, { request: "16Mi", limit: "256Mi" }),
             },
-            mounts,
+            mounts: [configuration, clients, ...(certificate ? [certificate] : [])],
           }),
         },
       },
       { dependsOn: [policy, ...this.dependencies] },
     );
   }
+
+  private balancer(resources: Settings["resources"], { configuration, cacheCertificate }: Volumes) {
+    const { context, servers } = this.args;
+    return {
+      name: "balancer",
+      image: image("haproxy", context),
+      command: ["sh", `${gatewayPaths.configuration}/run.sh`, "balancer.cfg"],
+      env: [fromSecret("SERVER_TOKEN", servers.token)],
+      ports: [{ name: "admin", containerPort: gatewayPorts.admin }],
+      // It looks for servers as soon as it runs. It is ready without any, so that clients get an answer to retry and not a refusal.
+      startupProbe: { ...httpProbe("/ready", "admin"), initialDelaySeconds: 2, periodSeconds: 1, failureThreshold: 30 },
+      readinessProbe: { ...httpProbe("/ready", "admin"), periodSeconds: 2, failureThreshold: 2 },
+      livenessProbe: liveness("admin"),
+      resources: containerResources(resources, { request: "16Mi", limit: "256Mi" }),
+      mounts: [configuration, ...(cacheCertificate ? [cacheCertificate] : [])],
+    };
+  }
+}
+
+/** A process that does not answer cannot complete requests either, so it need not get the time for them. */
+const liveness = (port: string) => ({
+  ...httpProbe("/live", port),
+  periodSeconds: 10,
+  failureThreshold: 6,
+  terminationGracePeriodSeconds: 10,
+});
+
+const edgeConfiguration = ({ tls, maxRequestSize, edge }: Settings, plainHttp: boolean): pulumi.Output<string> =>
+  pulumi.output({ maxRequestSize, memory: edge.resources.limits.memory, connectionsPerAddress: edge.connectionsPerAddress }).apply((own) =>
+    edgeCfg({
+      tls: tls.enabled,
+      plainHttp,
+      maxRequestBytes: bytes(own.maxRequestSize),
+      connectionsPerAddress: own.connectionsPerAddress,
+      memory: bytes(own.memory) - edgeMemory,
+    }),
+  );
+
+/** The volumes of the pods. */
+interface Volumes {
+  readonly configuration: Mount;
+  readonly clients: Mount;
+  readonly certificate: Mount | undefined;
+  /** The client certificate for the cache. */
+  readonly cacheCertificate: Mount | undefined;
 }
 
 /** The valid tokens of a client, newest first. */

@@ -1,9 +1,13 @@
 #!/bin/sh
-# Starts HAProxy and translates the signals that it would misunderstand.
+# run.sh FILE: starts HAProxy with one of the configuration's files and translates the signals that it would misunderstand.
 set -u
 folder=/etc/trivy-gateway
 
-haproxy -W -db -f "$folder/configuration/haproxy.cfg" &
+# All addresses, of IPv6 as well where the node has it.
+if [ -e /proc/net/if_inet6 ]; then ADDRESS=::; else ADDRESS=0.0.0.0; fi
+export ADDRESS
+
+haproxy -W -db -f "$folder/configuration/$1" &
 haproxy=$!
 
 # Kubernetes sends the image's stop signal, often SIGTERM, after which HAProxy would abort requests. After SIGUSR1 it completes them.

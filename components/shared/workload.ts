@@ -15,8 +15,8 @@ interface WorkloadArgs extends Pick<PodSpec, "restartPolicy" | "terminationGrace
    */
   readonly replicated?: boolean;
   readonly container: Omit<Container, "securityContext" | "volumeMounts">;
-  /** @default none */
-  readonly initContainers?: readonly Omit<Container, "securityContext">[];
+  /** Containers that run before `container`, or next to it if they have a restart policy; `mounts` are their volumes. @default none */
+  readonly initContainers?: readonly (Omit<Container, "securityContext"> & { readonly mounts?: readonly Mount[] })[];
   /** The volumes of the pod, and where `container` mounts them. @default none */
   readonly mounts?: readonly Mount[];
 }
@@ -27,6 +27,9 @@ interface WorkloadArgs extends Pick<PodSpec, "restartPolicy" | "terminationGrace
  */
 export function workload(context: Context, { part, replicated = false, container, initContainers, mounts = [], ...pod }: WorkloadArgs) {
   const annotations = context.podAnnotations ?? {};
+  const volumes = new Map(
+    [...mounts, ...(initContainers ?? []).flatMap((other) => other.mounts ?? [])].map(({ name, volume }) => [name, volume]),
+  );
   return {
     selector: { matchLabels: selector(part) },
     template: {
@@ -35,13 +38,16 @@ export function workload(context: Context, { part, replicated = false, container
         ...security(part.userId),
         ...placement(context, replicated ? part : undefined),
         ...pod,
-        ...(initContainers && { initContainers: initContainers.map(hardened) }),
-        containers: [hardened({ ...container, ...(mounts.length > 0 && { volumeMounts: mounts.map(volumeMount) }) })],
-        ...(mounts.length > 0 && { volumes: mounts.map(({ name, volume }) => ({ name, ...volume })) }),
+        ...(initContainers && { initContainers: initContainers.map(({ mounts = [], ...other }) => hardened(withMounts(other, mounts))) }),
+        containers: [hardened(withMounts(container, mounts))],
+        ...(volumes.size > 0 && { volumes: [...volumes].map(([name, volume]) => ({ name, ...volume })) }),
       } satisfies PodSpec,
     },
   };
 }
+
+const withMounts = (container: Container, mounts: readonly Mount[]): Container =>
+  mounts.length > 0 ? { ...container, volumeMounts: mounts.map(volumeMount) } : container;
 
 const volumeMount = ({ name, mountPath, options = { readOnly: true } }: Mount) => ({ name, mountPath, ...options });
 

@@ -1,11 +1,11 @@
 import { writeFile } from "node:fs/promises";
-import { request } from "node:http";
 import { join } from "node:path";
 import { expect } from "chai";
 import { eventually, get, inPod, type KubernetesObject, kubectl, portForward, runningPods, serviceUrl } from "./support/cluster.ts";
 import { checkEnvironment, environment, knownFinding } from "./support/environment.ts";
 import { scan } from "./support/load.ts";
 import { Project } from "./support/project.ts";
+import { type Reply, send } from "./support/request.ts";
 
 const stack = "e2e-gateway";
 
@@ -31,31 +31,11 @@ describe("the gateway", () => {
     tokens = JSON.parse(await project.output(stack, "tokens"));
   };
   const gatewayPods = () => runningPods(stack, "gateway");
-  const logs = () => kubectl("logs", "-n", stack, "-l", "app.kubernetes.io/component=gateway", "--tail=-1");
+  const logs = () => kubectl("logs", "-n", stack, "-l", "app.kubernetes.io/component=gateway", "--all-containers", "--tail=-1");
 
-  interface Reply {
-    readonly status: number;
-    readonly body: string;
-    readonly milliseconds: number;
-  }
-  /** Sends one request like Trivy's client, with other headers if given. */
+  /** Calls a method of the cache as the client `ci`, with other headers if given. */
   const post = (method: string, body: string | Buffer, headers: Record<string, string | number> = {}): Promise<Reply> =>
-    new Promise((resolve, reject) => {
-      const begun = performance.now();
-      const length = headers["Transfer-Encoding"] === undefined && { "Content-Length": Buffer.byteLength(body) };
-      const sent = request(`${server}/twirp/trivy.cache.v1.Cache/${method}`, {
-        method: "POST",
-        headers: { "Content-Type": "application/json", "Trivy-Token": tokens["ci"], ...length, ...headers },
-      });
-      sent.on("error", reject).on("response", (response) => {
-        let text = "";
-        response.setEncoding("utf8").on("data", (part: string) => {
-          text += part;
-        });
-        response.on("end", () => resolve({ status: response.statusCode ?? 0, body: text, milliseconds: performance.now() - begun }));
-      });
-      sent.end(body);
-    });
+    send(`${server}/twirp/trivy.cache.v1.Cache/${method}`, body, { "Trivy-Token": tokens["ci"] ?? "", ...headers });
 
   /** The body of a client's upload of a layer with `count` packages. */
   const blob = (count: number) => {
@@ -86,9 +66,13 @@ describe("the gateway", () => {
 
   it("HAProxy accepts the gateway's configuration without warnings", async () => {
     for (const pod of await gatewayPods()) {
-      const { ok, output } = await inPod(stack, pod, "haproxy", "-c", "-f", "/etc/trivy-gateway/configuration/haproxy.cfg");
-      expect(ok, output).to.equal(true);
-      expect(output).not.to.match(/WARNING|ALERT/);
+      for (const file of ["edge.cfg", "balancer.cfg"]) {
+        // Both containers have the image, and only the balancer has the servers' token.
+        const check = ["env", "ADDRESS=::", "SERVER_TOKEN=x", "haproxy", "-c", "-f", `/etc/trivy-gateway/configuration/${file}`];
+        const { ok, output } = await inPod(stack, pod, ...check);
+        expect(ok, output).to.equal(true);
+        expect(output).not.to.match(/WARNING|ALERT/);
+      }
     }
   });
 

@@ -59,8 +59,8 @@ describe("approved snapshots", () => {
       });
     });
 
-    it("haproxy.cfg is the approved one", () => {
-      expectApproved("haproxy.cfg", deployed.one("ConfigMap", "trivy-gateway-config").data["haproxy.cfg"]);
+    it("the configurations of HAProxy are the approved ones", () => {
+      for (const file of ["edge.cfg", "balancer.cfg"]) expectApproved(file, deployed.one("ConfigMap", "trivy-gateway-config").data[file]);
     });
 
     it("redis.conf is the approved one", () => {

@@ -1,11 +1,18 @@
-import type { HaproxyOptions } from "../../components/gateway/haproxy.cfg.ts";
+import type { BalancerOptions } from "../../components/gateway/balancer.cfg.ts";
+import type { EdgeOptions } from "../../components/gateway/edge.cfg.ts";
 
-/** Options of a gateway with default settings. */
-export const usual: HaproxyOptions = {
+/** Options of a balancer with default settings. */
+export const usualBalancer: BalancerOptions = {
   servers: { host: "trivy-servers.trivy.svc.cluster.local", port: 4954, slots: 16, requests: 8 },
   cache: { host: "redis.trivy.svc.cluster.local", port: 6379, user: "probe", tls: false, clientCertificate: false },
   memory: 2 ** 29,
-  maxRequestBytes: 2 ** 26,
+};
+
+/** Options of an edge with default settings. */
+export const usualEdge: EdgeOptions = {
   tls: false,
   plainHttp: true,
+  maxRequestBytes: 2 ** 26,
+  connectionsPerAddress: 1000,
+  memory: 2 ** 27,
 };

@@ -1,19 +1,22 @@
 import { createHash } from "node:crypto";
 import { expect } from "chai";
 import type { GatewayArgs } from "../../../components/args.ts";
+import { balancerCfg } from "../../../components/gateway/balancer.cfg.ts";
+import { edgeCfg } from "../../../components/gateway/edge.cfg.ts";
 import { slots } from "../../../components/gateway/gateway.ts";
-import { haproxyCfg } from "../../../components/gateway/haproxy.cfg.ts";
 import type { ScanServiceArgs } from "../../../components/scan-service.ts";
 import { plain } from "../../../recorder/record.ts";
 import { serverCertificate } from "../../support/certificate.ts";
-import { usual } from "../../support/haproxy.ts";
+import { usualBalancer, usualEdge } from "../../support/haproxy.ts";
 import { type Deployed, deploy, type Manifest } from "../../support/service.ts";
 
 const gateway = (args: GatewayArgs = {}, others: Partial<ScanServiceArgs> = {}) =>
   deploy({ ...others, gateway: { enabled: true, ...args } });
 
 const configuration = (deployed: Deployed): Manifest => deployed.one("ConfigMap", "trivy-gateway-config").data;
-const container = (deployed: Deployed): Manifest => deployed.one("Deployment", "trivy-gateway").spec.template.spec.containers[0];
+const podSpec = (deployed: Deployed): Manifest => deployed.one("Deployment", "trivy-gateway").spec.template.spec;
+const edge = (deployed: Deployed): Manifest => podSpec(deployed).containers[0];
+const balancer = (deployed: Deployed): Manifest => podSpec(deployed).initContainers[0];
 const clientsMap = (deployed: Deployed): string => deployed.one("Secret", "trivy-gateway-clients").stringData["clients.map"];
 const hash = (text: string) => createHash("sha256").update(text).digest("hex");
 const generated = (deployed: Deployed, client: string, generation: number): string =>
@@ -63,7 +66,10 @@ describe("the gateway", () => {
       expect(ingress).to.deep.equal([
         {
           from: [{ namespaceSelector: { matchLabels: { "kubernetes.io/metadata.name": "monitoring" } } }],
-          ports: [{ port: 8405, protocol: "TCP" }],
+          ports: [
+            { port: 8405, protocol: "TCP" },
+            { port: 8406, protocol: "TCP" },
+          ],
         },
       ]);
     });
@@ -73,7 +79,7 @@ describe("the gateway", () => {
       const { spec } = deployed.all("Service").find(({ metadata }) => metadata.name === "trivy-servers");
       expect(spec).to.deep.include({ clusterIP: "None" }).and.not.have.property("publishNotReadyAddresses");
       expect(spec.selector).to.include({ "app.kubernetes.io/component": "server" });
-      expect(configuration(deployed)["haproxy.cfg"])
+      expect(configuration(deployed)["balancer.cfg"])
         .to.include("server-template server 16 trivy-servers.scans.svc.example.internal:4954")
         .and.include("server cache redis.scans.svc.example.internal:6379 check");
     });
@@ -83,8 +89,11 @@ describe("the gateway", () => {
     });
 
     it("the gateway's pods share the limits of each server and of each client", async () => {
-      const cfg = configuration(await gateway({ replicas: 3, requestsPerServer: 16, rateLimit: 1000 }))["haproxy.cfg"];
-      expect(cfg).to.match(/default-server .* maxconn 6 /);
+      const cfg = configuration(await gateway({ replicas: 3, requestsPerServer: 16, rateLimit: 1000 }))["balancer.cfg"];
+      // Of six requests per server, one may be an upload that passes through while it arrives.
+      expect(cfg).to.match(
+        /^backend servers[\s\S]*default-server .* maxconn 5 [\s\S]*^backend uploads[\s\S]*default-server .* maxconn 1 /m,
+      );
       expect(cfg).to.include("sc0_http_req_rate gt 334");
     });
 
@@ -104,13 +113,24 @@ describe("the gateway", () => {
     it("the gateway's pods drain before they stop, and the longest request can still complete", async () => {
       const deployed = await gateway();
       const { spec } = deployed.one("Deployment", "trivy-gateway").spec.template;
-      const { lifecycle, readinessProbe, livenessProbe, command } = container(deployed);
-      expect(lifecycle).to.deep.equal({ preStop: { sleep: { seconds: 15 } } });
+      expect(edge(deployed).lifecycle).to.deep.equal({ preStop: { sleep: { seconds: 15 } } });
       expect(spec.terminationGracePeriodSeconds).to.be.above(315);
-      expect(readinessProbe.httpGet).to.deep.equal({ path: "/ready", port: "admin" });
-      expect(livenessProbe.httpGet).to.deep.equal({ path: "/live", port: "admin" });
-      expect(command).to.deep.equal(["sh", "/etc/trivy-gateway/configuration/run.sh"]);
+      expect(edge(deployed).command).to.deep.equal(["sh", "/etc/trivy-gateway/configuration/run.sh", "edge.cfg"]);
+      expect(balancer(deployed).command).to.deep.equal(["sh", "/etc/trivy-gateway/configuration/run.sh", "balancer.cfg"]);
       expect(configuration(deployed)["run.sh"]).to.include("kill -USR1");
+      // Kubernetes stops a container with a restart policy after the others.
+      expect(balancer(deployed).restartPolicy).to.equal("Always");
+    });
+
+    it("a gateway process that hangs is restarted without the time for a drain", async () => {
+      const deployed = await gateway();
+      for (const [container, port] of [
+        [edge(deployed), "edge-admin"],
+        [balancer(deployed), "admin"],
+      ]) {
+        expect(container.readinessProbe.httpGet).to.deep.equal({ path: "/ready", port });
+        expect(container.livenessProbe).to.deep.include({ httpGet: { path: "/live", port }, terminationGracePeriodSeconds: 10 });
+      }
     });
 
     it("the gateway's pods are not fewer during a rollout, spread, and replaced soon after their node is lost", async () => {
@@ -129,11 +149,12 @@ describe("the gateway", () => {
       const { spec } = deployed.one("Deployment", "trivy-gateway").spec.template;
       expect(spec).to.deep.include({ automountServiceAccountToken: false, enableServiceLinks: false });
       expect(spec.securityContext).to.include({ runAsNonRoot: true, runAsUser: 10003 });
-      expect(container(deployed).securityContext).to.deep.equal({
-        allowPrivilegeEscalation: false,
-        readOnlyRootFilesystem: true,
-        capabilities: { drop: ["ALL"] },
-      });
+      for (const container of [edge(deployed), balancer(deployed)])
+        expect(container.securityContext).to.deep.equal({
+          allowPrivilegeEscalation: false,
+          readOnlyRootFilesystem: true,
+          capabilities: { drop: ["ALL"] },
+        });
       expect(spec.volumes.map(({ name, configMap, secret }: Manifest) => [name, Boolean(configMap ?? secret)])).to.deep.equal([
         ["configuration", true],
         ["clients", true],
@@ -141,10 +162,21 @@ describe("the gateway", () => {
       ]);
     });
 
+    it("the edge has no token of the servers, and the balancer neither the clients' hashes nor the certificate's key", async () => {
+      const deployed = await gateway({ tls: { enabled: true } });
+      const mounts = (container: Manifest) => container.volumeMounts.map(({ name }: Manifest) => name);
+      expect(edge(deployed)).not.to.have.property("env");
+      expect(mounts(edge(deployed))).to.deep.equal(["configuration", "clients", "certificate"]);
+      expect(mounts(balancer(deployed))).to.deep.equal(["configuration"]);
+    });
+
     it("the memory for requests follows from the container's memory limit", async () => {
       const deployed = await gateway({ resources: { limits: { memory: "512Mi" } } });
-      expect(container(deployed).resources.limits).to.include({ memory: "512Mi" });
-      expect(configuration(deployed)["haproxy.cfg"]).to.include("tune.buffers.limit 384");
+      expect(balancer(deployed).resources.limits).to.include({ memory: "512Mi" });
+      expect(configuration(deployed)["balancer.cfg"]).to.include("tune.buffers.limit 384");
+      const large = await gateway({ edge: { resources: { limits: { memory: "1Gi" } } } });
+      expect(edge(large).resources.limits).to.include({ memory: "1Gi" });
+      expect(configuration(large)["edge.cfg"]).to.include("tune.buffers.limit 40960");
     });
   });
 
@@ -182,7 +214,7 @@ describe("the gateway", () => {
         before,
       );
       const deployed = await gateway();
-      const { name, key: entry } = container(deployed).env.find((variable: Manifest) => variable.name === "SERVER_TOKEN").valueFrom
+      const { name, key: entry } = balancer(deployed).env.find((variable: Manifest) => variable.name === "SERVER_TOKEN").valueFrom
         .secretKeyRef;
       expect(deployed.one("Secret", "trivy-server-credentials").metadata.name).to.equal(name);
       expect(entry).to.equal("token");
@@ -222,10 +254,10 @@ describe("the gateway", () => {
           .spec.ingress[0].ports.map(({ port }: Manifest) => port);
       const others = { access: { namespaces: ["ci"] } };
       const strict = await gateway({ tls: { enabled: true } }, others);
-      expect(configuration(strict)["haproxy.cfg"]).to.include("bind 127.0.0.1:8080").and.include("bind :::8443 v4v6 ssl");
+      expect(configuration(strict)["edge.cfg"]).to.include('bind "127.0.0.1:8080"').and.include('bind "$ADDRESS:8443" v4v6 ssl');
       expect(policyPorts(strict)).to.deep.equal([8443]);
       const both = await gateway({ tls: { enabled: true, plainHttp: true } }, others);
-      expect(configuration(both)["haproxy.cfg"]).to.include("bind :::8080 v4v6");
+      expect(configuration(both)["edge.cfg"]).to.include('bind "$ADDRESS:8080" v4v6');
       expect(policyPorts(both)).to.deep.equal([8080, 8443]);
     });
 
@@ -241,8 +273,8 @@ describe("the gateway", () => {
 });
 
 describe("the gateway's configuration", () => {
-  it("haproxy.cfg answers with a Twirp error, which is unavailable exactly for 502, 503 and 504", () => {
-    const lines = haproxyCfg(usual).split("\n");
+  it("the gateway answers with a Twirp error, which is unavailable exactly for 502, 503 and 504", () => {
+    const lines = [balancerCfg(usualBalancer), edgeCfg(usualEdge)].join("").split("\n");
     const answers = lines.flatMap(
       (line) => /(?:return|tarpit|http-error) status (\d+) content-type application\/json string '(.*?)'/.exec(line)?.slice(1, 3) ?? [],
     );
@@ -251,20 +283,25 @@ describe("the gateway's configuration", () => {
     );
     for (const [status, code] of pairs)
       expect(code === "unavailable", `${status} ${code}`).to.equal([502, 503, 504].includes(Number(status)));
-    expect(pairs).to.have.length.above(10);
+    expect(pairs).to.have.length.above(15);
   });
 
-  it("haproxy.cfg never reuses a connection", () => {
-    expect(haproxyCfg(usual))
-      .to.include("http-reuse never")
-      .and.to.match(/frontend rpc[\s\S]*option httpclose[\s\S]*backend servers[\s\S]*option httpclose/);
+  it("the gateway never reuses a connection", () => {
+    for (const configuration of [balancerCfg(usualBalancer), edgeCfg(usualEdge)]) {
+      const sections = configuration.split(/^(?=frontend|backend)/m);
+      for (const section of sections.filter((text) => /^frontend (rpc|edge)/.test(text))) expect(section).to.include("option httpclose");
+      for (const section of sections.filter(
+        (text) => /^backend/.test(text) && /^ {2}server(-template)? /m.test(text) && !/mode tcp/.test(text),
+      ))
+        expect(section).to.include("http-reuse never").and.include("option httpclose");
+    }
   });
 
-  it("haproxy.cfg checks an external cache without a login, and a cache with TLS over TLS", () => {
-    expect(haproxyCfg({ ...usual, cache: { ...usual.cache, user: undefined } }))
+  it("the gateway checks an external cache without a login, and a cache with TLS over TLS", () => {
+    expect(balancerCfg({ ...usualBalancer, cache: { ...usualBalancer.cache, user: undefined } }))
       .to.include('tcp-check send "PING\\r\\n"')
       .and.not.include("AUTH probe");
-    expect(haproxyCfg({ ...usual, cache: { ...usual.cache, tls: true, clientCertificate: true } })).to.match(
+    expect(balancerCfg({ ...usualBalancer, cache: { ...usualBalancer.cache, tls: true, clientCertificate: true } })).to.match(
       /server cache .* ssl verify none crt \/etc\/trivy-gateway\/cache-certificate\/tls.crt/,
     );
   });

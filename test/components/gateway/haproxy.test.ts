@@ -3,18 +3,25 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "chai";
-import { clientMetrics, gatewayPaths, type HaproxyOptions, haproxyCfg } from "../../../components/gateway/haproxy.cfg.ts";
+import { balancerCfg, clientMetrics } from "../../../components/gateway/balancer.cfg.ts";
+import { edgeCfg } from "../../../components/gateway/edge.cfg.ts";
+import { gatewayPaths } from "../../../components/gateway/haproxy.ts";
 import { serverCertificate } from "../../support/certificate.ts";
-import { usual } from "../../support/haproxy.ts";
+import { usualBalancer, usualEdge } from "../../support/haproxy.ts";
 
-const variants: Record<string, Partial<HaproxyOptions>> = {
-  "plain HTTP": {},
-  "a rate limit": { rateLimit: 100 },
-  "only TLS": { tls: true, plainHttp: false },
-  "TLS and plain HTTP": { tls: true },
-  "an external cache": { cache: { host: "192.0.2.1", port: 6380, tls: false, clientCertificate: false } },
-  "a cache with mutual TLS": { cache: { ...usual.cache, tls: true, clientCertificate: true } },
-  "little memory and many servers": { memory: 2 ** 27, servers: { ...usual.servers, slots: 256 } },
+const { cache, servers } = usualBalancer;
+const variants: Record<string, string> = {
+  "for the balancer": balancerCfg(usualBalancer),
+  "for a rate limit": balancerCfg({ ...usualBalancer, rateLimit: 100 }),
+  "for an external cache": balancerCfg({
+    ...usualBalancer,
+    cache: { host: "192.0.2.1", port: 6380, tls: false, clientCertificate: false },
+  }),
+  "for a cache with mutual TLS": balancerCfg({ ...usualBalancer, cache: { ...cache, tls: true, clientCertificate: true } }),
+  "for little memory and many servers": balancerCfg({ ...usualBalancer, memory: 2 ** 27, servers: { ...servers, slots: 256 } }),
+  "for the edge with plain HTTP": edgeCfg(usualEdge),
+  "for the edge with TLS only": edgeCfg({ ...usualEdge, tls: true, plainHttp: false }),
+  "for the edge with TLS and plain HTTP": edgeCfg({ ...usualEdge, tls: true }),
 };
 
 /** Skipped where HAProxy 3 is not installed. */
@@ -26,8 +33,8 @@ describe("haproxy.cfg in HAProxy", () => {
   });
   after(() => rmSync(folder, { recursive: true }));
 
-  for (const [name, options] of Object.entries(variants))
-    it(`HAProxy accepts its configuration with ${name}`, () => {
+  for (const [name, configuration] of Object.entries(variants))
+    it(`HAProxy accepts the configuration ${name}`, () => {
       const put = (path: string, text: string) => writeFileSync(join(folder, path), text);
       for (const path of Object.values(gatewayPaths)) mkdirSync(join(folder, path), { recursive: true });
       for (const path of [gatewayPaths.certificate, gatewayPaths.cacheCertificate]) {
@@ -36,13 +43,10 @@ describe("haproxy.cfg in HAProxy", () => {
       }
       put(`${gatewayPaths.clients}/clients.map`, `${"0f".repeat(32)} ci\n`);
       put(`${gatewayPaths.configuration}/client-metrics.txt`, clientMetrics(["ci", "web"]));
-      put(
-        `${gatewayPaths.configuration}/haproxy.cfg`,
-        haproxyCfg({ ...usual, ...options }).replaceAll("/etc/trivy-gateway", `${folder}/etc/trivy-gateway`),
-      );
+      put(`${gatewayPaths.configuration}/haproxy.cfg`, configuration.replaceAll("/etc/trivy-gateway", `${folder}/etc/trivy-gateway`));
       const { status, stderr } = spawnSync("haproxy", ["-c", "-f", `${folder}${gatewayPaths.configuration}/haproxy.cfg`], {
         encoding: "utf8",
-        env: { ...process.env, SERVER_TOKEN: "token" },
+        env: { ...process.env, SERVER_TOKEN: "token", ADDRESS: "::" },
       });
       expect(status, stderr).to.equal(0);
       expect(stderr).not.to.match(/WARNING|ALERT/);

@@ -1,19 +1,21 @@
+import {
+  balancerSocket,
+  clientHeader,
+  concurrentChecks,
+  concurrentRequests,
+  gatewayPaths,
+  gatewayPorts,
+  logFormat,
+  longestRequest,
+  retry,
+  twirp,
+} from "./haproxy.ts";
+
 /**
- * The gateway's configuration. It follows from the behaviour of Trivy's client, which retries a request, for about 37 seconds, only after a
+ * The configuration of the gateway's balancer. It follows from the behaviour of Trivy's client, which retries a request, for about 37 seconds, only after a
  * Twirp error with the code `unavailable`, or after a 502, 503 or 504 that is not a Twirp error. Every other answer, and a broken
  * connection, ends the scan. The body decides, not the status.
  */
-
-/** The ports of the gateway's pods, above 1024, because HAProxy does not run as root. */
-export const gatewayPorts = { http: 8080, https: 8443, admin: 8405 } as const;
-
-/** Where the pods have their files. */
-export const gatewayPaths = {
-  configuration: "/etc/trivy-gateway/configuration",
-  clients: "/etc/trivy-gateway/clients",
-  certificate: "/etc/trivy-gateway/certificate",
-  cacheCertificate: "/etc/trivy-gateway/cache-certificate",
-} as const;
 
 /**
  * Bytes of one buffer. A request that fits, such as that of a layer with about 5,000 packages, can be retried on another server; larger
@@ -21,13 +23,10 @@ export const gatewayPaths = {
  */
 const bufferBytes = 2 ** 20;
 
-/** Seconds of the longest request, the scan of a very large image: as long as the client's own timeout. */
-export const longestRequest = 300;
+/** Bytes of the longest body that fits into a buffer with the headers that the edge lets through. */
+const retriedBytes = bufferBytes - 2 ** 15;
 
-/** Maximum number of connections at a time. */
-const connections = 1000;
-
-export interface HaproxyOptions {
+export interface BalancerOptions {
   readonly servers: {
     /** Complete DNS name, which resolves to the address of every ready server. */
     readonly host: string;
@@ -48,30 +47,18 @@ export interface HaproxyOptions {
   };
   /** Bytes of memory for requests and answers. */
   readonly memory: number;
-  /** Maximum size of a request, in bytes. */
-  readonly maxRequestBytes: number;
   /** Maximum number of requests per minute that this pod accepts from one client. @default no limit */
   readonly rateLimit?: number | undefined;
-  /** Whether HTTPS is served. */
-  readonly tls: boolean;
-  /** Whether plain HTTP is served to clients outside of the pod. */
-  readonly plainHttp: boolean;
 }
 
-/** Returns an answer in the form of Trivy's servers, a Twirp error. The message must not contain an apostrophe. */
-const twirp = (status: number, code: string, message: string) =>
-  `status ${status} content-type application/json string '${JSON.stringify({ code, msg: message })}'`;
-
-/** Returns an answer after which the client retries. */
-const retry = (message: string) => twirp(503, "unavailable", `${message}; retrying`);
-
-/** Returns the text of haproxy.cfg. */
-export function haproxyCfg(options: HaproxyOptions): string {
-  const { servers, cache, tls, plainHttp, rateLimit, maxRequestBytes } = options;
+/** Returns the configuration of the balancer, which retries requests and distributes them fairly over the servers. */
+export function balancerCfg(options: BalancerOptions): string {
+  const { servers, cache, rateLimit } = options;
+  const uploads = Math.max(1, Math.floor(servers.requests / 4));
   const buffers = Math.max(64, Math.floor(options.memory / bufferBytes));
   return `global
   log stdout format raw local0 info
-  maxconn ${connections}
+  maxconn ${concurrentRequests + concurrentChecks}
   # More threads do not make scans faster, and a node may have a hundred cores.
   thread-hard-limit 4
   # After the soft stop, the longest request can still complete.
@@ -79,9 +66,6 @@ export function haproxyCfg(options: HaproxyOptions): string {
   tune.bufsize ${bufferBytes}
   # When all buffers are in use, requests wait: memory is bounded whatever clients send.
   tune.buffers.limit ${buffers}
-  ssl-default-bind-options ssl-min-ver TLSv1.2
-  # The key of tls.crt is in tls.key, in the same folder.
-  ssl-load-extra-del-ext
 
 defaults
   mode http
@@ -113,22 +97,14 @@ resolvers cluster
   timeout retry 1s
 
 frontend rpc
-  bind ${plainHttp ? `:::${gatewayPorts.http} v4v6` : `127.0.0.1:${gatewayPorts.http}`}${
-    tls ? `\n  bind :::${gatewayPorts.https} v4v6 ssl crt ${gatewayPaths.certificate}/tls.crt alpn http/1.1` : ""
-  }
-  # One connection per request: Go does not retry a POST on a reused connection that is closed at a drain.
+  bind ${balancerSocket} accept-proxy
   option httpclose
   log-format "${logFormat}"
   http-request return status 200 content-type text/plain string "ok" if { path /healthz } { nbsrv(servers) gt 0 }
   http-request return status 503 content-type text/plain string "no server" if { path /healthz }
-  # Identifies the client: the map contains hashes of tokens, so the time of a lookup reveals nothing about a token.
-  http-request set-var(txn.client) req.hdr(Trivy-Token),sha2(256),hex,lower,map_str(${gatewayPaths.clients}/clients.map)
-  http-request return ${twirp(401, "unauthenticated", "invalid token")} unless { var(txn.client) -m found } || { path /version }
+  http-request set-var(txn.client) req.hdr(${clientHeader})
+  http-request del-header ${clientHeader}
   http-request track-sc0 var(txn.client) table clients
-  http-request return ${twirp(411, "invalid_argument", "the request has no Content-Length")} if { method POST } !{ req.hdr(Content-Length) -m found }
-  http-request return ${twirp(413, "resource_exhausted", `the request is larger than gateway.maxRequestSize, ${maxRequestBytes} bytes`)} if { req.hdr(Content-Length),sub(${maxRequestBytes}) -m int gt 0 }
-  # No client may use all connections.
-  http-request return ${retry("this client has too many requests in progress")} if { sc0_conn_cur gt ${connections / 2} }
 ${rateLimiting(rateLimit)}  # A fair share of the servers: a request waits as if it had arrived after all requests of its client that are in progress, at the rate at which the
   # servers accept requests (divided by four, in favour of clients with few requests). So a thousand requests of one client do not delay a single one of
   # another client. The offset is at most 20 s.
@@ -138,12 +114,41 @@ ${rateLimiting(rateLimit)}  # A fair share of the servers: a request waits as if
   http-request set-priority-offset var(txn.wait) if { var(txn.wait) -m int le 20000 }
   # Only a request that has arrived completely can be retried.
   http-request wait-for-body time 60s if { method POST }
-  http-request set-header Trivy-Token "\${SERVER_TOKEN}"
+  http-request set-header Trivy-Token "\${SERVER_TOKEN}" if { var(txn.client) -m found }
+  http-request del-header Trivy-Token unless { var(txn.client) -m found }
   http-after-response sc-add-gpc(0,0) req.timer.queue if { var(txn.client) -m found }
   http-after-response sc-inc-gpc(1,0) if { var(txn.client) -m found } { status ge 500 }
+  # Uploads that do not fit into the buffer pass through while they arrive. However slow they are, they hold only some of the places at the servers.
+  use_backend uploads if { method POST } { req.hdr(Content-Length),sub(${retriedBytes}) -m int gt 0 }
   default_backend servers
 
-backend servers
+${serversBackend("servers", servers, Math.max(1, servers.requests - uploads))}
+${serversBackend("uploads", servers, uploads)}
+# Checks whether the cache answers: that distinguishes an outage, which passes, from a layer that is lost.
+backend cache
+  mode tcp
+  option tcp-check
+  tcp-check connect
+  tcp-check send "${cache.user === undefined ? "" : `AUTH ${cache.user} x\\r\\n`}PING\\r\\n"
+  tcp-check expect rstring ${cache.user === undefined ? "^(\\+PONG|-NOAUTH)" : "\\+PONG"}
+  server cache ${cache.host}:${cache.port} check inter 500ms fall 1 rise 4 init-addr none resolvers cluster${cacheTls(cache)}
+
+# The requests, bytes and failures of each client.
+backend clients
+  stick-table type string len 64 size 10k expire 24h store conn_cur,http_req_cnt,http_req_rate(1m),bytes_in_cnt,bytes_out_cnt,gpc(2)
+
+frontend admin
+  no log
+  bind "$ADDRESS:${gatewayPorts.admin}" v4v6
+  http-request use-service prometheus-exporter if { path /metrics }
+  http-request return status 200 content-type "text/plain; version=0.0.4" lf-file ${gatewayPaths.configuration}/client-metrics.txt if { path /metrics/clients }
+  http-request return status 503 content-type text/plain string "stopping" if { path /ready } { stopping }
+  http-request return status 200 content-type text/plain string "ok"
+`;
+}
+
+/** Returns a backend with all servers, which sends each of them a number of requests at a time. */
+const serversBackend = (name: string, { slots, host, port }: BalancerOptions["servers"], requests: number) => `backend ${name}
   balance leastconn
   # When a reused connection breaks, HAProxy closes the client's connection without an answer, which ends the scan.
   http-reuse never
@@ -168,31 +173,9 @@ backend servers
   acl full res.body -m sub "OOM command"
   acl panicked res.body -m sub "service panic"
   acl cache_away nbsrv(cache) eq 0
-${failures.map(failureRules).join("")}  default-server check inter 1s fastinter 500ms fall 2 rise 1 maxconn ${servers.requests} observe layer4 error-limit 2 on-error mark-down init-addr none resolvers cluster
-  server-template server ${servers.slots} ${servers.host}:${servers.port}
-
-# Checks whether the cache answers: that distinguishes an outage, which passes, from a layer that is lost.
-backend cache
-  mode tcp
-  option tcp-check
-  tcp-check connect
-  tcp-check send "${cache.user === undefined ? "" : `AUTH ${cache.user} x\\r\\n`}PING\\r\\n"
-  tcp-check expect rstring ${cache.user === undefined ? "^(\\+PONG|-NOAUTH)" : "\\+PONG"}
-  server cache ${cache.host}:${cache.port} check inter 500ms fall 1 rise 4 init-addr none resolvers cluster${cacheTls(cache)}
-
-# The requests, bytes and failures of each client.
-backend clients
-  stick-table type string len 64 size 10k expire 24h store conn_cur,http_req_cnt,http_req_rate(1m),bytes_in_cnt,bytes_out_cnt,gpc(2)
-
-frontend admin
-  no log
-  bind :::${gatewayPorts.admin} v4v6
-  http-request use-service prometheus-exporter if { path /metrics }
-  http-request return status 200 content-type "text/plain; version=0.0.4" lf-file ${gatewayPaths.configuration}/client-metrics.txt if { path /metrics/clients }
-  http-request return status 503 content-type text/plain string "stopping" if { path /ready } { stopping }
-  http-request return status 200 content-type text/plain string "ok"
+${failures.map(failureRules).join("")}  default-server check inter 1s fastinter 500ms fall 2 rise 1 maxconn ${requests} observe layer4 error-limit 2 on-error mark-down init-addr none resolvers cluster
+  server-template server ${slots} ${host}:${port}
 `;
-}
 
 function rateLimiting(rateLimit: number | undefined): string {
   if (rateLimit === undefined) return "";
@@ -245,29 +228,8 @@ const failureRules = ({ when, reason, answer }: Failure) =>
     .map((action) => `  http-response ${action} if ${when}\n`)
     .join("");
 
-/** One JSON object per request, without token, query and body. Times are in milliseconds. */
-const logFormat = [
-  "%{+json}o%(time)[accept_date(ms),ms_utime(%Y-%m-%dT%H:%M:%S.%3NZ)]",
-  "%(client)[var(txn.client)]",
-  "%(source)ci",
-  "%(method)HM",
-  "%(path)HPO",
-  "%(status)ST",
-  "%(reason)[var(txn.reason)]",
-  "%(server)s",
-  "%(retries)rc",
-  "%(ended)ts",
-  "%(request_bytes)U",
-  "%(response_bytes)B",
-  "%(ms_receive)TR",
-  "%(ms_queue)Tw",
-  "%(ms_connect)Tc",
-  "%(ms_response)Tr",
-  "%(ms_total)Ta",
-].join(" ");
-
 /** The health check sends no secret and relies only on getting an answer, so it need not verify the certificate. */
-function cacheTls({ tls, clientCertificate }: HaproxyOptions["cache"]): string {
+function cacheTls({ tls, clientCertificate }: BalancerOptions["cache"]): string {
   if (!tls) return "";
   return ` ssl verify none${clientCertificate ? ` crt ${gatewayPaths.cacheCertificate}/tls.crt` : ""}`;
 }
