@@ -1,7 +1,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { trivyVersion } from "../../../components/shared/images.ts";
 import { must } from "../../support/command.ts";
+import { stallUploads, startAttack } from "../support/attack.ts";
 import { apply, eventually, type KubernetesObject, kubectl } from "../support/cluster.ts";
+import { environmentSettings } from "../support/environment.ts";
 import type { LoadResult } from "../support/load.ts";
 import type { Settings } from "../support/project.ts";
 import { Authority } from "./certificates.ts";
@@ -100,6 +102,22 @@ const gatewayKilled = {
   run: async (service: Service) => service.kill(await service.pod("gateway")),
 };
 
+const uploadsStalled = (): Pick<FaultEvent, "settings" | "prepare" | "run"> => {
+  let token = "";
+  return {
+    settings: () => ({ gateway: { clients: [{ name: "one" }, { name: "two" }, { name: "three" }] } }),
+    prepare: async (service) => {
+      // The load is that of the other two clients.
+      token = service.tokens.pop() ?? "";
+    },
+    run: async ({ server }) => {
+      const stop = stallUploads(server, token, 160);
+      await sleep(60_000);
+      await stop();
+    },
+  };
+};
+
 /** Limits Redis' memory for a while to `room` bytes more than it uses when empty. */
 const filled = (policy: string, room: number) => ({
   prepare: (service: Service) => service.addAdministrator(),
@@ -137,6 +155,26 @@ export const events: readonly FaultEvent[] = [
     what: "rolling restart of the gateway",
     allowed: { gateway: "none" },
     run: (service) => service.restart("gateway"),
+  },
+  {
+    name: "attacked",
+    what: "10,000 idle, slow and malformed connections without a token, from twelve addresses, for 60 s",
+    allowed: { gateway: "none" },
+    settings: ({ namespace }) => ({
+      gateway: { tls: { enabled: true, plainHttp: true } },
+      access: { ...environmentSettings()["access"], namespaces: [`${namespace}-attackers`] },
+    }),
+    run: async ({ namespace, server }) => {
+      const attack = await startAttack(`${namespace}-attackers`, new URL(server).hostname, 10_000);
+      await sleep(60_000);
+      await attack.stop();
+    },
+  },
+  {
+    name: "uploads-stalled",
+    what: "160 uploads of another client that stall, for 60 s",
+    allowed: { gateway: "none" },
+    ...uploadsStalled(),
   },
   {
     name: "all-restarted",
