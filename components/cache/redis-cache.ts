@@ -36,10 +36,14 @@ const waiting = {
 } as const;
 
 const children = {
-  /** The generated passwords that are valid, newest first. */
+  /** The generated passwords of the servers that are valid, newest first. */
   passwords: several(random.RandomPassword),
+  /** The generated passwords of the metrics exporter that are valid, newest first. */
+  monitorPasswords: several(random.RandomPassword),
   /** The Secret with the current password, which the servers use. */
   credentials: optional(k8s.core.v1.Secret),
+  /** The Secret with the current password of the metrics exporter. */
+  monitorCredentials: optional(k8s.core.v1.Secret),
   /** The Secret with Redis' ACL file. */
   users: optional(k8s.core.v1.Secret),
   authority: optional(PrivateAuthority),
@@ -99,10 +103,10 @@ export class RedisCache extends Component<RedisCacheArgs, typeof children> {
       this.connection = this.connectExternal(withDefaults(blockDefaults.ExternalRedisArgs, redis));
     } else {
       const embedded = withDefaults(blockDefaults.EmbeddedRedisArgs, redis);
-      const { connection, statefulSet } = this.createEmbedded(embedded);
+      const { connection, statefulSet, monitorPassword } = this.createEmbedded(embedded);
       this.ready = embedded.generation > 1 ? [statefulSet] : [];
       this.connection = connection;
-      if (embedded.monitors.length > 0) this.createExporter(embedded.monitors);
+      if (embedded.monitors.length > 0) this.createExporter(embedded.monitors, monitorPassword);
     }
     this.registerOutputs({ backend: this.connection.backend });
   }
@@ -110,9 +114,10 @@ export class RedisCache extends Component<RedisCacheArgs, typeof children> {
   private createEmbedded(redis: EmbeddedRedis) {
     const { context } = this.args;
     const host = pulumi.interpolate`${part.objectName}.${context.namespace}.svc`;
-    const passwords = this.createPasswords(redis);
-    const password = this.createCredentials(passwords[0]);
-    const users = this.createUsers(passwords);
+    const passwords = this.createPasswords(redis, "passwords", "password");
+    const monitorPasswords = this.createPasswords(redis, "monitorPasswords", "monitor-password");
+    const password = this.createCredentials("credentials", passwords[0]);
+    const users = this.createUsers(passwords, monitorPasswords);
     const certificates = redis.tls.enabled ? this.createCertificates(host) : undefined;
     const mounts = [
       this.createConfig(redis),
@@ -136,7 +141,7 @@ export class RedisCache extends Component<RedisCacheArgs, typeof children> {
       egress: { to: [podsWith(selector(part))], ports: [tcp(port)] },
       health: { host, port, user: probeUser },
     };
-    return { connection, statefulSet };
+    return { connection, statefulSet, monitorPassword: monitorPasswords[0] };
   }
 
   private waiting(): string {
@@ -147,22 +152,25 @@ export class RedisCache extends Component<RedisCacheArgs, typeof children> {
    * Returns the valid passwords, newest first: letters and digits, because they are part of a URL, and Trivy's log hides only what precedes
    * the first `@`.
    */
-  private createPasswords(redis: EmbeddedRedis): [pulumi.Output<string>, ...pulumi.Output<string>[]] {
-    const create = (generation: number) =>
-      this.create("passwords", secretText(), {}, generation === 1 ? "password" : `password-${generation}`).result;
+  private createPasswords(
+    redis: EmbeddedRedis,
+    child: "passwords" | "monitorPasswords",
+    name: string,
+  ): [pulumi.Output<string>, ...pulumi.Output<string>[]] {
+    const create = (generation: number) => this.create(child, secretText(), {}, generation === 1 ? name : `${name}-${generation}`).result;
     const [current, ...earlier] = validGenerations(redis);
     return [create(current), ...earlier.map(create)];
   }
 
-  private createCredentials(password: pulumi.Input<string>): SecretKey {
+  private createCredentials(child: "credentials" | "monitorCredentials", password: pulumi.Input<string>): SecretKey {
     const { key } = blockDefaults.PasswordSecretRef;
-    const { metadata } = this.create("credentials", secret(this.args.context, part, { [key]: password }));
+    const { metadata } = this.create(child, secret(this.args.context, part, { [key]: password }));
     return { name: metadata.name, key };
   }
 
   /** In a Secret of its own, so that the servers are not replaced when only the users change. */
-  private createUsers(passwords: readonly pulumi.Output<string>[]): pulumi.Output<string> {
-    const acl = pulumi.all([...passwords]).apply(usersAcl);
+  private createUsers(server: readonly pulumi.Output<string>[], monitor: readonly pulumi.Output<string>[]): pulumi.Output<string> {
+    const acl = pulumi.all([pulumi.all([...server]), pulumi.all([...monitor])]).apply(([own, others]) => usersAcl(own, others));
     return this.create("users", secret(this.args.context, part, { "users.acl": acl })).metadata.name;
   }
 
@@ -257,9 +265,11 @@ export class RedisCache extends Component<RedisCacheArgs, typeof children> {
     );
   }
 
-  private createExporter(monitors: readonly pulumi.Input<string>[]): void {
+  private createExporter(monitors: readonly pulumi.Input<string>[], monitorPassword: pulumi.Input<string>): void {
     const { context } = this.args;
-    this.create("exporter", { context, cache: this.connection, user: monitorUser, monitors }, { dependsOn: [...this.ready] });
+    const password = this.createCredentials("monitorCredentials", monitorPassword);
+    const login = { user: monitorUser, password };
+    this.create("exporter", { context, cache: this.connection, login, monitors }, { dependsOn: [...this.ready] });
   }
 
   private connectExternal(redis: ExternalRedis): CacheConnection {
@@ -288,7 +298,7 @@ export class RedisCache extends Component<RedisCacheArgs, typeof children> {
 
   private externalPassword({ existingSecret, password }: ExternalRedis): SecretKey | undefined {
     if (existingSecret) return withDefaults(blockDefaults.PasswordSecretRef, existingSecret);
-    return password === undefined ? undefined : this.createCredentials(pulumi.output(password).apply(encodeURIComponent));
+    return password === undefined ? undefined : this.createCredentials("credentials", pulumi.output(password).apply(encodeURIComponent));
   }
 
   /** Returns the name of the Secret with the certificate for mutual TLS, if there is one. */

@@ -6,7 +6,7 @@ import { image } from "../shared/images.ts";
 import { ingressFrom, podsInNamespace } from "../shared/network.ts";
 import { namedMetadata, networkPolicy } from "../shared/objects.ts";
 import { parts } from "../shared/parts.ts";
-import { containerResources, fromSecret, httpProbe, type Mount, secretVolume, variables } from "../shared/pod.ts";
+import { containerResources, fromSecret, httpProbe, type Mount, type SecretKey, secretVolume, variables } from "../shared/pod.ts";
 import { surgeOne, workload } from "../shared/workload.ts";
 import { type CacheConnection, tlsKeys } from "./connection.ts";
 
@@ -22,8 +22,8 @@ const children = {
 export interface RedisExporterArgs {
   readonly context: Context;
   readonly cache: CacheConnection;
-  /** Redis' user for the metrics, with the cache's password. */
-  readonly user: string;
+  /** Redis' user for the metrics. */
+  readonly login: { readonly user: string; readonly password: SecretKey };
   /** Namespaces whose pods may read the metrics; `*` means every namespace. */
   readonly monitors: readonly pulumi.Input<string>[];
   readonly transform?: Transforms<typeof children> | undefined;
@@ -34,7 +34,8 @@ export interface RedisExporterArgs {
  * remove it from its Service, and a separate one can report that Redis is unreachable.
  *
  * @example
- * new RedisExporter("exporter", { context, cache: cache.connection, user: "monitor", monitors: ["monitoring"] });
+ * const login = { user: "monitor", password: { name: "redis-monitor", key: "password" } };
+ * new RedisExporter("exporter", { context, cache: cache.connection, monitors: ["monitoring"], login });
  */
 export class RedisExporter extends Component<RedisExporterArgs, typeof children> {
   constructor(name: string, args: RedisExporterArgs, options?: pulumi.ComponentResourceOptions) {
@@ -51,7 +52,7 @@ export class RedisExporter extends Component<RedisExporterArgs, typeof children>
   }
 
   private createDeployment(policy: pulumi.Resource): void {
-    const { context, cache, user } = this.args;
+    const { context, cache, login } = this.args;
     const mounts: Mount[] =
       cache.clientCertificate === undefined
         ? []
@@ -69,7 +70,7 @@ export class RedisExporter extends Component<RedisExporterArgs, typeof children>
             container: {
               name: "redis-exporter",
               image: image("redisExporter", context),
-              env: [...(cache.password ? [fromSecret("REDIS_PASSWORD", cache.password)] : []), ...variables(environment(cache, user))],
+              env: [fromSecret("REDIS_PASSWORD", login.password), ...variables(environment(cache, login.user))],
               ports: [{ name: "metrics", containerPort: port }],
               readinessProbe: { ...httpProbe("/health", "metrics"), periodSeconds: 5 },
               livenessProbe: { ...httpProbe("/health", "metrics"), periodSeconds: 10, failureThreshold: 6 },

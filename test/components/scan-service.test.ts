@@ -23,6 +23,7 @@ describe("the scan service", () => {
       "trivy > NetworkPolicy trivy-allow-dns",
       "trivy > RedisCache trivy-redis",
       "trivy-redis > RandomPassword trivy-redis-password",
+      "trivy-redis > RandomPassword trivy-redis-monitor-password",
       "trivy-redis > Secret trivy-redis-credentials",
       "trivy-redis > Secret trivy-redis-users",
       "trivy-redis > ConfigMap trivy-redis-config",

@@ -36,6 +36,12 @@ describe("the Redis cache", () => {
     expect(deployed.variable("TRIVY_CACHE_TTL")).to.equal("168h");
     expect(password).to.match(/^[A-Za-z0-9]{32}$/);
 
+    // The password of the metrics exporter is not valid for the user who can write to the cache.
+    const monitorPassword = plain(deployed.resource("trivy-redis-monitor-password").state["result"]) as string;
+    expect(monitorPassword)
+      .to.match(/^[A-Za-z0-9]{32}$/)
+      .and.not.equal(password);
+
     const redis = deployed.one("StatefulSet");
     const known = deployed.one("Secret", "trivy-redis-users");
     expect(redis.spec.template.spec.volumes).to.deep.include({
@@ -47,7 +53,7 @@ describe("the Redis cache", () => {
     expect(users(deployed)).to.deep.equal([
       "user default off",
       `user trivy on #${sha256(password)} resetchannels ~fanal::* -@all +hello +auth +client|setinfo +ping +get +set +del`,
-      `user monitor on #${sha256(password)} resetkeys resetchannels -@all +ping +info +slowlog|len +slowlog|get`,
+      `user monitor on #${sha256(monitorPassword)} #${sha256(password)} resetkeys resetchannels -@all +ping +info +slowlog|len +slowlog|get`,
       "user probe on nopass resetkeys resetchannels -@all +ping",
       "",
     ]);
@@ -153,15 +159,22 @@ describe("the Redis cache", () => {
   describe("with a rotated password", () => {
     const passwords = async (redis: EmbeddedRedisArgs) => {
       const deployed = await deploy({ redis });
-      const generated = deployed.resources.filter(({ type, name }) => type.endsWith(":RandomPassword") && name.startsWith("trivy-redis"));
-      const values = Object.fromEntries(generated.map(({ name, state }) => [name, plain(state["result"]) as string]));
-      const known = ["trivy", "monitor"].map((user) =>
+      const valuesOf = (prefix: RegExp) =>
+        Object.fromEntries(
+          deployed.resources
+            .filter(({ type, name }) => type.endsWith(":RandomPassword") && prefix.test(name))
+            .map(({ name, state }) => [name, plain(state["result"]) as string]),
+        );
+      const hashesOf = (user: string) =>
         users(deployed)
           .find((line) => line.startsWith(`user ${user} on `))
-          ?.match(/#\S+/g),
-      );
-      expect(known[0]).to.deep.equal(known[1]);
-      return { deployed, values, hashes: known[0] };
+          ?.match(/#\S+/g);
+      const values = valuesOf(/^trivy-redis-password/);
+      const monitor = valuesOf(/^trivy-redis-monitor-password/);
+      // The monitor's passwords are rotated with the servers'.
+      expect(Object.keys(monitor)).to.deep.equal(Object.keys(values).map((name) => name.replace("-password", "-monitor-password")));
+      expect(hashesOf("monitor")).to.have.members([...Object.values(monitor), ...Object.values(values)].map((text) => `#${sha256(text)}`));
+      return { deployed, values, hashes: hashesOf("trivy") };
     };
 
     it("the first password's resource has no number in its name", async () => {
@@ -196,7 +209,7 @@ describe("the Redis cache", () => {
 
     it("retiring a password replaces no server: their Secret contains only the current password", async () => {
       const { deployed } = await passwords({ generation: 2 });
-      expect(deployed.resource("trivy-redis-users").propertyDependencies["stringData"]).to.have.length(2);
+      expect(deployed.resource("trivy-redis-users").propertyDependencies["stringData"]).to.have.length(4);
       expect(deployed.resource("trivy-redis-credentials").propertyDependencies["stringData"]).to.have.length(1);
       expect(JSON.stringify(deployed.one("Deployment"))).not.to.contain(deployed.one("Secret", "trivy-redis-users").metadata.name);
     });

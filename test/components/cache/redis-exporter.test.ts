@@ -27,6 +27,7 @@ describe("the Redis exporter", () => {
     expect(before.join()).not.to.contain("exporter");
     expect(await names({ redis: { monitors: ["monitoring"] } })).to.have.members([
       ...before,
+      "trivy-redis > trivy-redis-monitor-credentials",
       "trivy-redis > trivy-redis-exporter",
       "trivy-redis-exporter > trivy-redis-exporter-policy",
       "trivy-redis-exporter > trivy-redis-exporter-deployment",
@@ -48,9 +49,10 @@ describe("the Redis exporter", () => {
     expect(withIt.resource("trivy-server-deployment").dependsOn.join()).not.to.contain("exporter");
   });
 
-  it("the exporter connects as the user for metrics, with the password of Redis' Secret only by reference", async () => {
+  it("the exporter connects as the user for metrics, with a password of its own, by reference", async () => {
     const deployed = await watched();
-    const credentials = deployed.one("Secret", "trivy-redis-credentials");
+    const credentials = deployed.one("Secret", "trivy-redis-monitor-credentials");
+    expect(credentials.stringData).not.to.deep.equal(deployed.one("Secret", "trivy-redis-credentials").stringData);
     expect(environment(deployed)).to.deep.equal({
       REDIS_PASSWORD: { secretKeyRef: { name: credentials.metadata.name, key: "password" } },
       REDIS_ADDR: "redis://redis.trivy.svc:6379",

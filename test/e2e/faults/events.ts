@@ -160,9 +160,9 @@ export const events: readonly FaultEvent[] = [
     name: "attacked",
     what: "10,000 idle, slow and malformed connections without a token, from twelve addresses, for 60 s",
     allowed: { gateway: "none" },
-    settings: ({ namespace }) => ({
-      gateway: { tls: { enabled: true, plainHttp: true } },
-      access: { ...environmentSettings()["access"], namespaces: [`${namespace}-attackers`] },
+    settings: async (service) => ({
+      gateway: { tls: { enabled: true, names: [await address(service)], plainHttp: true } },
+      access: { ...environmentSettings()["access"], namespaces: [`${service.namespace}-attackers`] },
     }),
     run: async ({ namespace, server }) => {
       const attack = await startAttack(`${namespace}-attackers`, new URL(server).hostname, 10_000);
