@@ -16,10 +16,15 @@ const model = modelOf(schema);
  *
  * @param given the settings by block, secrets in plain text
  * @param isSecret whether the value of a block is encrypted in the stack's file
+ * @param others problems of settings outside of the schema, to be reported with those found here
  * @throws {SettingsError} with every problem
  */
-export function checkSettings(given: Raw, isSecret: (block: string) => boolean = () => true): Settings {
-  const problems: SettingProblem[] = [];
+export function checkSettings(
+  given: Raw,
+  isSecret: (block: string) => boolean = () => true,
+  others: readonly SettingProblem[] = [],
+): Settings {
+  const problems: SettingProblem[] = [...others];
   // Whatever cannot be used is replaced by something that can, and the rest checked again, so that one mistake does not hide another.
   const usable = structuredClone(given) as Raw;
   const unusable = new Set<string>();

@@ -7,6 +7,8 @@ export const project = "trivy-server";
 export interface SettingProblem {
   /** Path of the setting, as `pulumi config set --path` takes it after the project's name. */
   readonly path: string;
+  /** The namespace of the setting in the stack's file. @default that of the project */
+  readonly namespace?: string;
   /** What is wrong and what would be valid, as the rest of a sentence that begins with the path. */
   readonly message: string;
 }
@@ -16,7 +18,7 @@ export class SettingsError extends RunError {
   readonly problems: readonly SettingProblem[];
 
   constructor(problems: readonly SettingProblem[]) {
-    const lines = problems.map(({ path, message }) => `  ${project}:${path} ${message}`);
+    const lines = problems.map(({ namespace = project, path, message }) => `  ${namespace}:${path} ${message}`);
     super(`${problems.length === 1 ? "A setting" : `${problems.length} settings`} of this stack cannot be used:\n${lines.join("\n")}`);
     this.problems = problems;
   }

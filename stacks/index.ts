@@ -1,7 +1,8 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { SettingsArgs } from "../components/args.ts";
 import { checkSettings } from "./check.ts";
-import { project } from "./errors.ts";
+import { project, type SettingProblem } from "./errors.ts";
+import { kubeconfigProblem } from "./kubeconfig.ts";
 import { warnings } from "./rules.ts";
 
 export { checkSettings } from "./check.ts";
@@ -17,9 +18,17 @@ export function readSettings(): SettingsArgs & { readonly instance: string } {
   const given = Object.entries(pulumi.runtime.allConfig()).flatMap(([key, value]) =>
     key.startsWith(`${project}:`) ? [[key.slice(project.length + 1), parsed(value)] as const] : [],
   );
-  const settings = checkSettings(Object.fromEntries(given), (key) => isConfigSecret(`${project}:${key}`));
+  const others = [...providerProblems()];
+  const settings = checkSettings(Object.fromEntries(given), (key) => isConfigSecret(`${project}:${key}`), others);
   for (const { path, message } of warnings(settings)) pulumi.log.warn(`${project}:${path} ${message}`);
   return { ...settings, instance: pulumi.getStack() };
+}
+
+/** Checks the settings of the Kubernetes provider, which Pulumi would otherwise use unseen. */
+function* providerProblems(): Generator<SettingProblem> {
+  const kubeconfig = new pulumi.Config("kubernetes").get("kubeconfig");
+  const message = kubeconfig === undefined ? undefined : kubeconfigProblem(kubeconfig, process.cwd());
+  if (message !== undefined) yield { namespace: "kubernetes", path: "kubeconfig", message };
 }
 
 /** Pulumi's SDK knows which values were encrypted, but does not declare it. */
