@@ -9,7 +9,7 @@ import { secretText, validGenerations } from "../shared/generated-secret.ts";
 import { image } from "../shared/images.ts";
 import { selector } from "../shared/labels.ts";
 import { type WithDefaults, withDefaults } from "../shared/merge.ts";
-import { addressBlock, clusterDomainOf, endpointEgress, ingressFrom, podsWith, tcp } from "../shared/network.ts";
+import { clusterDomainOf, destinationBlock, endpointEgress, ingressFrom, podsWith, tcp } from "../shared/network.ts";
 import { configMap, namedMetadata, networkPolicy, secret, volumeClaim } from "../shared/objects.ts";
 import { parts, project } from "../shared/parts.ts";
 import { containerResources, fromSecret, type Mount, type SecretKey, secretVolume } from "../shared/pod.ts";
@@ -290,7 +290,7 @@ export class RedisCache extends Component<RedisCacheArgs, typeof children> {
       ...(clientCertificate !== undefined && { clientCertificate }),
       egress:
         cidrs.length > 0
-          ? { to: cidrs.map(addressBlock), ports: [tcp(number)] }
+          ? { to: cidrs.map(destinationBlock), ports: [tcp(number)] }
           : pulumi.output({ host, port: number }).apply(endpointEgress),
       health: { host, port: number },
     };

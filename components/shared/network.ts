@@ -15,12 +15,33 @@ export interface Endpoint {
   readonly port: number;
 }
 
-/** Ranges that no public registry has: private ones, 100.64.0.0/10 of carriers, and 169.254.0.0/16 with the metadata services of clouds. */
-const privateV4 = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16"];
-const privateV6 = ["fc00::/7", "fe80::/10"];
+/**
+ * Addresses of the metadata services of clouds, which give the credentials of the node to whoever asks, and prefixes that lead to them: all
+ * of 169.254.0.0/16 and fe80::/10; Alibaba's, Azure's and AWS' by IPv6; the prefix by which NAT64 reaches any IPv4 address. A registry or a
+ * name can redirect a pod there, so no rule includes them unless the settings name them.
+ */
+const metadata = ["169.254.0.0/16", "100.100.100.200/32", "168.63.129.16/32", "fe80::/10", "fd00:ec2::254/128", "64:ff9b::/96"];
 
-const publicPeers: Peer[] = [{ ipBlock: { cidr: "0.0.0.0/0", except: privateV4 } }, { ipBlock: { cidr: "::/0", except: privateV6 } }];
-const anyPeers: Peer[] = [{ ipBlock: { cidr: "0.0.0.0/0" } }, { ipBlock: { cidr: "::/0" } }];
+/** Ranges that no public registry has: private ones, and 100.64.0.0/10 of carriers. */
+const privateRanges = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7"];
+
+/** Returns whether a block of addresses contains another one and more. */
+function containsBlock(outer: string, inner: string): boolean {
+  const [range, prefix] = ipaddr.parseCIDR(outer);
+  const [address, length] = ipaddr.parseCIDR(inner);
+  return range.kind() === address.kind() && prefix < length && address.match(range, prefix);
+}
+
+/** Returns the addresses of a block without the blocks in it that are to be left out; Kubernetes refuses others. */
+function blockWithout(cidr: string, excluded: readonly string[]): Peer {
+  const inside = excluded.filter((block) => containsBlock(cidr, block));
+  const except = inside.filter((block) => !inside.some((other) => containsBlock(other, block)));
+  return { ipBlock: { cidr, ...(except.length > 0 && { except }) } };
+}
+
+const everywhere = ["0.0.0.0/0", "::/0"];
+const publicPeers = everywhere.map((cidr) => blockWithout(cidr, [...privateRanges, ...metadata]));
+const anyPeers = everywhere.map((cidr) => blockWithout(cidr, metadata));
 
 const namespaceSelector = (name: string) => (name === "*" ? {} : { matchLabels: { "kubernetes.io/metadata.name": name } });
 
@@ -32,8 +53,12 @@ export const podsInNamespace = (name: pulumi.Input<string>): Peer => ({
 /** Returns the pods of the service's namespace that have labels. */
 export const podsWith = (labels: Readonly<Record<string, string>>): Peer => ({ podSelector: { matchLabels: { ...labels } } });
 
-/** Returns a block of addresses. */
-export const addressBlock = (cidr: pulumi.Input<string>): Peer => ({ ipBlock: { cidr } });
+/** Returns exactly a block of addresses. */
+const addressBlock = (cidr: pulumi.Input<string>): Peer => ({ ipBlock: { cidr } });
+
+/** Returns a block of addresses that pods may connect to, without the metadata services of clouds unless the block is one of theirs. */
+export const destinationBlock = (cidr: pulumi.Input<string>): pulumi.Output<Peer> =>
+  pulumi.output(cidr).apply((text) => blockWithout(text, metadata));
 
 /** Returns a TCP port of a network policy. */
 export const tcp = (port: pulumi.Input<number>): types.input.networking.v1.NetworkPolicyPort => ({ port, protocol: "TCP" });
@@ -65,7 +90,8 @@ const privateName = /^[^.]+$|\.(local|localhost|internal|intranet|private|corp|h
 
 /**
  * Returns the narrowest rule that allows connections to an endpoint. NetworkPolicies know addresses, not names: a public name on port 443
- * may have any address outside of the private ranges; a private name, or one on another port, may have any address; a Service of the
+ * may have any address outside of the private ranges; a private name, or one on another port, may have any address but those of metadata
+ * services; a Service of the
  * cluster is known by its namespace, on any port, because the policy sees the pod's port and not the Service's.
  */
 export function endpointEgress({ host, port }: Endpoint): EgressRule {
@@ -118,7 +144,7 @@ export function egressRules(
   const isProxied = ({ host }: Endpoint) => proxies.length > 0 && !direct.some((entry) => entry === host || host.endsWith(`.${entry}`));
   const rules = [...proxies.map(urlEndpoint), ...endpoints.filter((endpoint) => !isProxied(endpoint))].map(endpointEgress);
   const distinct = [...new Map(rules.map((rule) => [JSON.stringify(rule), rule])).values()];
-  return cidrs.length > 0 ? [...distinct, { to: cidrs.map(addressBlock) }] : distinct;
+  return cidrs.length > 0 ? [...distinct, { to: cidrs.map((cidr) => blockWithout(cidr, metadata)) }] : distinct;
 }
 
 /** Returns `egressRules` for endpoints and addresses that may be outputs, with the proxies of the context. */

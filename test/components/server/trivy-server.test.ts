@@ -146,7 +146,10 @@ describe("the Trivy servers", () => {
       const egress = async (repository: string, plainHttp = false): Promise<Manifest[]> =>
         (await deploy({ database: { repositories: [repository], plainHttp } })).one("NetworkPolicy", "trivy-server").spec.egress.slice(1);
       const tcp = (port: number) => [{ port, protocol: "TCP" }];
-      const anywhere = [{ ipBlock: { cidr: "0.0.0.0/0" } }, { ipBlock: { cidr: "::/0" } }];
+      const anywhere = [
+        { ipBlock: { cidr: "0.0.0.0/0", except: ["169.254.0.0/16", "100.100.100.200/32", "168.63.129.16/32"] } },
+        { ipBlock: { cidr: "::/0", except: ["fe80::/10", "fd00:ec2::254/128", "64:ff9b::/96"] } },
+      ];
       expect(await egress("10.20.0.1:5000/trivy-db:2")).to.deep.equal([{ to: [{ ipBlock: { cidr: "10.20.0.1/32" } }], ports: tcp(5000) }]);
       expect(await egress("registry.example.com:5000/trivy-db:2")).to.deep.equal([{ to: anywhere, ports: tcp(5000) }]);
       expect(await egress("harbor.corp/trivy-db:2")).to.deep.equal([{ to: anywhere, ports: tcp(443) }]);
