@@ -5,7 +5,7 @@ import { formatPath, isRaw, overlaps, type Path, parsePath, type Raw, valueAt } 
 import type { RuleProblem } from "./rule.ts";
 import { rules } from "./rules.ts";
 import { type Settings, schema } from "./schema.ts";
-import { structuralRules } from "./structural-rules.ts";
+import { type IsEncrypted, structuralRules } from "./structural-rules.ts";
 import { trace, variantsAround } from "./trace.ts";
 import { unknownKeyProblem } from "./unknown-keys.ts";
 
@@ -15,15 +15,11 @@ const model = modelOf(schema);
  * Checks settings as they are written in a stack's file, and fills in the defaults.
  *
  * @param given the settings by block, secrets in plain text
- * @param isSecret whether the value of a block is encrypted in the stack's file
+ * @param isEncrypted whether a value is encrypted in the stack's file
  * @param others problems of settings outside of the schema, to be reported with those found here
  * @throws {SettingsError} with every problem
  */
-export function checkSettings(
-  given: Raw,
-  isSecret: (block: string) => boolean = () => true,
-  others: readonly SettingProblem[] = [],
-): Settings {
+export function checkSettings(given: Raw, isEncrypted: IsEncrypted = () => true, others: readonly SettingProblem[] = []): Settings {
   const problems: SettingProblem[] = [...others];
   // Whatever cannot be used is replaced by something that can, and the rest checked again, so that one mistake does not hide another.
   const usable = structuredClone(given) as Raw;
@@ -31,7 +27,7 @@ export function checkSettings(
   for (;;) {
     const { data, error } = schema.safeParse(usable);
     if (data) {
-      const found = [...rules(data, (path) => valueAt(usable, parsePath(path))), ...structuralRules(model, usable, isSecret)];
+      const found = [...rules(data, (path) => valueAt(usable, parsePath(path))), ...structuralRules(model, usable, isEncrypted)];
       problems.push(...reliable(found, [...unusable]));
       if (problems.length > 0) throw new SettingsError(problems);
       return data;

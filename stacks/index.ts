@@ -1,9 +1,14 @@
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import * as pulumi from "@pulumi/pulumi";
 import type { SettingsArgs } from "../components/args.ts";
 import { checkSettings } from "./check.ts";
 import { project, type SettingProblem } from "./errors.ts";
 import { kubeconfigProblem } from "./kubeconfig.ts";
+import { isRaw, valueAt } from "./paths.ts";
 import { warnings } from "./rules.ts";
+import type { IsEncrypted } from "./structural-rules.ts";
+import { parseYaml } from "./yaml.ts";
 
 export { checkSettings } from "./check.ts";
 export { project, type SettingProblem, SettingsError } from "./errors.ts";
@@ -19,7 +24,7 @@ export function readSettings(): SettingsArgs & { readonly instance: string } {
     key.startsWith(`${project}:`) ? [[key.slice(project.length + 1), parsed(value)] as const] : [],
   );
   const others = [...providerProblems()];
-  const settings = checkSettings(Object.fromEntries(given), (key) => isConfigSecret(`${project}:${key}`), others);
+  const settings = checkSettings(Object.fromEntries(given), isEncrypted(), others);
   for (const { path, message } of warnings(settings)) pulumi.log.warn(`${project}:${path} ${message}`);
   return { ...settings, instance: pulumi.getStack() };
 }
@@ -29,6 +34,20 @@ function* providerProblems(): Generator<SettingProblem> {
   const kubeconfig = new pulumi.Config("kubernetes").get("kubeconfig");
   const message = kubeconfig === undefined ? undefined : kubeconfigProblem(kubeconfig, process.cwd());
   if (message !== undefined) yield { namespace: "kubernetes", path: "kubeconfig", message };
+}
+
+/**
+ * Returns whether a value is encrypted. To Pulumi, all of a block is a secret if anything in it is, so a value next to an encrypted one is
+ * looked up in the stack's file: if it is there as it arrived, it is in plain text.
+ */
+function isEncrypted(): IsEncrypted {
+  const file = join(process.cwd(), `Pulumi.${pulumi.getStack()}.yaml`);
+  const written: unknown = existsSync(file) ? parseYaml(readFileSync(file, "utf8")) : undefined;
+  const config = isRaw(written) && isRaw(written["config"]) ? written["config"] : {};
+  return ([block, ...path], value) => {
+    const key = `${project}:${String(block)}`;
+    return isConfigSecret(key) && valueAt(config[key], path) !== value;
+  };
 }
 
 /** Pulumi's SDK knows which values were encrypted, but does not declare it. */

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { relative, resolve } from "node:path";
-import { parse } from "yaml";
 import { isRaw } from "./paths.ts";
+import { parseYaml } from "./yaml.ts";
 
 /**
  * Returns why a stack's `kubernetes:kubeconfig`, a path or the content, must not be used: a user in it names a program, which would run on
@@ -21,18 +21,9 @@ export function kubeconfigProblem(kubeconfig: string, folder: string): string | 
 
 /** Returns the keys of a kubeconfig's users that name programs. */
 function programsIn(text: string): string[] {
-  const content: unknown = readable(text);
+  const content: unknown = parseYaml(text);
   const users = isRaw(content) && Array.isArray(content["users"]) ? content["users"] : [];
   return ["exec", "auth-provider"].filter((key) =>
     users.some((entry: unknown) => isRaw(entry) && isRaw(entry["user"]) && key in entry["user"]),
   );
-}
-
-/** Whatever is not YAML is not a kubeconfig either, and is reported where it is used. */
-function readable(text: string): unknown {
-  try {
-    return parse(text);
-  } catch {
-    return undefined;
-  }
 }

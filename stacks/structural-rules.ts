@@ -9,13 +9,16 @@ import type { RuleProblem } from "./rule.ts";
  * items of a list differ, and secrets are encrypted.
  *
  * @param settings valid settings, as they are written
- * @param isSecret whether the value of a block is encrypted in the stack's file
+ * @param isEncrypted whether the value at a path is encrypted in the stack's file
  */
-export function* structuralRules(model: Block, settings: Raw, isSecret: (block: string) => boolean): Generator<RuleProblem> {
+export function* structuralRules(model: Block, settings: Raw, isEncrypted: IsEncrypted): Generator<RuleProblem> {
   const root = { node: model, value: settings, path: [] };
   yield* structureProblems(root);
-  yield* plainTextSecrets(root, isSecret);
+  yield* plainTextSecrets(root, isEncrypted);
 }
+
+/** Returns whether a value is encrypted in the stack's file. */
+export type IsEncrypted = (path: Path, value: unknown) => boolean;
 
 /** A value and the part of the schema that it belongs to. */
 interface Place {
@@ -89,14 +92,14 @@ function* repetitionProblems({ unique }: List, items: readonly unknown[], path: 
   }
 }
 
-function* plainTextSecrets(place: Place, isSecret: (block: string) => boolean): Generator<RuleProblem> {
+function* plainTextSecrets(place: Place, isEncrypted: IsEncrypted): Generator<RuleProblem> {
   for (const inner of placesIn(place)) {
-    const { node, path } = inner;
-    if ("secret" in node && node.secret && !node.isPublic?.(place.value) && !isSecret(String(path[0])))
+    const { node, path, value } = inner;
+    if ("secret" in node && node.secret && !node.isPublic?.(place.value) && !isEncrypted(path, value))
       yield {
         path: formatPath(path),
         message: `is in plain text; set it with: pulumi config set --path --secret '${project}:${formatPath(path)}'`,
       };
-    yield* plainTextSecrets(inner, isSecret);
+    yield* plainTextSecrets(inner, isEncrypted);
   }
 }

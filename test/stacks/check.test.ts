@@ -6,9 +6,9 @@ import { certificate, serverCertificate } from "../support/certificate.ts";
 import { mistakes } from "./mistakes/index.ts";
 
 /** Returns what the settings are refused for. */
-function problems(settings: Record<string, unknown>, isSecret?: (block: string) => boolean): readonly SettingProblem[] {
+function problems(settings: Record<string, unknown>, isEncrypted?: Parameters<typeof checkSettings>[1]): readonly SettingProblem[] {
   try {
-    checkSettings(settings, isSecret);
+    checkSettings(settings, isEncrypted);
   } catch (error) {
     if (error instanceof SettingsError) return error.problems;
     throw error;
@@ -131,7 +131,7 @@ describe("settings", () => {
         redis: { mode: "external", host: "r", password: "p" },
         database: { credentials: [{ registry: "ghcr.io", username: "u", password: "p" }] },
       };
-      const found = problems(settings, (block) => block === "redis");
+      const found = problems(settings, ([block]) => block === "redis");
       expect(found.map(({ path }) => path)).to.deep.equal(["server.token.value", "database.credentials[0].password"]);
       expect(found[0]?.message).to.contain("pulumi config set --path --secret 'trivy-server:server.token.value'");
       expect(problems(settings)).to.deep.equal([]);
