@@ -429,6 +429,8 @@ export interface LoadBalancerArgs {
   readonly class?: Input<string>;
   /** Annotations of the LoadBalancer Service: address, health checks, TLS at the balancer. @default none */
   readonly annotations?: Readonly<Record<string, Input<string>>>;
+  /** Serves clients with public addresses over plain HTTP, for a load balancer that terminates TLS itself. @default false */
+  readonly plainHttp?: boolean;
 }
 
 /** An Ingress. Its controller must allow bodies of several megabytes (the analysis of a layer) and requests of five minutes. */
@@ -833,6 +835,7 @@ export const blockDefaults = {
   },
   LoadBalancerArgs: {
     annotations: {},
+    plainHttp: false,
   },
   IngressArgs: {
     annotations: {},

@@ -177,7 +177,8 @@ export class ScanService extends Component<ScanServiceArgs, typeof children> {
 
   private createExposure(context: Context, backend: Backend): Exposure {
     // Each gateway pod reaches every server. With servers only, those in the clients' zone would get all of the load.
-    return this.create("exposure", { context, backend, preferSameZone: this.gateway.enabled, exposure: this.args.exposure });
+    const { exposure, access } = this.args;
+    return this.create("exposure", { context, backend, preferSameZone: this.gateway.enabled, exposure, sourceRanges: access?.cidrs });
   }
 
   private createRegistryScan(context: Context, service: ServiceConnection, { policies }: Namespace): RegistryScan {

@@ -1,4 +1,5 @@
 import type { z } from "zod";
+import { isPrivateBlock } from "../components/shared/network.ts";
 import type { Access } from "./access.ts";
 import type { Gateway } from "./gateway.ts";
 import * as v from "./kinds/index.ts";
@@ -21,6 +22,10 @@ const loadBalancer = v
     type: v.literal("loadBalancer").describe("A second Service, of type LoadBalancer."),
     class: v.className().optional().meta({ description: "Load balancer class.", otherwise: "the cluster's default" }),
     annotations: annotations("LoadBalancer Service", "address, health checks, TLS at the balancer"),
+    plainHttp: v
+      .plain(v.flag())
+      .default(false)
+      .describe("Serves clients with public addresses over plain HTTP, for a load balancer that terminates TLS itself."),
   })
   .describe("A LoadBalancer Service, in addition to the one in the cluster.");
 
@@ -64,7 +69,8 @@ interface Related {
   readonly gateway: Gateway;
 }
 
-export function* exposureRules({ exposure: { type }, access, server, gateway }: Related): Generator<RuleProblem> {
+export function* exposureRules({ exposure, access, server, gateway }: Related): Generator<RuleProblem> {
+  const { type } = exposure;
   if (type === "none") return;
   const concerns = ["exposure.type"];
   if (access.namespaces.length === 0 && access.cidrs.length === 0)
@@ -85,4 +91,13 @@ export function* exposureRules({ exposure: { type }, access, server, gateway }: 
       message: `is false, but with exposure.type: ${type} the controller connects to the service over plain HTTP; use true`,
       concerns: [...concerns, "gateway.tls.enabled"],
     };
+  if (type === "loadBalancer" && !exposure.plainHttp && (!gateway.tls.enabled || gateway.tls.plainHttp)) {
+    const [index, block] = [...access.cidrs.entries()].find(([, cidr]) => !isPrivateBlock(cidr)) ?? [];
+    if (block !== undefined)
+      yield {
+        path: `access.cidrs[${index}]`,
+        message: `is ${block}, which has public addresses, and the load balancer serves plain HTTP, so that anyone on the way could read tokens and findings; use private addresses or gateway.tls.enabled: true without gateway.tls.plainHttp, or set exposure.plainHttp: true if the load balancer itself terminates TLS`,
+        concerns: [...concerns, "exposure.plainHttp", "gateway.enabled", "gateway.tls.enabled", "gateway.tls.plainHttp"],
+      };
+  }
 }

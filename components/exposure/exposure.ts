@@ -42,6 +42,8 @@ export interface ExposureArgs {
   readonly preferSameZone?: boolean;
   /** How clients outside the cluster reach the service. @default not at all */
   readonly exposure?: ExposureSettings;
+  /** Blocks of addresses that a load balancer admits. @default all */
+  readonly sourceRanges?: readonly pulumi.Input<string>[] | undefined;
   readonly transform?: Transforms<typeof children> | undefined;
 }
 
@@ -102,13 +104,15 @@ export class Exposure extends Component<ExposureArgs, typeof children> {
   }
 
   private createLoadBalancer({ class: loadBalancerClass, annotations }: LoadBalancerArgs): pulumi.Output<string> {
-    const { backend } = this.args;
+    const { backend, sourceRanges = [] } = this.args;
     const balancer = this.create("loadBalancer", {
       metadata: this.metadata(`${serviceName}-load-balancer`, annotations),
       spec: {
         type: "LoadBalancer",
         // Keeps the client's address, which the network policy checks.
         externalTrafficPolicy: "Local",
+        // The policy too, but not every cluster's network plugin enforces policies.
+        ...(sourceRanges.length > 0 && { loadBalancerSourceRanges: [...sourceRanges] }),
         selector: { ...backend.selector },
         ports: [...(backend.plainHttp ? [httpPort(backend)] : []), ...httpsPorts(backend)],
         ...(loadBalancerClass !== undefined && { loadBalancerClass }),

@@ -32,6 +32,10 @@ function containsBlock(outer: string, inner: string): boolean {
   return range.kind() === address.kind() && prefix < length && address.match(range, prefix);
 }
 
+/** Returns whether all addresses of a block are private. */
+export const isPrivateBlock = (cidr: string): boolean =>
+  [...privateRanges, "127.0.0.0/8", "::1/128", "fe80::/10"].some((range) => range === cidr || containsBlock(range, cidr));
+
 /** Returns the addresses of a block without the blocks in it that are to be left out; Kubernetes refuses others. */
 function blockWithout(cidr: string, excluded: readonly string[]): Peer {
   const inside = excluded.filter((block) => containsBlock(cidr, block));

@@ -37,6 +37,14 @@ describe("the Service and its exposure", () => {
     expect(spec.ports).to.deep.equal(service.spec.ports);
   });
 
+  it("a load balancer admits only the clients' addresses, whether or not the cluster enforces network policies", async () => {
+    const cidrs = ["10.1.0.0/16", "fd00::/8"];
+    const deployed = await deploy({ access: { cidrs }, exposure: { type: "loadBalancer" } });
+    expect(deployed.one("Service", "trivy-load-balancer").spec.loadBalancerSourceRanges).to.deep.equal(cidrs);
+    const namespaces = await deploy({ access: { namespaces: ["ci"] }, exposure: { type: "loadBalancer" } });
+    expect(namespaces.one("Service", "trivy-load-balancer").spec).not.to.have.property("loadBalancerSourceRanges");
+  });
+
   it("an Ingress has the host, the class and the certificate of the arguments", async () => {
     const exposure: IngressArgs = {
       type: "ingress",

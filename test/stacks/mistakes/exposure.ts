@@ -33,6 +33,22 @@ export const exposure: Mistakes = {
   ],
   beyondSchema: [
     [
+      "plain HTTP for public addresses",
+      { server: { token: { enabled: true } }, access: { cidrs: ["10.0.0.0/8", "203.0.113.0/24"] }, exposure: { type: "loadBalancer" } },
+      "access.cidrs[1]",
+      /is 203\.0\.113\.0\/24, which has public addresses, .* use private addresses or gateway\.tls\.enabled: true .* or set exposure\.plainHttp: true/,
+    ],
+    [
+      "plain HTTP for every address, next to HTTPS",
+      {
+        gateway: { enabled: true, tls: { enabled: true, plainHttp: true } },
+        access: { cidrs: ["0.0.0.0/0"] },
+        exposure: { type: "loadBalancer" },
+      },
+      "access.cidrs[0]",
+      /is 0\.0\.0\.0\/0, which has public addresses/,
+    ],
+    [
       "exposure without access",
       { exposure: { type: "ingress", host: "trivy.example.com" } },
       "access",
