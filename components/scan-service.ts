@@ -1,6 +1,8 @@
 import * as pulumi from "@pulumi/pulumi";
 import { blockDefaults, defaults, type GatewayArgs, type ServerArgs, type SettingsArgs } from "./args.ts";
 import { RedisCache } from "./cache/redis-cache.ts";
+import { DatabaseCopy } from "./database-mirror/database-copy.ts";
+import { DatabaseMirror } from "./database-mirror/database-mirror.ts";
 import { type Backend, Exposure } from "./exposure/exposure.ts";
 import { Gateway } from "./gateway/gateway.ts";
 import { Namespace } from "./namespace/namespace.ts";
@@ -19,6 +21,8 @@ import type { SecretKey } from "./shared/pod.ts";
 const children = {
   namespace: Namespace,
   redis: RedisCache,
+  databaseMirror: optional(DatabaseMirror),
+  databaseCopy: optional(DatabaseCopy),
   server: TrivyServer,
   gateway: optional(Gateway),
   exposure: Exposure,
@@ -69,7 +73,8 @@ export class ScanService extends Component<ScanServiceArgs, typeof children> {
     const namespace = this.createNamespace();
     const context = this.context(namespace);
     const cache = this.createCache(context);
-    const server = this.createServer(context, cache, namespace);
+    const mirror = this.createMirror(context, namespace);
+    const server = this.createServer(context, cache, mirror, namespace);
     const gateway = this.gateway.enabled ? this.createGateway(context, cache, server, namespace) : undefined;
     const exposure = this.createExposure(context, gateway?.backend ?? serversBackend(server));
     const registryScan = this.args.registryScan?.enabled
@@ -117,12 +122,36 @@ export class ScanService extends Component<ScanServiceArgs, typeof children> {
     return this.create("redis", { context, redis: this.args.redis, allowedPods, retried });
   }
 
-  private createServer(context: Context, { connection: cache, ready }: RedisCache, { policies }: Namespace): TrivyServer {
+  /** Creates what copies the database into the stack or into a registry, and returns the mirror in the stack if there is one. */
+  private createMirror(context: Context, { policies }: Namespace): DatabaseMirror | undefined {
+    const { database, server } = this.args;
+    const { enabled, to } = withDefaults(defaults.database.mirror, database?.mirror);
+    if (!enabled) return undefined;
+    const args = { context, database: database ?? {}, caCertificates: server?.caCertificates };
+    if (to === undefined)
+      return this.create("databaseMirror", { ...args, peers: [podsWith(selector(parts.server))] }, { dependsOn: [...policies] });
+    this.create("databaseCopy", args, { dependsOn: [...policies] });
+    return undefined;
+  }
+
+  private createServer(
+    context: Context,
+    { connection: cache, ready }: RedisCache,
+    mirror: DatabaseMirror | undefined,
+    { policies }: Namespace,
+  ): TrivyServer {
     const { server, database } = this.args;
     const behindGateway = { peers: [podsWith(selector(parts.gateway))], tokenKeepers: this.tokenKeepers(context) };
     return this.create(
       "server",
-      { context, cache, server, database, ...(this.gateway.enabled ? behindGateway : { peers: this.clients() }) },
+      {
+        context,
+        cache,
+        server,
+        database,
+        mirror: mirror?.connection,
+        ...(this.gateway.enabled ? behindGateway : { peers: this.clients() }),
+      },
       { dependsOn: [...policies, ...ready] },
     );
   }
