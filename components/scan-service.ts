@@ -75,10 +75,10 @@ export class ScanService extends Component<ScanServiceArgs, typeof children> {
     const cache = this.createCache(context);
     const mirror = this.createMirror(context, namespace);
     const server = this.createServer(context, cache, mirror, namespace);
-    const gateway = this.gateway.enabled ? this.createGateway(context, cache, server, namespace) : undefined;
+    const gateway = this.gateway.enabled ? this.createGateway(context, cache, server, mirror, namespace) : undefined;
     const exposure = this.createExposure(context, gateway?.backend ?? serversBackend(server));
     const registryScan = this.args.registryScan?.enabled
-      ? this.createRegistryScan(context, connection(exposure, server, gateway), namespace)
+      ? this.createRegistryScan(context, connection(exposure, server, gateway), mirror, namespace)
       : undefined;
 
     this.namespace = namespace.name;
@@ -124,12 +124,19 @@ export class ScanService extends Component<ScanServiceArgs, typeof children> {
 
   /** Creates what copies the database into the stack or into a registry, and returns the mirror in the stack if there is one. */
   private createMirror(context: Context, { policies }: Namespace): DatabaseMirror | undefined {
-    const { database, server } = this.args;
-    const { enabled, to } = withDefaults(defaults.database.mirror, database?.mirror);
+    const { database, server, registryScan } = this.args;
+    const { enabled, to, java } = withDefaults(defaults.database.mirror, database?.mirror);
     if (!enabled) return undefined;
     const args = { context, database: database ?? {}, caCertificates: server?.caCertificates };
-    if (to === undefined)
-      return this.create("databaseMirror", { ...args, peers: [podsWith(selector(parts.server))] }, { dependsOn: [...policies] });
+    if (to === undefined) {
+      const clients = [
+        parts.server,
+        ...(java.enabled && this.gateway.enabled ? [parts.gateway] : []),
+        ...(java.enabled && registryScan?.enabled ? [parts.registryScan] : []),
+      ];
+      const peers = clients.map((part) => podsWith(selector(part)));
+      return this.create("databaseMirror", { ...args, peers }, { dependsOn: [...policies] });
+    }
     this.create("databaseCopy", args, { dependsOn: [...policies] });
     return undefined;
   }
@@ -177,7 +184,13 @@ export class ScanService extends Component<ScanServiceArgs, typeof children> {
     return [...accessPeers(access ?? {}), ...(registryScan?.enabled ? [podsWith(selector(parts.registryScan))] : [])];
   }
 
-  private createGateway(context: Context, { connection: cache }: RedisCache, server: TrivyServer, { policies }: Namespace): Gateway {
+  private createGateway(
+    context: Context,
+    { connection: cache }: RedisCache,
+    server: TrivyServer,
+    mirror: DatabaseMirror | undefined,
+    { policies }: Namespace,
+  ): Gateway {
     const { exposure = {}, registryScan } = this.args;
     return this.create(
       "gateway",
@@ -191,6 +204,7 @@ export class ScanService extends Component<ScanServiceArgs, typeof children> {
           token: this.serversToken(server),
         },
         cache,
+        database: mirror && javaMirror(mirror),
         peers: this.clients(),
         externalHost: "host" in exposure ? exposure.host : undefined,
       },
@@ -209,10 +223,20 @@ export class ScanService extends Component<ScanServiceArgs, typeof children> {
     return this.create("exposure", { context, backend, preferSameZone: this.gateway.enabled, exposure: this.args.exposure });
   }
 
-  private createRegistryScan(context: Context, service: ServiceConnection, { policies }: Namespace): RegistryScan {
-    return this.create("registryScan", { context, registryScan: this.args.registryScan, service }, { dependsOn: [...policies] });
+  private createRegistryScan(
+    context: Context,
+    service: ServiceConnection,
+    mirror: DatabaseMirror | undefined,
+    { policies }: Namespace,
+  ): RegistryScan {
+    const { registryScan } = this.args;
+    const args = { context, registryScan, service, database: mirror && javaMirror(mirror) };
+    return this.create("registryScan", args, { dependsOn: [...policies] });
   }
 }
+
+/** Returns the mirror's connection if it has the Java database. */
+const javaMirror = ({ connection }: DatabaseMirror) => (connection.repositories.java === undefined ? undefined : connection);
 
 const settingsOf = ({ transform, ...settings }: ScanServiceArgs) => Object.keys(settings) as (keyof ScanServiceArgs)[];
 

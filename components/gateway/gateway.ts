@@ -4,8 +4,10 @@ import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import * as random from "@pulumi/random";
 import ipaddr from "ipaddr.js";
+import { artifacts } from "../../database-mirror/index.ts";
 import { blockDefaults, type ClientArgs, defaults, type GatewayArgs } from "../args.ts";
 import type { CacheConnection } from "../cache/connection.ts";
+import type { MirrorConnection } from "../database-mirror/connection.ts";
 import type { Backend } from "../exposure/exposure.ts";
 import { Component, optional, several, type Transforms } from "../shared/component.ts";
 import type { Context } from "../shared/context.ts";
@@ -69,6 +71,8 @@ export interface GatewayComponentArgs {
   readonly servers: GatewayServers;
   /** The servers' cache, whose health tells an outage from a lost entry. */
   readonly cache: CacheConnection;
+  /** The mirror whose Java database clients download through the gateway. @default none */
+  readonly database?: MirrorConnection | undefined;
   /** Who may connect to the gateway. @default no one but `kubectl port-forward` */
   readonly peers?: readonly Peer[];
   /** DNS name of the service outside the cluster, for the generated certificate. @default none */
@@ -192,18 +196,19 @@ export class Gateway extends Component<GatewayComponentArgs, typeof children> {
         "haproxy.cfg": this.configuration(gateway),
         "run.sh": script,
         "client-metrics.txt": clientMetrics(gateway.clients.map((client) => client.name)),
+        ...(this.args.database && { "database.pem": this.args.database.caCertificate }),
       }),
     );
     return metadata.name;
   }
 
   private configuration({ replicas, requestsPerServer, rateLimit, maxRequestSize, resources, tls }: Settings): pulumi.Output<string> {
-    const { context, servers, cache } = this.args;
+    const { context, servers, cache, database } = this.args;
     const domain = clusterDomainOf(context);
     const options = { replicas, requestsPerServer, rateLimit, maxRequestSize, memoryLimit: resources.limits.memory };
     return pulumi
-      .all([context.namespace, domain, servers.maximum, cache.health.host, cache.health.port, pulumi.output(options)])
-      .apply(([namespace, clusterDomain, maximum, cacheHost, cachePort, own]) =>
+      .all([context.namespace, domain, servers.maximum, cache.health.host, cache.health.port, database?.host, pulumi.output(options)])
+      .apply(([namespace, clusterDomain, maximum, cacheHost, cachePort, databaseHost, own]) =>
         haproxyCfg({
           servers: {
             host: `${serversName}.${namespace}.svc.${clusterDomain}`,
@@ -219,6 +224,9 @@ export class Gateway extends Component<GatewayComponentArgs, typeof children> {
             tls: cache.tls,
             clientCertificate: cache.clientCertificate !== undefined,
           },
+          ...(databaseHost !== undefined && {
+            database: { host: `${databaseHost}.${clusterDomain}`, port: 443, repository: artifacts.java.repository },
+          }),
           memory: bytes(own.memoryLimit) - ownMemory,
           maxRequestBytes: bytes(own.maxRequestSize),
           // Each pod counts only its share of a client's requests.
@@ -240,12 +248,13 @@ export class Gateway extends Component<GatewayComponentArgs, typeof children> {
   }
 
   private createPolicy({ monitors }: Settings): pulumi.Resource {
-    const { context, servers, cache, peers = [] } = this.args;
+    const { context, servers, cache, database, peers = [] } = this.args;
+    const toDatabase = database ? [{ to: [podsWith(database.selector)], ports: [tcp(database.port)] }] : [];
     return this.create(
       "policy",
       networkPolicy(context, part, {
         ingress: [...ingressFrom(peers, this.ports), ...ingressFrom(monitors.map(podsInNamespace), [gatewayPorts.admin])],
-        egress: [{ to: [podsWith(servers.selector)], ports: [tcp(servers.port)] }, cache.egress],
+        egress: [{ to: [podsWith(servers.selector)], ports: [tcp(servers.port)] }, cache.egress, ...toDatabase],
       }),
     );
   }

@@ -46,6 +46,8 @@ export interface HaproxyOptions {
     /** Whether the cache requires a client certificate. */
     readonly clientCertificate: boolean;
   };
+  /** The mirror of the Java database, which clients download through the gateway. @default none */
+  readonly database?: { readonly host: string; readonly port: number; readonly repository: string } | undefined;
   /** Bytes of memory for requests and answers. */
   readonly memory: number;
   /** Maximum size of a request, in bytes. */
@@ -123,7 +125,7 @@ frontend rpc
   http-request return status 503 content-type text/plain string "no server" if { path /healthz }
   # Identifies the client: the map contains hashes of tokens, so the time of a lookup reveals nothing about a token.
   http-request set-var(txn.client) req.hdr(Trivy-Token),sha2(256),hex,lower,map_str(${gatewayPaths.clients}/clients.map)
-  http-request return ${twirp(401, "unauthenticated", "invalid token")} unless { var(txn.client) -m found } || { path /version }
+${databaseRules(options.database)}  http-request return ${twirp(401, "unauthenticated", "invalid token")} unless { var(txn.client) -m found } || { path /version }
   http-request track-sc0 var(txn.client) table clients
   http-request return ${twirp(411, "invalid_argument", "the request has no Content-Length")} if { method POST } !{ req.hdr(Content-Length) -m found }
   http-request return ${twirp(413, "resource_exhausted", `the request is larger than gateway.maxRequestSize, ${maxRequestBytes} bytes`)} if { req.hdr(Content-Length),sub(${maxRequestBytes}) -m int gt 0 }
@@ -141,7 +143,7 @@ ${rateLimiting(rateLimit)}  # A fair share of the servers: a request waits as if
   http-request set-header Trivy-Token "\${SERVER_TOKEN}"
   http-after-response sc-add-gpc(0,0) req.timer.queue if { var(txn.client) -m found }
   http-after-response sc-inc-gpc(1,0) if { var(txn.client) -m found } { status ge 500 }
-  default_backend servers
+${options.database ? "  use_backend database if registry\n" : ""}  default_backend servers
 
 backend servers
   balance leastconn
@@ -171,7 +173,7 @@ backend servers
 ${failures.map(failureRules).join("")}  default-server check inter 1s fastinter 500ms fall 2 rise 1 maxconn ${servers.requests} observe layer4 error-limit 2 on-error mark-down init-addr none resolvers cluster
   server-template server ${servers.slots} ${servers.host}:${servers.port}
 
-# Checks whether the cache answers: that distinguishes an outage, which passes, from a layer that is lost.
+${databaseBackend(options.database)}# Checks whether the cache answers: that distinguishes an outage, which passes, from a layer that is lost.
 backend cache
   mode tcp
   option tcp-check
@@ -191,6 +193,33 @@ frontend admin
   http-request return status 200 content-type "text/plain; version=0.0.4" lf-file ${gatewayPaths.configuration}/client-metrics.txt if { path /metrics/clients }
   http-request return status 503 content-type text/plain string "stopping" if { path /ready } { stopping }
   http-request return status 200 content-type text/plain string "ok"
+`;
+}
+
+/**
+ * Lets clients download the Java database, as from a registry. Their registry login is any user name and the token as the password: Trivy has no other
+ * header for registries.
+ */
+function databaseRules(database: HaproxyOptions["database"]): string {
+  if (!database) return "";
+  return `  acl registry path /v2 /v2/
+  acl registry path_beg /v2/${database.repository}/
+  http-request set-var(txn.client) http_auth_pass,sha2(256),hex,lower,map_str(${gatewayPaths.clients}/clients.map) if registry
+  http-request return status 401 content-type application/json hdr WWW-Authenticate "Basic realm=trivy" string '{"errors":[{"code":"UNAUTHORIZED","message":"log in with a token as the password"}]}' if registry !{ var(txn.client) -m found }
+  http-request return status 405 if registry !{ method GET HEAD }
+`;
+}
+
+/** While the mirror cannot be reached, the answer is 503, after which Trivy tries the next repository. */
+function databaseBackend(database: HaproxyOptions["database"]): string {
+  if (!database) return "";
+  const { host, port } = database;
+  return `backend database
+  http-request del-header Authorization
+  http-request del-header Trivy-Token
+  http-request set-header Host ${host}
+  server database ${host}:${port} ssl verify required ca-file ${gatewayPaths.configuration}/database.pem verifyhost ${host} sni str(${host}) check inter 1s fall 2 rise 1 init-addr none resolvers cluster
+
 `;
 }
 

@@ -2,6 +2,7 @@ import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import { exitCodes, type ScanConfiguration, scanContainer } from "../../registry-scan/index.ts";
 import { defaults, type RegistryScanArgs } from "../args.ts";
+import type { MirrorConnection } from "../database-mirror/connection.ts";
 import { Component, optional, type Transforms } from "../shared/component.ts";
 import type { Context } from "../shared/context.ts";
 import { image } from "../shared/images.ts";
@@ -68,6 +69,8 @@ export interface ScanJobArgs {
   readonly service: ServiceConnection;
   readonly reports: ReportsConnection;
   readonly application: Application;
+  /** The mirror whose Java database is used unless `registryScan.javaRepositories` names others. @default none */
+  readonly database?: MirrorConnection | undefined;
   readonly transform?: Transforms<typeof children> | undefined;
 }
 
@@ -83,13 +86,19 @@ type Settings = WithDefaults<RegistryScanArgs, typeof defaults.registryScan>;
 export class ScanJob extends Component<ScanJobArgs, typeof children> {
   constructor(name: string, args: ScanJobArgs, options?: pulumi.ComponentResourceOptions) {
     super("ScanJob", name, args, { children, settings: [] }, options);
-    const scan = withDefaults(defaults.registryScan, this.args.registryScan);
+    const { registryScan, database } = this.args;
+    const scan = withDefaults(defaults.registryScan, withMirror(registryScan, database));
     const config = this.createConfig(scan);
     const login = this.createLogin(scan);
     const token = this.createCredentials();
     const policy = this.createPolicy(scan);
     this.createCronJob(scan, { config, login, token }, policy);
     this.registerOutputs({});
+  }
+
+  /** Whether the Java database comes only from the mirror. */
+  private get usesMirror(): boolean {
+    return this.args.database !== undefined && this.args.registryScan?.javaRepositories === undefined;
   }
 
   /** Returns the name of the ConfigMap with the configuration and the files that it refers to. */
@@ -119,16 +128,17 @@ export class ScanJob extends Component<ScanJobArgs, typeof children> {
   }
 
   private createPolicy(scan: Settings): pulumi.Resource {
-    const { context, service, reports } = this.args;
+    const { context, service, reports, database } = this.args;
     const inCluster = [
       { to: [podsWith(service.selector)], ports: service.ports.map(tcp) },
       { to: [podsWith(reports.selector)], ports: [tcp(reports.port)] },
+      ...(database ? [{ to: [podsWith(database.selector)], ports: [tcp(database.port)] }] : []),
     ];
     return this.create(
       "policy",
       networkPolicy(context, part, {
         ingress: [],
-        egress: registriesEgress(context, scan).apply((rules) => [...inCluster, ...rules]),
+        egress: registriesEgress(context, scan, this.usesMirror).apply((rules) => [...inCluster, ...rules]),
       }),
     );
   }
@@ -268,11 +278,21 @@ function configuration(scan: Settings, service: pulumi.Input<string>, reports: p
     }));
 }
 
-/** Returns the rules for connections to the registries of the targets and of the Java database. */
-function registriesEgress(context: Context, { targets, plainHttp, javaRepositories: java = javaRepositories, cidrs }: Settings) {
+/** Returns the settings with the mirror's Java database, unless they name repositories of it. */
+function withMirror(scan: RegistryScanArgs | undefined, database: MirrorConnection | undefined): RegistryScanArgs | undefined {
+  const java = database?.repositories.java;
+  return java === undefined || scan?.javaRepositories !== undefined ? scan : { ...scan, javaRepositories: [java] };
+}
+
+/** Returns the rules for connections to the registries of the targets, and of the Java database if it does not come from the mirror. */
+function registriesEgress(
+  context: Context,
+  { targets, plainHttp, javaRepositories: java = javaRepositories, cidrs }: Settings,
+  usesMirror: boolean,
+) {
   const references = targets.map((target) => ("image" in target ? target.image : target.repository));
   const endpoints = pulumi
-    .all([pulumi.all([...references, ...java]), plainHttp])
+    .all([pulumi.all([...references, ...(usesMirror ? [] : java)]), plainHttp])
     .apply(([all, http]) => all.flatMap((reference) => registryEndpoints(reference, http)));
   return egress(context, endpoints, cidrs) as pulumi.Output<EgressRule[]>;
 }

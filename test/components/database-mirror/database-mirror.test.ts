@@ -198,3 +198,50 @@ describe("the database mirror", () => {
     });
   });
 });
+
+describe("the mirror of the Java database", () => {
+  const java = { enabled: true };
+
+  it("it is mirrored in addition, and only if that is asked for", async () => {
+    expect(configuration(await mirrored()).sources).to.have.length(1);
+    expect(configuration(await mirrored({ java })).sources[1]).to.deep.equal({
+      artifact: "java",
+      repositories: ["mirror.gcr.io/aquasec/trivy-java-db:1", "ghcr.io/aquasecurity/trivy-java-db:1"],
+    });
+  });
+
+  it("clients download it through the gateway, which verifies the mirror's certificate", async () => {
+    const deployed = await mirrored({ java }, {}, { gateway: { enabled: true } });
+    const { data } = deployed.one("ConfigMap", "trivy-gateway-config");
+    expect(data["database.pem"]).to.equal(deployed.resource("trivy-database-mirror-authority-certificate").state["certPem"]);
+    expect(data["haproxy.cfg"]).to.match(
+      /server database trivy-database\.trivy\.svc\.cluster\.local:443 ssl verify required .* verifyhost trivy-database\.trivy\.svc\.cluster\.local /,
+    );
+    expect(policy(deployed, "trivy-gateway").egress).to.deep.include({ to: [podsOf("database")], ports: tcp(8443) });
+    expect(policy(deployed, "trivy-database").ingress[0].from).to.deep.equal([podsOf("server"), podsOf("gateway")]);
+    const without = await mirrored({}, {}, { gateway: { enabled: true } });
+    expect(without.one("ConfigMap", "trivy-gateway-config").data["haproxy.cfg"]).not.to.include("/v2");
+    expect(policy(without, "trivy-database").ingress[0].from).to.deep.equal([podsOf("server")]);
+  });
+
+  it("the registry scan uses it, unless its settings name repositories", async () => {
+    const scan = { enabled: true, targets: [{ image: "10.1.2.3/team/app:1.0" }] };
+    const repositories = async (settings: object) => {
+      const deployed = await mirrored({ java }, {}, { registryScan: { ...scan, ...settings } });
+      return JSON.parse(deployed.one("ConfigMap", "trivy-registry-scan-config").data["scan.json"]).javaRepositories;
+    };
+    expect(await repositories({})).to.deep.equal(["trivy-database.trivy.svc/trivy-java-db:1"]);
+    expect(await repositories({ javaRepositories: ["a.b/java:1"] })).to.deep.equal(["a.b/java:1"]);
+    const deployed = await mirrored({ java }, {}, { registryScan: scan });
+    const { egress } = policy(deployed, "trivy-registry-scan");
+    expect(egress).to.deep.include({ to: [podsOf("database")], ports: tcp(8443) });
+    // The target is the only destination outside of the cluster.
+    expect(egress.filter(({ to }: Manifest) => to.some(({ ipBlock }: Manifest) => ipBlock))).to.deep.equal([
+      { to: [{ ipBlock: { cidr: "10.1.2.3/32" } }], ports: tcp(443) },
+    ]);
+    expect(policy(deployed, "trivy-database").ingress[0].from).to.deep.equal([podsOf("server"), podsOf("registry-scan")]);
+    expect(deployed.one("ConfigMap", "trivy-registry-scan-certificate-authorities").data["authorities.pem"]).to.include(
+      deployed.resource("trivy-database-mirror-authority-certificate").state["certPem"],
+    );
+  });
+});

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "chai";
 import { clientMetrics, gatewayPaths, type HaproxyOptions, haproxyCfg } from "../../../components/gateway/haproxy.cfg.ts";
-import { serverCertificate } from "../../support/certificate.ts";
+import { certificate, serverCertificate } from "../../support/certificate.ts";
 import { usual } from "../../support/haproxy.ts";
 
 const variants: Record<string, Partial<HaproxyOptions>> = {
@@ -14,6 +14,7 @@ const variants: Record<string, Partial<HaproxyOptions>> = {
   "TLS and plain HTTP": { tls: true },
   "an external cache": { cache: { host: "192.0.2.1", port: 6380, tls: false, clientCertificate: false } },
   "a cache with mutual TLS": { cache: { ...usual.cache, tls: true, clientCertificate: true } },
+  "a mirror of the Java database": { database: { host: "trivy-database.trivy.svc.cluster.local", port: 443, repository: "trivy-java-db" } },
   "little memory and many servers": { memory: 2 ** 27, servers: { ...usual.servers, slots: 256 } },
 };
 
@@ -35,6 +36,7 @@ describe("haproxy.cfg in HAProxy", () => {
         put(`${path}/tls.key`, serverCertificate.key);
       }
       put(`${gatewayPaths.clients}/clients.map`, `${"0f".repeat(32)} ci\n`);
+      put(`${gatewayPaths.configuration}/database.pem`, certificate);
       put(`${gatewayPaths.configuration}/client-metrics.txt`, clientMetrics(["ci", "web"]));
       put(
         `${gatewayPaths.configuration}/haproxy.cfg`,

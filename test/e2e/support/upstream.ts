@@ -80,15 +80,17 @@ interface Manifest {
 /** A repository with plain HTTP, `HOST:PORT/PATH`, to which builds are pushed with the registry's API. */
 export class DatabaseRepository {
   private readonly api: string;
+  private readonly tag: string;
 
-  constructor(repository: string) {
+  constructor(repository: string, tag = "2") {
     const [registry, ...path] = repository.split("/");
     this.api = `http://${registry}/v2/${path.join("/")}`;
+    this.tag = tag;
   }
 
-  /** Returns the build that the tag 2 names. */
+  /** Returns the build that the tag names. */
   async current(): Promise<PushedBuild & { readonly data: Buffer }> {
-    const response = await this.request("GET", `${this.api}/manifests/2`, undefined, {
+    const response = await this.request("GET", `${this.api}/manifests/${this.tag}`, undefined, {
       accept: "application/vnd.oci.image.manifest.v1+json",
     });
     const text = await response.text();
@@ -98,10 +100,10 @@ export class DatabaseRepository {
     return { digest: sha256(Buffer.from(text)), layer, data };
   }
 
-  /** Lets the tag 2 name an artifact with this layer. */
+  /** Lets the tag name an artifact with this layer. */
   async push(
     layer: Buffer,
-    { type = layerType, artifactType = "application/vnd.aquasec.trivy.config.v1+json" } = {},
+    { type = layerType, file = "db.tar.gz", artifactType = "application/vnd.aquasec.trivy.config.v1+json" } = {},
   ): Promise<PushedBuild> {
     const config = Buffer.from("{}");
     for (const blob of [layer, config]) await this.upload(blob);
@@ -110,16 +112,16 @@ export class DatabaseRepository {
       mediaType: "application/vnd.oci.image.manifest.v1+json",
       artifactType,
       config: { mediaType: "application/vnd.oci.empty.v1+json", digest: sha256(config), size: config.length },
-      layers: [
-        { mediaType: type, digest: sha256(layer), size: layer.length, annotations: { "org.opencontainers.image.title": "db.tar.gz" } },
-      ],
+      layers: [{ mediaType: type, digest: sha256(layer), size: layer.length, annotations: { "org.opencontainers.image.title": file } }],
     });
     await this.pushManifest(manifest);
     return { digest: sha256(Buffer.from(manifest)), layer: sha256(layer) };
   }
 
   async pushManifest(manifest: string): Promise<void> {
-    await this.request("PUT", `${this.api}/manifests/2`, manifest, { "content-type": "application/vnd.oci.image.manifest.v1+json" });
+    await this.request("PUT", `${this.api}/manifests/${this.tag}`, manifest, {
+      "content-type": "application/vnd.oci.image.manifest.v1+json",
+    });
   }
 
   private async upload(blob: Buffer): Promise<void> {
