@@ -100,6 +100,10 @@ export class DatabaseRepository {
     return { digest: sha256(Buffer.from(text)), layer, data };
   }
 
+  async tags(): Promise<string[]> {
+    return ((await (await this.request("GET", `${this.api}/tags/list`)).json()) as { tags: string[] }).tags;
+  }
+
   /** Lets the tag name an artifact with this layer. */
   async push(
     layer: Buffer,
