@@ -159,7 +159,7 @@ export class ScanService extends Component<ScanServiceArgs, typeof children> {
         mirror: mirror?.connection,
         ...(this.gateway.enabled ? behindGateway : { peers: this.clients() }),
       },
-      { dependsOn: [...policies, ...ready] },
+      { dependsOn: [...policies, ...ready, ...(mirror?.ready ?? [])] },
     );
   }
 

@@ -12,7 +12,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { mirrorPaths } from "./names.ts";
 
 /** Seconds to wait for the mirror when there are other repositories: until it can be reached, and until it has its first build. */
-const patience = { unreachable: 30, empty: 180 } as const;
+const patience = { unreachable: 60, empty: 300 } as const;
 
 async function main({
   MIRROR_HOST: host,

@@ -72,6 +72,8 @@ export interface DatabaseMirrorComponentArgs {
  */
 export class DatabaseMirror extends Component<DatabaseMirrorComponentArgs, typeof children> {
   readonly connection: MirrorConnection;
+  /** Servers must wait for these: one that finds no mirror when it starts uses the other repositories. */
+  readonly ready: readonly pulumi.Resource[];
 
   constructor(name: string, args: DatabaseMirrorComponentArgs, options?: pulumi.ComponentResourceOptions) {
     super("DatabaseMirror", name, args, { children, settings: ["database"] }, options);
@@ -86,7 +88,7 @@ export class DatabaseMirror extends Component<DatabaseMirrorComponentArgs, typeo
       metadata: namedMetadata(context, part),
       spec: { selector: selector(part), ports: [{ name: "registry", port: 443, targetPort: "registry" }] },
     });
-    this.createStatefulSet(database, files, { certificate, claim }, policy);
+    this.ready = [this.createStatefulSet(database, files, { certificate, claim }, policy)];
     const repository = (kind: keyof typeof artifacts) => pulumi.interpolate`${host}/${artifacts[kind].repository}:${artifacts[kind].tag}`;
     this.connection = {
       host,
@@ -164,7 +166,7 @@ export class DatabaseMirror extends Component<DatabaseMirrorComponentArgs, typeo
     files: Files,
     { certificate, claim }: { readonly certificate: pulumi.Input<string>; readonly claim: pulumi.Input<string> },
     policy: pulumi.Resource,
-  ): void {
+  ): k8s.apps.v1.StatefulSet {
     const { context } = this.args;
     const healthz = httpProbe("/healthz", "metrics");
     const mounts: Mount[] = [
@@ -172,7 +174,7 @@ export class DatabaseMirror extends Component<DatabaseMirrorComponentArgs, typeo
       { name: "certificate", mountPath: paths.certificate, volume: secretVolume(certificate) },
       { name: "data", mountPath: paths.data, options: {}, volume: { persistentVolumeClaim: { claimName: claim } } },
     ];
-    this.create(
+    return this.create(
       "statefulSet",
       {
         metadata: namedMetadata(context, part),

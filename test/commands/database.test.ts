@@ -15,7 +15,10 @@ function database(...args: string[]): { readonly status: number | null; readonly
 
 describe("`npm run database`", () => {
   it("a wrong command is answered with the usage", () => {
-    for (const args of [["dev", "pull"], ["dev", "push", "a", "b"]]) {
+    for (const args of [
+      ["dev", "pull"],
+      ["dev", "push", "a", "b"],
+    ]) {
       const { status, stderr } = database(...args);
       expect(status, args.join(" ")).to.equal(1);
       expect(stderr, args.join(" ")).to.match(/^Usage: npm run database -- <stack> /);

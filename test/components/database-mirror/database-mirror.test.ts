@@ -97,6 +97,12 @@ describe("the database mirror", () => {
       expect(variablesOfTrivy).not.to.have.property("TRIVY_DB_REPOSITORY");
     });
 
+    it("the servers are created when the mirror can be reached", async () => {
+      const deployed = await mirrored();
+      const { dependsOn } = deployed.resource("trivy-server-deployment");
+      expect(dependsOn.map((urn: string) => urn.split("::").at(-1))).to.include("trivy-database-mirror-stateful-set");
+    });
+
     it("a changed pin replaces the servers, a changed number of builds does not", async () => {
       const template = async (settings: DatabaseMirrorArgs) => JSON.stringify(servers(await mirrored(settings)));
       const neutral = (text: string) => text.replaceAll(/-[0-9a-f]{8}\b/g, "");
