@@ -33,6 +33,8 @@ import { defaultVolume } from "./volume.ts";
 
 const part = parts.database;
 
+const authorityKey = "ca.crt";
+
 const children = {
   /** The ConfigMap with the program of the pod. */
   programs: k8s.core.v1.ConfigMap,
@@ -80,7 +82,7 @@ export class DatabaseMirror extends Component<DatabaseMirrorComponentArgs, typeo
     const { context } = this.args;
     const database = withDefaults(defaults.database, this.args.database);
     const host = pulumi.interpolate`${part.objectName}.${context.namespace}.svc`;
-    const { certificate, caCertificate } = this.createCertificate(host);
+    const certificate = this.createCertificate(host);
     const files = this.createFiles(database);
     const policy = this.createPolicy(database);
     const claim = this.createClaim(database);
@@ -95,13 +97,14 @@ export class DatabaseMirror extends Component<DatabaseMirrorComponentArgs, typeo
       repositories: { vulnerabilities: repository("vulnerabilities"), ...(database.mirror.java.enabled && { java: repository("java") }) },
       selector: selector(part),
       port: mirrorPorts.registry,
-      caCertificate,
+      authority: { name: certificate, key: authorityKey },
       waitProgram: this.create("waitProgram", configMap(context, part, waitPrograms())).metadata.name,
     };
     this.registerOutputs({});
   }
 
-  private createCertificate(host: pulumi.Output<string>) {
+  /** Returns the name of the Secret with the certificate and its authority. */
+  private createCertificate(host: pulumi.Output<string>): pulumi.Output<string> {
     const { context } = this.args;
     const authority = this.create("authority", { commonName: `${part.objectName} authority` });
     const { certificate, key } = authority.issue("server", {
@@ -109,8 +112,8 @@ export class DatabaseMirror extends Component<DatabaseMirrorComponentArgs, typeo
       dnsNames: [host, pulumi.interpolate`${host}.${clusterDomainOf(context)}`],
       use: "server",
     });
-    const { metadata } = this.create("certificate", secret(context, part, { "tls.crt": certificate, "tls.key": key }, "kubernetes.io/tls"));
-    return { certificate: metadata.name, caCertificate: authority.certificate };
+    const data = { "tls.crt": certificate, "tls.key": key, [authorityKey]: authority.certificate };
+    return this.create("certificate", secret(context, part, data, "kubernetes.io/tls")).metadata.name;
   }
 
   private createFiles(database: Database): Files {

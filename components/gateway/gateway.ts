@@ -196,7 +196,6 @@ export class Gateway extends Component<GatewayComponentArgs, typeof children> {
         "haproxy.cfg": this.configuration(gateway),
         "run.sh": script,
         "client-metrics.txt": clientMetrics(gateway.clients.map((client) => client.name)),
-        ...(this.args.database && { "database.pem": this.args.database.caCertificate }),
       }),
     );
     return metadata.name;
@@ -260,13 +259,23 @@ export class Gateway extends Component<GatewayComponentArgs, typeof children> {
   }
 
   private mounts(config: pulumi.Input<string>, clients: pulumi.Input<string>, certificate: Certificate | undefined): Mount[] {
-    const { clientCertificate } = this.args.cache;
+    const { cache, database } = this.args;
+    const { clientCertificate } = cache;
     return [
       { name: "configuration", mountPath: gatewayPaths.configuration, volume: { configMap: { name: config } } },
       { name: "clients", mountPath: gatewayPaths.clients, volume: secretVolume(clients) },
       ...(certificate ? [{ name: "certificate", mountPath: gatewayPaths.certificate, volume: secretVolume(certificate.secret) }] : []),
       ...(clientCertificate !== undefined
         ? [{ name: "cache-certificate", mountPath: gatewayPaths.cacheCertificate, volume: secretVolume(clientCertificate) }]
+        : []),
+      ...(database
+        ? [
+            {
+              name: "database-authority",
+              mountPath: gatewayPaths.databaseAuthority,
+              volume: secretVolume(database.authority.name, [{ key: database.authority.key, path: "ca.crt" }]),
+            },
+          ]
         : []),
     ];
   }

@@ -13,6 +13,7 @@ export const gatewayPaths = {
   clients: "/etc/trivy-gateway/clients",
   certificate: "/etc/trivy-gateway/certificate",
   cacheCertificate: "/etc/trivy-gateway/cache-certificate",
+  databaseAuthority: "/etc/trivy-gateway/database-authority",
 } as const;
 
 /**
@@ -218,7 +219,7 @@ function databaseBackend(database: HaproxyOptions["database"]): string {
   http-request del-header Authorization
   http-request del-header Trivy-Token
   http-request set-header Host ${host}
-  server database ${host}:${port} ssl verify required ca-file ${gatewayPaths.configuration}/database.pem verifyhost ${host} sni str(${host}) check inter 1s fall 2 rise 1 init-addr none resolvers cluster
+  server database ${host}:${port} ssl verify required ca-file ${gatewayPaths.databaseAuthority}/ca.crt verifyhost ${host} sni str(${host}) check inter 1s fall 2 rise 1 init-addr none resolvers cluster
 
 `;
 }

@@ -108,8 +108,8 @@ export class RegistryScan extends Component<RegistryScanComponentArgs, typeof ch
 
   /** Returns the name of the ConfigMap with the certificate authorities, if there are any. */
   private createAuthorities(caCertificates: pulumi.Input<string> | undefined): pulumi.Output<string> | undefined {
-    const { context, service, database } = this.args;
-    const given = [caCertificates, service.caCertificate, database?.caCertificate].filter((text) => text !== undefined);
+    const { context, service } = this.args;
+    const given = [caCertificates, service.caCertificate].filter((text) => text !== undefined);
     if (given.length === 0) return undefined;
     const file = pulumi.all(given).apply((texts) => texts.map((text) => `${text.trim()}\n`).join(""));
     return this.create("certificateAuthorities", configMap(context, parts.registryScan, { [authoritiesFile]: file })).metadata.name;

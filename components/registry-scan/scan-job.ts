@@ -11,7 +11,7 @@ import { type WithDefaults, withDefaults } from "../shared/merge.ts";
 import { type EgressRule, egress, podsWith, tcp } from "../shared/network.ts";
 import { configMap, namedMetadata, networkPolicy, secret } from "../shared/objects.ts";
 import { parts } from "../shared/parts.ts";
-import { containerResources, fromSecret, type Mount, type SecretKey, variables } from "../shared/pod.ts";
+import { containerResources, fromSecret, type Mount, type SecretKey, secretVolume, variables } from "../shared/pod.ts";
 import { seconds } from "../shared/quantity.ts";
 import { loginData, loginSecretType, loginVolume, registryEndpoints } from "../shared/registry-login.ts";
 import { workload } from "../shared/workload.ts";
@@ -215,7 +215,7 @@ export class ScanJob extends Component<ScanJobArgs, typeof children> {
   }
 
   private environment(login: pulumi.Input<string> | undefined, token: SecretKey | undefined) {
-    const { application } = this.args;
+    const { application, database } = this.args;
     return [
       fromSecret("REPORTS_TOKEN", application.token),
       ...(token ? [fromSecret("TRIVY_TOKEN", token)] : []),
@@ -227,13 +227,24 @@ export class ScanJob extends Component<ScanJobArgs, typeof children> {
         HOME: paths.temporary,
         PATH: toolsPath,
         DOCKER_CONFIG: login !== undefined && paths.login,
+        ...(database && { SSL_CERT_DIR: `${application.environment["SSL_CERT_DIR"] ?? "/etc/ssl/certs"}:${paths.databaseAuthority}` }),
       }),
     ];
   }
 
   private mounts({ workVolume }: Settings, config: pulumi.Input<string>, login: pulumi.Input<string> | undefined): Mount[] {
+    const { application, database } = this.args;
     return [
-      ...this.args.application.mounts,
+      ...application.mounts,
+      ...(database
+        ? [
+            {
+              name: "database-authority",
+              mountPath: paths.databaseAuthority,
+              volume: secretVolume(database.authority.name, [{ key: database.authority.key, path: "ca.pem" }]),
+            },
+          ]
+        : []),
       { name: "configuration", mountPath: paths.scan, volume: { configMap: { name: config } } },
       ...(login === undefined ? [] : [{ name: "registry-login", mountPath: paths.login, volume: loginVolume(login) }]),
       { name: "tools", mountPath: paths.tools, volume: { emptyDir: { sizeLimit: toolsSize } } },

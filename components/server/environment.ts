@@ -16,6 +16,7 @@ export const serverPaths = {
   authorities: "/etc/trivy-server/certificate-authorities",
   login: "/etc/trivy-server/registry-login",
   repositories: "/etc/trivy-server/repositories",
+  mirrorAuthority: "/etc/trivy-server/database-authority",
   waitProgram: "/etc/trivy-server/wait",
   cacheCertificate: "/etc/trivy-server/redis-client",
 } as const;
@@ -58,8 +59,8 @@ interface EnvironmentOptions {
   readonly repositories: pulumi.Input<readonly string[]> | undefined;
   /** Whether the pod has a file with logins for registries. */
   readonly login: boolean;
-  /** Whether the pod has files with certificate authorities. */
-  readonly authorities: boolean;
+  /** Folders with certificate authorities. */
+  readonly authorities: readonly string[];
 }
 
 /**
@@ -81,7 +82,7 @@ export function serverEnvironment({ context, server, database, cache, token, rep
       TRIVY_INSECURE: flag(database.plainHttp),
       TRIVY_DEBUG: flag(server.debug),
       DOCKER_CONFIG: login && serverPaths.login,
-      SSL_CERT_DIR: authorities && `/etc/ssl/certs:${serverPaths.authorities}`,
+      SSL_CERT_DIR: authorities.length > 0 && ["/etc/ssl/certs", ...authorities].join(":"),
       ...proxyVariables(context),
       ...server.env,
     }),

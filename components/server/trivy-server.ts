@@ -109,11 +109,10 @@ export class TrivyServer extends Component<TrivyServerArgs, typeof children> {
 
   /** Returns the name of the ConfigMap with the certificate authorities, if there are any. */
   private createAuthorities({ caCertificates }: Server): pulumi.Input<string> | undefined {
-    const { context, cache, mirror } = this.args;
+    const { context, cache } = this.args;
     const files = {
       ...(caCertificates !== undefined && { "server.pem": caCertificates }),
       ...(cache.caCertificates !== undefined && { "redis.pem": cache.caCertificates }),
-      ...(mirror && { [mirrorAuthority]: mirror.caCertificate }),
     };
     if (Object.keys(files).length === 0) return undefined;
     return this.create("certificateAuthorities", configMap(context, part, files)).metadata.name;
@@ -162,7 +161,10 @@ export class TrivyServer extends Component<TrivyServerArgs, typeof children> {
                 token: this.tokenKey,
                 repositories: mirror ? undefined : repositoriesOf(database),
                 login: files.login !== undefined,
-                authorities: files.authorities !== undefined,
+                authorities: [
+                  ...(files.authorities === undefined ? [] : [serverPaths.authorities]),
+                  ...(mirror ? [serverPaths.mirrorAuthority] : []),
+                ],
               }),
               ...(envFromSecrets.length > 0 && { envFrom: envFromSecrets.map((name) => ({ secretRef: { name } })) }),
               ports: [{ name: portName, containerPort: serverPort }],
@@ -199,7 +201,7 @@ export class TrivyServer extends Component<TrivyServerArgs, typeof children> {
         // A server that runs does not take an older build by itself: when the pin changes, the servers are replaced.
         MIRROR_PIN: database.mirror.pin,
         REPOSITORIES_FILE: repositoriesFile,
-        NODE_EXTRA_CA_CERTS: `${serverPaths.authorities}/${mirrorAuthority}`,
+        NODE_EXTRA_CA_CERTS: `${serverPaths.mirrorAuthority}/${mirrorAuthority}`,
       }),
       resources: containerResources(
         { requests: { cpu: "10m", memory: "48Mi" }, limits: { memory: "128Mi" } },
@@ -207,7 +209,7 @@ export class TrivyServer extends Component<TrivyServerArgs, typeof children> {
       ),
       volumeMounts: [
         { name: "wait-program", mountPath: serverPaths.waitProgram, readOnly: true },
-        { name: "certificate-authorities", mountPath: serverPaths.authorities, readOnly: true },
+        { name: "database-authority", mountPath: serverPaths.mirrorAuthority, readOnly: true },
         { name: "repositories", mountPath: serverPaths.repositories },
       ],
     };
@@ -261,12 +263,15 @@ function serverMounts(
       : [{ name: "redis-client", mountPath: serverPaths.cacheCertificate, volume: secretVolume(clientCertificate) }]),
     ...(mirror
       ? [
+          { name: "database-authority", mountPath: serverPaths.mirrorAuthority, volume: authorityVolume(mirror.authority) },
           { name: "repositories", mountPath: serverPaths.repositories, volume: { emptyDir: { sizeLimit: "1Mi" } } },
           { name: "wait-program", mountPath: serverPaths.waitProgram, volume: { configMap: { name: mirror.waitProgram } } },
         ]
       : []),
   ];
 }
+
+const authorityVolume = ({ name, key }: SecretKey) => secretVolume(name, [{ key, path: mirrorAuthority }]);
 
 /** Whether the servers get the database only from the mirror in the stack. */
 const usesOnlyMirror = ({ mirror: { enabled, to, offline, fallback } }: Database) => enabled && to === undefined && (offline || !fallback);

@@ -71,12 +71,15 @@ describe("the database mirror", () => {
       const deployed = await mirrored({}, {}, { namespace: { name: "scanning" } });
       const request = deployed.resource("trivy-database-mirror-authority-server-certificate");
       expect(request.state).to.have.property("certPem");
-      const authority = deployed.resource("trivy-database-mirror-authority-certificate").state["certPem"];
-      const { data } = deployed.one("ConfigMap", "trivy-server-certificate-authorities");
-      expect(data).to.deep.equal({ "database.pem": authority });
-      expect(deployed.one("Secret", "trivy-database-mirror-certificate").type).to.equal("kubernetes.io/tls");
+      const { metadata, type, stringData } = deployed.one("Secret", "trivy-database-mirror-certificate");
+      expect(type).to.equal("kubernetes.io/tls");
+      expect(stringData["ca.crt"]).to.equal(deployed.resource("trivy-database-mirror-authority-certificate").state["certPem"]);
+      expect(servers(deployed).volumes).to.deep.include({
+        name: "database-authority",
+        secret: { secretName: metadata.name, items: [{ key: "ca.crt", path: "database.pem" }], defaultMode: 0o440 },
+      });
       expect(variables(servers(deployed).containers[0])).to.include({
-        SSL_CERT_DIR: "/etc/ssl/certs:/etc/trivy-server/certificate-authorities",
+        SSL_CERT_DIR: "/etc/ssl/certs:/etc/trivy-server/database-authority",
       });
     });
 
@@ -88,7 +91,7 @@ describe("the database mirror", () => {
         MIRROR_REPOSITORY: "trivy-database.trivy.svc/trivy-db:2",
         OTHER_REPOSITORIES: "registry.example.com/a/trivy-db:2",
         REPOSITORIES_FILE: "/etc/trivy-server/repositories/trivy.yaml",
-        NODE_EXTRA_CA_CERTS: "/etc/trivy-server/certificate-authorities/database.pem",
+        NODE_EXTRA_CA_CERTS: "/etc/trivy-server/database-authority/database.pem",
       });
       expect(wait.securityContext.readOnlyRootFilesystem).to.equal(true);
       const variablesOfTrivy = variables(servers(deployed).containers[0]);
@@ -219,7 +222,9 @@ describe("the mirror of the Java database", () => {
   it("clients download it through the gateway, which verifies the mirror's certificate", async () => {
     const deployed = await mirrored({ java }, {}, { gateway: { enabled: true } });
     const { data } = deployed.one("ConfigMap", "trivy-gateway-config");
-    expect(data["database.pem"]).to.equal(deployed.resource("trivy-database-mirror-authority-certificate").state["certPem"]);
+    expect(JSON.stringify(deployed.one("Deployment", "trivy-gateway").spec.template.spec.volumes)).to.include(
+      deployed.one("Secret", "trivy-database-mirror-certificate").metadata.name,
+    );
     expect(data["haproxy.cfg"]).to.match(
       /server database trivy-database\.trivy\.svc\.cluster\.local:443 ssl verify required .* verifyhost trivy-database\.trivy\.svc\.cluster\.local /,
     );
@@ -246,8 +251,7 @@ describe("the mirror of the Java database", () => {
       { to: [{ ipBlock: { cidr: "10.1.2.3/32" } }], ports: tcp(443) },
     ]);
     expect(policy(deployed, "trivy-database").ingress[0].from).to.deep.equal([podsOf("server"), podsOf("registry-scan")]);
-    expect(deployed.one("ConfigMap", "trivy-registry-scan-certificate-authorities").data["authorities.pem"]).to.include(
-      deployed.resource("trivy-database-mirror-authority-certificate").state["certPem"],
-    );
+    const [scanner] = deployed.one("CronJob").spec.jobTemplate.spec.template.spec.containers;
+    expect(variables(scanner)["SSL_CERT_DIR"]).to.equal("/etc/ssl/certs:/etc/database-authority");
   });
 });

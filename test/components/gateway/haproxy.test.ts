@@ -36,7 +36,7 @@ describe("haproxy.cfg in HAProxy", () => {
         put(`${path}/tls.key`, serverCertificate.key);
       }
       put(`${gatewayPaths.clients}/clients.map`, `${"0f".repeat(32)} ci\n`);
-      put(`${gatewayPaths.configuration}/database.pem`, certificate);
+      put(`${gatewayPaths.databaseAuthority}/ca.crt`, certificate);
       put(`${gatewayPaths.configuration}/client-metrics.txt`, clientMetrics(["ci", "web"]));
       put(
         `${gatewayPaths.configuration}/haproxy.cfg`,
