@@ -65,13 +65,13 @@ describe("databases without internet access", function () {
       const up = project.pulumi(stack, "up", "--yes", "--skip-preview");
       await kubectl("wait", "--for=create", "pod/trivy-database-0", "-n", stack, "--timeout=120s");
       await kubectl("wait", "--for=condition=Ready", "pod/trivy-database-0", "-n", stack, "--timeout=120s");
-      expect((await database()).stdout).to.equal("trivy-db\n  no build yet");
+      expect((await database()).stdout).to.equal("trivy-db\n  no build yet\n");
       const pushed = await database("push", file());
       expect(pushed.exitCode, pushed.stderr).to.equal(0);
       expect(pushed.stdout).to.match(/^trivy-db: sha256:[0-9a-f]{64}, built /);
       await up;
       await checkScan(stack);
-      expect((await database()).stdout).to.match(/^trivy-db\n {2}sha256:[0-9a-f]{64}\n {4}built .*, 1 MB, from push {2}\(served\)$/);
+      expect((await database()).stdout).to.match(/^trivy-db\n {2}sha256:[0-9a-f]{64}\n {4}built .*, 1 MB, from push {2}\(served\)\n$/);
       const { items } = await get("networkpolicies", "-n", stack);
       const egress = items.flatMap(({ spec }: { spec: { egress?: { to?: { ipBlock?: { cidr: string } }[] }[] } }) => spec.egress ?? []);
       const blocks = egress.flatMap(({ to = [] }: { to?: { ipBlock?: { cidr: string } }[] }) =>
