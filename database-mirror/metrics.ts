@@ -35,7 +35,7 @@ export function metrics(served: readonly Served[]): string {
     metric(
       "last_success_timestamp_seconds",
       "gauge",
-      "When an upstream registry last answered, or a build was last pushed, since the start.",
+      "When an upstream registry last answered with a good build.",
       each(({ database }) => [[{}, database.lastSuccess === undefined ? undefined : database.lastSuccess / 1000]]),
     ),
     metric(

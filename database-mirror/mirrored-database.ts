@@ -1,3 +1,5 @@
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import type { Readable } from "node:stream";
 import { type Artifact, artifacts } from "./artifacts.ts";
 import { type Build, BuildStore } from "./build-store.ts";
@@ -30,7 +32,7 @@ export class MirroredDatabase {
   readonly refusals = new Map<RefusalReason, number>();
   /** Number of builds that were taken. */
   added = 0;
-  /** Time of the last query that an upstream registry answered, or of the last push, in milliseconds. */
+  /** Time of the last query that an upstream registry answered with a good build, in milliseconds; also of one before the last start. */
   lastSuccess: number | undefined;
   /** Why the build that the upstream's tag names is not taken. */
   upstreamRefusal: RefusalReason | undefined;
@@ -44,6 +46,7 @@ export class MirroredDatabase {
     this.#options = options;
     this.artifact = artifacts[options.source.artifact];
     this.store = new BuildStore(options.folder);
+    this.lastSuccess = readTime(this.#successFile);
     this.#client = new RegistryClient(options.plainHttp, (kind, succeeded) => {
       increase(this.upstreamRequests, `${kind}/${succeeded ? "ok" : "failed"}` as const);
     });
@@ -70,7 +73,7 @@ export class MirroredDatabase {
       for (const repository of this.#options.source.repositories) {
         try {
           await this.#updateFrom(repository);
-          this.lastSuccess = Date.now();
+          this.#noteSuccess();
           return true;
         } catch (error) {
           this.store.discardIncoming();
@@ -125,7 +128,6 @@ export class MirroredDatabase {
         const build = await receiveBuild(stream, limit, options);
         await this.#take(build);
         this.store.prune(keep, [pin]);
-        this.lastSuccess = Date.now();
         return build;
       } catch (error) {
         this.store.discardIncoming();
@@ -140,6 +142,20 @@ export class MirroredDatabase {
     this.added += 1;
     this.upstreamRefusal = undefined;
     console.log(`${this.artifact.repository}: ${build.digest}, built ${build.updatedAt}, from ${build.source}`);
+  }
+
+  /** On the volume, so that a restart while the upstream is down does not hide for how long it has been. */
+  #noteSuccess(): void {
+    this.lastSuccess = Date.now();
+    try {
+      writeFileSync(this.#successFile, new Date(this.lastSuccess).toISOString());
+    } catch (error) {
+      console.error(`${this.#successFile}: ${(error as Error).message}`);
+    }
+  }
+
+  get #successFile(): string {
+    return join(this.#options.folder, "last-success");
   }
 
   #refuse(digest: string, { reason }: Refusal): void {
@@ -166,6 +182,15 @@ export class MirroredDatabase {
 }
 
 const predecessorOf = (build: Build | undefined) => build && { updatedAt: build.updatedAt, size: build.layer.size };
+
+/** Returns the time in a file, in milliseconds. */
+function readTime(path: string): number | undefined {
+  try {
+    return Date.parse(readFileSync(path, "utf8")) || undefined;
+  } catch {
+    return undefined;
+  }
+}
 
 function increase<Key>(counters: Map<Key, number>, key: Key): void {
   counters.set(key, (counters.get(key) ?? 0) + 1);

@@ -114,6 +114,15 @@ describe("the mirror as a registry", () => {
     expect(metrics(registry.served)).to.match(/^trivy_mirror_pin_missing\{repository="trivy-db"\} 1$/m);
   });
 
+  it("the time of the last success outlives a restart, and is absent without one", async () => {
+    await serve(open());
+    expect(metrics(registry.served)).not.to.include("last_success");
+    server.close();
+    writeFileSync(join(folder, "last-success"), "2026-01-01T00:00:00.000Z");
+    await serve(open());
+    expect(metrics(registry.served)).to.match(/^trivy_mirror_last_success_timestamp_seconds\{repository="trivy-db"\} 1767225600$/m);
+  });
+
   it("old builds are removed, but not one that is pinned", async () => {
     const database = open();
     const builds: Build[] = [];
