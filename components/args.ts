@@ -264,6 +264,8 @@ export interface DatabaseArgs {
    * @default mirror.gcr.io/aquasec/trivy-db:2, ghcr.io/aquasecurity/trivy-db:2, public.ecr.aws/aquasecurity/trivy-db:2
    */
   readonly repositories?: readonly Input<string>[];
+  /** One download of the databases for everyone. */
+  readonly mirror?: DatabaseMirrorArgs;
   /**
    * Tries plain HTTP when HTTPS fails. Trivy then verifies the certificate of no registry; prefer `server.caCertificates`.
    * @default false
@@ -274,11 +276,66 @@ export interface DatabaseArgs {
   /** Name of an existing Secret of type kubernetes.io/dockerconfigjson with the logins, instead of `credentials`. @default none */
   readonly existingSecret?: Input<string>;
   /**
-   * CIDR blocks that the servers may reach on any port, in addition to the repositories' hosts: for private addresses behind public names,
-   * or blobs stored on other hosts.
+   * CIDR blocks that the servers and the mirror may reach on any port, in addition to the repositories' hosts: for private addresses behind
+   * public names, or blobs stored on other hosts.
    * @default none
    */
   readonly cidrs?: readonly Input<string>[];
+}
+
+/** One download of the databases for everyone. */
+export interface DatabaseMirrorArgs {
+  /** Downloads and verifies each new build once, for all servers: in a pod of the stack, or with `to` into your registry. @default false */
+  readonly enabled?: boolean;
+  /**
+   * OCI repository of your registry, such as registry.example.com/security/trivy-db:2, into which a CronJob copies each new build.
+   * @default a pod of the stack keeps the builds and serves them
+   */
+  readonly to?: string;
+  /** Whether servers may use `database.repositories` while the mirror cannot be reached or has no build. @default true */
+  readonly fallback?: boolean;
+  /** Queries no repository. Builds are pushed with `npm run database`, and the servers use only the mirror. @default false */
+  readonly offline?: boolean;
+  /** Time between two queries for a new build, which is varied by a tenth. @default 1h */
+  readonly interval?: Input<string>;
+  /** With `to`: when to query for a new build, a cron expression. @default 17 * * * * */
+  readonly schedule?: Input<string>;
+  /** Number of builds to keep of each database. @default 3 */
+  readonly keep?: Input<number>;
+  /** Digest of a kept build of the vulnerability database to serve, to stay on it or to roll back to it. @default the newest */
+  readonly pin?: Input<string>;
+  /** The database by which clients identify Java archives (trivy-java-db). */
+  readonly java?: JavaDatabaseArgs;
+  /** Size of the volume claim for the builds. @default 2Gi, with java 8Gi */
+  readonly size?: Input<string>;
+  /** StorageClass of the claim. @default the cluster's default */
+  readonly storageClass?: Input<string>;
+  /** Size limit of the volume on which a new build is unpacked, to verify it: 1.4Gi for the vulnerability database in 2026. @default 4Gi */
+  readonly workVolume?: Input<string>;
+  /** Logins for registries, at most one for each. @default database.credentials */
+  readonly credentials?: readonly LoginArgs[];
+  /** Name of an existing Secret of type kubernetes.io/dockerconfigjson with the logins, instead of `credentials`. @default none */
+  readonly existingSecret?: Input<string>;
+  /** Namespaces whose pods may read the mirror's metrics, on port 8080; `*` means every namespace. @default none */
+  readonly monitors?: readonly Input<string>[];
+  /**
+   * CPU and memory of the mirror, and of the job that copies. A new build is verified with Trivy, which maps it into the memory.
+   * @default { requests: { cpu: "50m", memory: "128Mi" }, limits: { memory: "1Gi" } }
+   */
+  readonly resources?: Resources;
+}
+
+/** The database by which clients identify Java archives (trivy-java-db). */
+export interface JavaDatabaseArgs {
+  /** Mirrors the Java database too. @default false */
+  readonly enabled?: boolean;
+  /**
+   * OCI repositories of the Java database, in the order in which they are tried.
+   * @default mirror.gcr.io/aquasec/trivy-java-db:1, ghcr.io/aquasecurity/trivy-java-db:1
+   */
+  readonly repositories?: readonly Input<string>[];
+  /** With `database.mirror.to`: the repository that the Java database is copied to. @default not copied */
+  readonly to?: Input<string>;
 }
 
 /** The login for one registry. */
@@ -707,6 +764,29 @@ export const defaults = {
   },
   database: {
     repositories: ["mirror.gcr.io/aquasec/trivy-db:2", "ghcr.io/aquasecurity/trivy-db:2", "public.ecr.aws/aquasecurity/trivy-db:2"],
+    mirror: {
+      enabled: false,
+      fallback: true,
+      offline: false,
+      interval: "1h",
+      keep: 3,
+      java: {
+        enabled: false,
+        repositories: ["mirror.gcr.io/aquasec/trivy-java-db:1", "ghcr.io/aquasecurity/trivy-java-db:1"],
+      },
+      workVolume: "4Gi",
+      credentials: [],
+      monitors: [],
+      resources: {
+        requests: {
+          cpu: "50m",
+          memory: "128Mi",
+        },
+        limits: {
+          memory: "1Gi",
+        },
+      },
+    },
     plainHttp: false,
     credentials: [],
     cidrs: [],
@@ -861,6 +941,7 @@ export const secretPaths = [
   "gateway.clients.token",
   "gateway.clients.previousToken",
   "gateway.tls.key",
+  "database.mirror.credentials.password",
   "database.credentials.password",
   "redis.password",
   "redis.tls.clientKey",

@@ -1,6 +1,8 @@
 import * as pulumi from "@pulumi/pulumi";
 import { blockDefaults, defaults, type GatewayArgs, type ServerArgs, type SettingsArgs } from "./args.ts";
 import { RedisCache } from "./cache/redis-cache.ts";
+import { DatabaseCopy } from "./database-mirror/database-copy.ts";
+import { DatabaseMirror } from "./database-mirror/database-mirror.ts";
 import { type Backend, Exposure } from "./exposure/exposure.ts";
 import { Gateway } from "./gateway/gateway.ts";
 import { Namespace } from "./namespace/namespace.ts";
@@ -19,6 +21,8 @@ import type { SecretKey } from "./shared/pod.ts";
 const children = {
   namespace: Namespace,
   redis: RedisCache,
+  databaseMirror: optional(DatabaseMirror),
+  databaseCopy: optional(DatabaseCopy),
   server: TrivyServer,
   gateway: optional(Gateway),
   exposure: Exposure,
@@ -69,11 +73,12 @@ export class ScanService extends Component<ScanServiceArgs, typeof children> {
     const namespace = this.createNamespace();
     const context = this.context(namespace);
     const cache = this.createCache(context);
-    const server = this.createServer(context, cache, namespace);
-    const gateway = this.gateway.enabled ? this.createGateway(context, cache, server, namespace) : undefined;
+    const mirror = this.createMirror(context, namespace);
+    const server = this.createServer(context, cache, mirror, namespace);
+    const gateway = this.gateway.enabled ? this.createGateway(context, cache, server, mirror, namespace) : undefined;
     const exposure = this.createExposure(context, gateway?.backend ?? serversBackend(server));
     const registryScan = this.args.registryScan?.enabled
-      ? this.createRegistryScan(context, connection(exposure, server, gateway), namespace)
+      ? this.createRegistryScan(context, connection(exposure, server, gateway), mirror, namespace)
       : undefined;
 
     this.namespace = namespace.name;
@@ -117,13 +122,44 @@ export class ScanService extends Component<ScanServiceArgs, typeof children> {
     return this.create("redis", { context, redis: this.args.redis, allowedPods, retried });
   }
 
-  private createServer(context: Context, { connection: cache, ready }: RedisCache, { policies }: Namespace): TrivyServer {
+  /** Creates what copies the database into the stack or into a registry, and returns the mirror in the stack if there is one. */
+  private createMirror(context: Context, { policies }: Namespace): DatabaseMirror | undefined {
+    const { database, server, registryScan } = this.args;
+    const { enabled, to, java } = withDefaults(defaults.database.mirror, database?.mirror);
+    if (!enabled) return undefined;
+    const args = { context, database: database ?? {}, caCertificates: server?.caCertificates };
+    if (to === undefined) {
+      const clients = [
+        parts.server,
+        ...(java.enabled && this.gateway.enabled ? [parts.gateway] : []),
+        ...(java.enabled && registryScan?.enabled ? [parts.registryScan] : []),
+      ];
+      const peers = clients.map((part) => podsWith(selector(part)));
+      return this.create("databaseMirror", { ...args, peers }, { dependsOn: [...policies] });
+    }
+    this.create("databaseCopy", args, { dependsOn: [...policies] });
+    return undefined;
+  }
+
+  private createServer(
+    context: Context,
+    { connection: cache, ready }: RedisCache,
+    mirror: DatabaseMirror | undefined,
+    { policies }: Namespace,
+  ): TrivyServer {
     const { server, database } = this.args;
     const behindGateway = { peers: [podsWith(selector(parts.gateway))], tokenKeepers: this.tokenKeepers(context) };
     return this.create(
       "server",
-      { context, cache, server, database, ...(this.gateway.enabled ? behindGateway : { peers: this.clients() }) },
-      { dependsOn: [...policies, ...ready] },
+      {
+        context,
+        cache,
+        server,
+        database,
+        mirror: mirror?.connection,
+        ...(this.gateway.enabled ? behindGateway : { peers: this.clients() }),
+      },
+      { dependsOn: [...policies, ...ready, ...(mirror?.ready ?? [])] },
     );
   }
 
@@ -148,7 +184,13 @@ export class ScanService extends Component<ScanServiceArgs, typeof children> {
     return [...accessPeers(access ?? {}), ...(registryScan?.enabled ? [podsWith(selector(parts.registryScan))] : [])];
   }
 
-  private createGateway(context: Context, { connection: cache }: RedisCache, server: TrivyServer, { policies }: Namespace): Gateway {
+  private createGateway(
+    context: Context,
+    { connection: cache }: RedisCache,
+    server: TrivyServer,
+    mirror: DatabaseMirror | undefined,
+    { policies }: Namespace,
+  ): Gateway {
     const { exposure = {}, registryScan } = this.args;
     return this.create(
       "gateway",
@@ -162,6 +204,7 @@ export class ScanService extends Component<ScanServiceArgs, typeof children> {
           token: this.serversToken(server),
         },
         cache,
+        database: mirror && javaMirror(mirror),
         peers: this.clients(),
         externalHost: "host" in exposure ? exposure.host : undefined,
       },
@@ -181,10 +224,20 @@ export class ScanService extends Component<ScanServiceArgs, typeof children> {
     return this.create("exposure", { context, backend, preferSameZone: this.gateway.enabled, exposure, sourceRanges: access?.cidrs });
   }
 
-  private createRegistryScan(context: Context, service: ServiceConnection, { policies }: Namespace): RegistryScan {
-    return this.create("registryScan", { context, registryScan: this.args.registryScan, service }, { dependsOn: [...policies] });
+  private createRegistryScan(
+    context: Context,
+    service: ServiceConnection,
+    mirror: DatabaseMirror | undefined,
+    { policies }: Namespace,
+  ): RegistryScan {
+    const { registryScan } = this.args;
+    const args = { context, registryScan, service, database: mirror && javaMirror(mirror) };
+    return this.create("registryScan", args, { dependsOn: [...policies] });
   }
 }
+
+/** Returns the mirror's connection if it has the Java database. */
+const javaMirror = ({ connection }: DatabaseMirror) => (connection.repositories.java === undefined ? undefined : connection);
 
 const settingsOf = ({ transform, ...settings }: ScanServiceArgs) => Object.keys(settings) as (keyof ScanServiceArgs)[];
 

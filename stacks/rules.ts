@@ -1,3 +1,4 @@
+import { databaseRules } from "./database.ts";
 import type { SettingProblem } from "./errors.ts";
 import { exposureRules } from "./exposure.ts";
 import { gatewayRules, gatewayWarnings } from "./gateway.ts";
@@ -10,9 +11,10 @@ import { serverRules } from "./server.ts";
 
 /** Checks settings against each other, block by block. */
 export function* rules(settings: Settings, given: Given): Generator<RuleProblem> {
-  const { server, gateway, redis, registryScan, scheduling } = settings;
+  const { server, gateway, database, redis, registryScan, scheduling } = settings;
   yield* serverRules(server, gateway.enabled, given);
   yield* gatewayRules(gateway, given);
+  yield* databaseRules(database, given);
   yield* redisRules(redis, given);
   yield* schedulingRules(scheduling);
   yield* exposureRules(settings);

@@ -7,6 +7,7 @@ import {
   gatewayPorts,
   logFormat,
   longestRequest,
+  resolvers,
   retry,
   twirp,
 } from "./haproxy.ts";
@@ -66,6 +67,8 @@ export function balancerCfg(options: BalancerOptions): string {
   tune.bufsize ${bufferBytes}
   # When all buffers are in use, requests wait: memory is bounded whatever clients send.
   tune.buffers.limit ${buffers}
+  # The key of tls.crt is in tls.key, in the same folder.
+  ssl-load-extra-del-ext
 
 defaults
   mode http
@@ -86,16 +89,7 @@ defaults
   http-error ${twirp(503, "unavailable", "no Trivy server is free or reachable; retrying")}
   http-error ${twirp(504, "unavailable", "a Trivy server did not answer in time; retrying")}
 
-resolvers cluster
-  parse-resolv-conf
-  # Enough for a hundred addresses in one answer.
-  accepted_payload_size 8192
-  hold valid 2s
-  hold nx 5s
-  hold obsolete 5s
-  timeout resolve 1s
-  timeout retry 1s
-
+${resolvers}
 frontend rpc
   bind ${balancerSocket} accept-proxy
   option httpclose

@@ -7,6 +7,7 @@ import {
   gatewayPorts,
   logFormat,
   longestRequest,
+  resolvers,
   retry,
   twirp,
 } from "./haproxy.ts";
@@ -20,6 +21,8 @@ export interface EdgeOptions {
   readonly maxRequestBytes: number;
   /** Maximum number of connections from one address that have not presented a valid token. */
   readonly connectionsPerAddress: number;
+  /** The mirror of the Java database, which clients download through the gateway. @default none */
+  readonly database?: { readonly host: string; readonly port: number; readonly repository: string } | undefined;
   /** Bytes of memory for data that is being passed through. */
   readonly memory: number;
 }
@@ -55,7 +58,7 @@ const ciphers = [
  * Returns the configuration of the edge, which terminates TLS, identifies clients by their tokens, and bounds what a connection without a
  * valid token can use: little memory, a few seconds, and a number of connections per address.
  */
-export function edgeCfg({ tls, plainHttp, maxRequestBytes, connectionsPerAddress, memory }: EdgeOptions): string {
+export function edgeCfg({ tls, plainHttp, maxRequestBytes, connectionsPerAddress, database, memory }: EdgeOptions): string {
   return `global
   log stdout format raw local0 info
   # HAProxy derives the maximum number of connections from this number of files, or from the platform's limit if that is lower: about 10,000.
@@ -90,7 +93,7 @@ defaults
   http-error ${twirp(503, "unavailable", "the gateway is starting or has too many requests; retrying")}
   http-error ${twirp(504, "unavailable", "the gateway did not answer in time; retrying")}
 
-frontend edge
+${database ? `${resolvers}\n` : ""}frontend edge
   bind ${plainHttp ? '"$ADDRESS' : '"127.0.0.1'}:${gatewayPorts.http}" v4v6${
     tls ? `\n  bind "$ADDRESS:${gatewayPorts.https}" v4v6 ssl crt ${gatewayPaths.certificate}/tls.crt alpn http/1.1` : ""
   }
@@ -107,7 +110,7 @@ frontend edge
   tcp-request connection reject if { sc1_conn_cur,sub(sess.authenticated) -m int gt ${connectionsPerAddress} }
   # Identifies the client: the map contains hashes of tokens, so the time of a lookup reveals nothing about a token.
   http-request set-var(txn.client) req.hdr(Trivy-Token),sha2(256),hex,lower,map_str(${gatewayPaths.clients}/clients.map)
-  acl known var(txn.client) -m found
+${databaseLogin(database)}  acl known var(txn.client) -m found
   acl chunked req.hdr(Transfer-Encoding) -m found
   acl sized req.hdr(Content-Length) -m found
   # HAProxy reads the rest of a refused request's body for as long as the client sends it, so a long one is refused without an answer.
@@ -120,18 +123,18 @@ frontend edge
   http-request set-path /healthz if check { path / }
   http-request set-header ${clientHeader} %[var(txn.client)] if known
   http-request del-header ${clientHeader} unless known
-  http-request return ${twirp(401, "unauthenticated", "invalid token")} unless known or check
+${databaseRefusals(database)}  http-request return ${twirp(401, "unauthenticated", "invalid token")} unless known or check
   http-request track-sc2 var(sess.address) table authenticated
   # Waiting for the answer does not count, only a client that neither sends nor reads.
   http-request set-timeout client 15s
   http-request track-sc0 var(txn.client) table clients
-  http-request return ${twirp(404, "bad_route", "the service has no such call")} unless check or { method POST } { path ${calls.join(" ")} }
-  http-request return ${twirp(411, "invalid_argument", "the request has no Content-Length")} if !check chunked or !check !sized
+  http-request return ${twirp(404, "bad_route", "the service has no such call")} unless check or registry or { method POST } { path ${calls.join(" ")} }
+  http-request return ${twirp(411, "invalid_argument", "the request has no Content-Length")} if !check !registry chunked or !check !registry !sized
   http-request return ${twirp(413, "resource_exhausted", `the request is larger than gateway.maxRequestSize, ${maxRequestBytes} bytes`)} if { req.hdr(Content-Length),sub(${maxRequestBytes}) -m int gt 0 }
   # No client may use all connections to the balancer.
   http-request return ${retry("this client has too many requests in progress")} if { sc0_conn_cur gt ${concurrentRequests / 2} }
   use_backend checks if check
-  default_backend requests
+${database ? "  use_backend database if registry\n" : ""}  default_backend requests
 
 backend requests
   option httpclose
@@ -149,7 +152,7 @@ backend checks
   http-response set-log-level silent
   server balancer ${balancerSocket} send-proxy-v2 maxconn ${concurrentChecks}
 
-# The connections of each address, of IPv6 each network of 64 bits.
+${databaseBackend(database)}# The connections of each address, of IPv6 each network of 64 bits.
 backend addresses
   stick-table type ipv6 size 100k expire 1m store conn_cur
 
@@ -165,5 +168,41 @@ frontend admin
   http-request use-service prometheus-exporter if { path /metrics }
   http-request return status 503 content-type text/plain string "stopping" if { path /ready } { stopping }
   http-request return status 200 content-type text/plain string "ok"
+`;
+}
+
+/**
+ * Identifies clients that download the Java database, as from a registry. Their registry login is any user name and the token as the
+ * password: Trivy has no other header for registries.
+ */
+function databaseLogin(database: EdgeOptions["database"]): string {
+  if (!database) return "  acl registry always_false\n";
+  return `  acl registry path /v2 /v2/
+  acl registry path_beg /v2/${database.repository}/
+  http-request set-var(txn.client) http_auth_pass,sha2(256),hex,lower,map_str(${gatewayPaths.clients}/clients.map) if registry
+`;
+}
+
+function databaseRefusals(database: EdgeOptions["database"]): string {
+  if (!database) return "";
+  return `  http-request return status 401 content-type application/json hdr WWW-Authenticate "Basic realm=trivy" string '{"errors":[{"code":"UNAUTHORIZED","message":"log in with a token as the password"}]}' if registry !known
+  http-request return status 405 if registry !{ method GET HEAD }
+  http-request reject if registry sized or registry chunked
+`;
+}
+
+/** While the mirror cannot be reached, the answer is 503, after which Trivy tries the next repository. */
+function databaseBackend(database: EdgeOptions["database"]): string {
+  if (!database) return "";
+  const { host, port } = database;
+  return `backend database
+  option httpclose
+  http-reuse never
+  http-request del-header Authorization
+  http-request del-header Trivy-Token
+  http-request del-header ${clientHeader}
+  http-request set-header Host ${host}
+  server database ${host}:${port} ssl verify required ca-file ${gatewayPaths.databaseAuthority}/ca.crt verifyhost ${host} sni str(${host}) check inter 1s fall 2 rise 1 init-addr none resolvers cluster
+
 `;
 }

@@ -4,8 +4,10 @@ import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import * as random from "@pulumi/random";
 import ipaddr from "ipaddr.js";
+import { artifacts } from "../../database-mirror/index.ts";
 import { blockDefaults, type ClientArgs, defaults, type GatewayArgs } from "../args.ts";
 import type { CacheConnection } from "../cache/connection.ts";
+import type { MirrorConnection } from "../database-mirror/connection.ts";
 import type { Backend } from "../exposure/exposure.ts";
 import { Component, optional, several, type Transforms } from "../shared/component.ts";
 import type { Context } from "../shared/context.ts";
@@ -74,6 +76,8 @@ export interface GatewayComponentArgs {
   readonly servers: GatewayServers;
   /** The servers' cache, whose health tells an outage from a lost entry. */
   readonly cache: CacheConnection;
+  /** The mirror whose Java database clients download through the gateway. @default none */
+  readonly database?: MirrorConnection | undefined;
   /** Who may connect to the gateway. @default no one but `kubectl port-forward` */
   readonly peers?: readonly Peer[];
   /** DNS name of the service outside the cluster, for the generated certificate. @default none */
@@ -130,7 +134,8 @@ export class Gateway extends Component<GatewayComponentArgs, typeof children> {
     const config = this.createConfig(gateway);
     this.createServersService();
     const policy = this.createPolicy(gateway);
-    const { clientCertificate } = this.args.cache;
+    const { cache, database } = this.args;
+    const { clientCertificate } = cache;
     const secretMount = (name: string, mountPath: string, secret: pulumi.Input<string>): Mount => ({
       name,
       mountPath,
@@ -142,6 +147,11 @@ export class Gateway extends Component<GatewayComponentArgs, typeof children> {
       certificate: certificate && secretMount("certificate", gatewayPaths.certificate, certificate.secret),
       cacheCertificate:
         clientCertificate === undefined ? undefined : secretMount("cache-certificate", gatewayPaths.cacheCertificate, clientCertificate),
+      databaseAuthority: database && {
+        name: "database-authority",
+        mountPath: gatewayPaths.databaseAuthority,
+        volume: secretVolume(database.authority.name, [{ key: database.authority.key, path: "ca.crt" }]),
+      },
     };
     this.createDeployment(gateway, volumes, policy);
     this.create("disruptionBudget", disruptionBudget(this.args.context, part));
@@ -207,7 +217,7 @@ export class Gateway extends Component<GatewayComponentArgs, typeof children> {
     const { metadata } = this.create(
       "config",
       configMap(this.args.context, part, {
-        "edge.cfg": edgeConfiguration(gateway, this.backend.plainHttp),
+        "edge.cfg": this.edgeConfiguration(gateway),
         "balancer.cfg": this.balancerConfiguration(gateway),
         "run.sh": script,
         "client-metrics.txt": clientMetrics(gateway.clients.map((client) => client.name)),
@@ -245,6 +255,24 @@ export class Gateway extends Component<GatewayComponentArgs, typeof children> {
       );
   }
 
+  private edgeConfiguration({ tls, maxRequestSize, edge }: Settings): pulumi.Output<string> {
+    const { context, database } = this.args;
+    const { connectionsPerAddress, resources } = edge;
+    const options = { maxRequestSize, connectionsPerAddress, memoryLimit: resources.limits.memory };
+    return pulumi.all([clusterDomainOf(context), database?.host, pulumi.output(options)]).apply(([clusterDomain, databaseHost, own]) =>
+      edgeCfg({
+        tls: tls.enabled,
+        plainHttp: this.backend.plainHttp,
+        maxRequestBytes: bytes(own.maxRequestSize),
+        connectionsPerAddress: own.connectionsPerAddress,
+        ...(databaseHost !== undefined && {
+          database: { host: `${databaseHost}.${clusterDomain}`, port: 443, repository: artifacts.java.repository },
+        }),
+        memory: bytes(own.memoryLimit) - edgeMemory,
+      }),
+    );
+  }
+
   private createServersService(): void {
     const { context, servers } = this.args;
     this.create("servers", {
@@ -256,7 +284,8 @@ export class Gateway extends Component<GatewayComponentArgs, typeof children> {
   }
 
   private createPolicy({ monitors }: Settings): pulumi.Resource {
-    const { context, servers, cache, peers = [] } = this.args;
+    const { context, servers, cache, database, peers = [] } = this.args;
+    const toDatabase = database ? [{ to: [podsWith(database.selector)], ports: [tcp(database.port)] }] : [];
     return this.create(
       "policy",
       networkPolicy(context, part, {
@@ -264,14 +293,14 @@ export class Gateway extends Component<GatewayComponentArgs, typeof children> {
           ...ingressFrom(peers, this.ports),
           ...ingressFrom(monitors.map(podsInNamespace), [gatewayPorts.admin, gatewayPorts.edgeAdmin]),
         ],
-        egress: [{ to: [podsWith(servers.selector)], ports: [tcp(servers.port)] }, cache.egress],
+        egress: [{ to: [podsWith(servers.selector)], ports: [tcp(servers.port)] }, cache.egress, ...toDatabase],
       }),
     );
   }
 
   private createDeployment({ replicas, resources, edge, tls }: Settings, volumes: Volumes, policy: pulumi.Resource): void {
     const { context } = this.args;
-    const { configuration, clients, certificate } = volumes;
+    const { configuration, clients, certificate, databaseAuthority } = volumes;
     this.create(
       "deployment",
       {
@@ -299,7 +328,7 @@ export class Gateway extends Component<GatewayComponentArgs, typeof children> {
               lifecycle: { preStop: { sleep: { seconds: drainSeconds } } },
               resources: containerResources(edge.resources, { request: "16Mi", limit: "256Mi" }),
             },
-            mounts: [configuration, clients, ...(certificate ? [certificate] : [])],
+            mounts: [configuration, clients, certificate, databaseAuthority].filter((mount) => mount !== undefined),
           }),
         },
       },
@@ -333,17 +362,6 @@ const liveness = (port: string) => ({
   terminationGracePeriodSeconds: 10,
 });
 
-const edgeConfiguration = ({ tls, maxRequestSize, edge }: Settings, plainHttp: boolean): pulumi.Output<string> =>
-  pulumi.output({ maxRequestSize, memory: edge.resources.limits.memory, connectionsPerAddress: edge.connectionsPerAddress }).apply((own) =>
-    edgeCfg({
-      tls: tls.enabled,
-      plainHttp,
-      maxRequestBytes: bytes(own.maxRequestSize),
-      connectionsPerAddress: own.connectionsPerAddress,
-      memory: bytes(own.memory) - edgeMemory,
-    }),
-  );
-
 /** The volumes of the pods. */
 interface Volumes {
   readonly configuration: Mount;
@@ -351,6 +369,8 @@ interface Volumes {
   readonly certificate: Mount | undefined;
   /** The client certificate for the cache. */
   readonly cacheCertificate: Mount | undefined;
+  /** The certificate authority of the mirror. */
+  readonly databaseAuthority: Mount | undefined;
 }
 
 /** The valid tokens of a client, newest first. */

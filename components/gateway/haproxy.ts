@@ -13,6 +13,7 @@ export const gatewayPaths = {
   clients: "/etc/trivy-gateway/clients",
   certificate: "/etc/trivy-gateway/certificate",
   cacheCertificate: "/etc/trivy-gateway/cache-certificate",
+  databaseAuthority: "/etc/trivy-gateway/database-authority",
 } as const;
 
 /** The abstract Unix socket from the edge to the balancer: only containers of the same pod reach it, and no port forwarding does. */
@@ -29,6 +30,18 @@ export const concurrentChecks = 16;
 
 /** Seconds of the longest request, the scan of a very large image: as long as the client's own timeout. */
 export const longestRequest = 300;
+
+/** How the processes find servers by DNS. */
+export const resolvers = `resolvers cluster
+  parse-resolv-conf
+  # Enough for a hundred addresses in one answer.
+  accepted_payload_size 8192
+  hold valid 2s
+  hold nx 5s
+  hold obsolete 5s
+  timeout resolve 1s
+  timeout retry 1s
+`;
 
 /** Returns an answer in the form of Trivy's servers, a Twirp error. The message must not contain an apostrophe. */
 export const twirp = (status: number, code: string, message: string) =>

@@ -18,6 +18,7 @@ export const paths = {
   reports: "/etc/reports",
   receivers: "/etc/receivers",
   authorities: "/etc/certificate-authorities",
+  databaseAuthority: "/etc/database-authority",
   login: "/etc/registry-login",
   tools: "/tools",
   data: "/data",

@@ -3,6 +3,7 @@ import * as pulumi from "@pulumi/pulumi";
 import * as random from "@pulumi/random";
 import { reportsPorts } from "../../registry-scan/index.ts";
 import type { ReceiverArgs, RegistryScanArgs } from "../args.ts";
+import type { MirrorConnection } from "../database-mirror/connection.ts";
 import { Component, optional, type Transforms } from "../shared/component.ts";
 import type { Context } from "../shared/context.ts";
 import { secretText } from "../shared/generated-secret.ts";
@@ -38,6 +39,8 @@ export interface RegistryScanComponentArgs {
   readonly registryScan?: RegistryScanArgs;
   /** The service that the images are scanned with. */
   readonly service: ServiceConnection;
+  /** The mirror whose Java database the scanning pods use. @default none */
+  readonly database?: MirrorConnection | undefined;
   readonly transform?: Transforms<typeof children> | undefined;
 }
 
@@ -58,7 +61,7 @@ export class RegistryScan extends Component<RegistryScanComponentArgs, typeof ch
 
   constructor(name: string, args: RegistryScanComponentArgs, options?: pulumi.ComponentResourceOptions) {
     super("RegistryScan", name, args, { children, settings: ["registryScan"] }, options);
-    const { context, registryScan = {}, service } = this.args;
+    const { context, registryScan = {}, service, database } = this.args;
     const application = this.createApplication(registryScan);
     const receivers = this.createReceivers(registryScan.alerts);
     const reports = this.create(
@@ -70,7 +73,7 @@ export class RegistryScan extends Component<RegistryScanComponentArgs, typeof ch
     // The job has this component's name, because the names of its objects begin with it.
     this.create(
       "job",
-      { context, registryScan, service, reports: reportsConnection, application },
+      { context, registryScan, service, database, reports: reportsConnection, application },
       { dependsOn: [...this.dependencies] },
       "",
     );

@@ -2,6 +2,7 @@ import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import { exitCodes, type ScanConfiguration, scanContainer } from "../../registry-scan/index.ts";
 import { defaults, type RegistryScanArgs } from "../args.ts";
+import type { MirrorConnection } from "../database-mirror/connection.ts";
 import { Component, optional, type Transforms } from "../shared/component.ts";
 import type { Context } from "../shared/context.ts";
 import { image } from "../shared/images.ts";
@@ -10,7 +11,7 @@ import { type WithDefaults, withDefaults } from "../shared/merge.ts";
 import { type EgressRule, egress, podsWith, tcp } from "../shared/network.ts";
 import { configMap, namedMetadata, networkPolicy, secret } from "../shared/objects.ts";
 import { parts } from "../shared/parts.ts";
-import { containerResources, fromSecret, type Mount, type SecretKey, variables } from "../shared/pod.ts";
+import { containerResources, fromSecret, type Mount, type SecretKey, secretVolume, variables } from "../shared/pod.ts";
 import { seconds } from "../shared/quantity.ts";
 import { loginData, loginSecretType, loginVolume, registryEndpoints } from "../shared/registry-login.ts";
 import { workload } from "../shared/workload.ts";
@@ -68,6 +69,8 @@ export interface ScanJobArgs {
   readonly service: ServiceConnection;
   readonly reports: ReportsConnection;
   readonly application: Application;
+  /** The mirror whose Java database is used unless `registryScan.javaRepositories` names others. @default none */
+  readonly database?: MirrorConnection | undefined;
   readonly transform?: Transforms<typeof children> | undefined;
 }
 
@@ -83,13 +86,19 @@ type Settings = WithDefaults<RegistryScanArgs, typeof defaults.registryScan>;
 export class ScanJob extends Component<ScanJobArgs, typeof children> {
   constructor(name: string, args: ScanJobArgs, options?: pulumi.ComponentResourceOptions) {
     super("ScanJob", name, args, { children, settings: [] }, options);
-    const scan = withDefaults(defaults.registryScan, this.args.registryScan);
+    const { registryScan, database } = this.args;
+    const scan = withDefaults(defaults.registryScan, withMirror(registryScan, database));
     const config = this.createConfig(scan);
     const login = this.createLogin(scan);
     const token = this.createCredentials();
     const policy = this.createPolicy(scan);
     this.createCronJob(scan, { config, login, token }, policy);
     this.registerOutputs({});
+  }
+
+  /** Whether the Java database comes only from the mirror. */
+  private get usesMirror(): boolean {
+    return this.args.database !== undefined && this.args.registryScan?.javaRepositories === undefined;
   }
 
   /** Returns the name of the ConfigMap with the configuration and the files that it refers to. */
@@ -119,16 +128,17 @@ export class ScanJob extends Component<ScanJobArgs, typeof children> {
   }
 
   private createPolicy(scan: Settings): pulumi.Resource {
-    const { context, service, reports } = this.args;
+    const { context, service, reports, database } = this.args;
     const inCluster = [
       { to: [podsWith(service.selector)], ports: service.ports.map(tcp) },
       { to: [podsWith(reports.selector)], ports: [tcp(reports.port)] },
+      ...(database ? [{ to: [podsWith(database.selector)], ports: [tcp(database.port)] }] : []),
     ];
     return this.create(
       "policy",
       networkPolicy(context, part, {
         ingress: [],
-        egress: registriesEgress(context, scan).apply((rules) => [...inCluster, ...rules]),
+        egress: registriesEgress(context, scan, this.usesMirror).apply((rules) => [...inCluster, ...rules]),
       }),
     );
   }
@@ -205,7 +215,7 @@ export class ScanJob extends Component<ScanJobArgs, typeof children> {
   }
 
   private environment(login: pulumi.Input<string> | undefined, token: SecretKey | undefined) {
-    const { application } = this.args;
+    const { application, database } = this.args;
     return [
       fromSecret("REPORTS_TOKEN", application.token),
       ...(token ? [fromSecret("TRIVY_TOKEN", token)] : []),
@@ -217,13 +227,24 @@ export class ScanJob extends Component<ScanJobArgs, typeof children> {
         HOME: paths.temporary,
         PATH: toolsPath,
         DOCKER_CONFIG: login !== undefined && paths.login,
+        ...(database && { SSL_CERT_DIR: `${application.environment["SSL_CERT_DIR"] ?? "/etc/ssl/certs"}:${paths.databaseAuthority}` }),
       }),
     ];
   }
 
   private mounts({ workVolume }: Settings, config: pulumi.Input<string>, login: pulumi.Input<string> | undefined): Mount[] {
+    const { application, database } = this.args;
     return [
-      ...this.args.application.mounts,
+      ...application.mounts,
+      ...(database
+        ? [
+            {
+              name: "database-authority",
+              mountPath: paths.databaseAuthority,
+              volume: secretVolume(database.authority.name, [{ key: database.authority.key, path: "ca.pem" }]),
+            },
+          ]
+        : []),
       { name: "configuration", mountPath: paths.scan, volume: { configMap: { name: config } } },
       ...(login === undefined ? [] : [{ name: "registry-login", mountPath: paths.login, volume: loginVolume(login) }]),
       { name: "tools", mountPath: paths.tools, volume: { emptyDir: { sizeLimit: toolsSize } } },
@@ -268,11 +289,21 @@ function configuration(scan: Settings, service: pulumi.Input<string>, reports: p
     }));
 }
 
-/** Returns the rules for connections to the registries of the targets and of the Java database. */
-function registriesEgress(context: Context, { targets, plainHttp, javaRepositories: java = javaRepositories, cidrs }: Settings) {
+/** Returns the settings with the mirror's Java database, unless they name repositories of it. */
+function withMirror(scan: RegistryScanArgs | undefined, database: MirrorConnection | undefined): RegistryScanArgs | undefined {
+  const java = database?.repositories.java;
+  return java === undefined || scan?.javaRepositories !== undefined ? scan : { ...scan, javaRepositories: [java] };
+}
+
+/** Returns the rules for connections to the registries of the targets, and of the Java database if it does not come from the mirror. */
+function registriesEgress(
+  context: Context,
+  { targets, plainHttp, javaRepositories: java = javaRepositories, cidrs }: Settings,
+  usesMirror: boolean,
+) {
   const references = targets.map((target) => ("image" in target ? target.image : target.repository));
   const endpoints = pulumi
-    .all([pulumi.all([...references, ...java]), plainHttp])
+    .all([pulumi.all([...references, ...(usesMirror ? [] : java)]), plainHttp])
     .apply(([all, http]) => all.flatMap((reference) => registryEndpoints(reference, http)));
   return egress(context, endpoints, cidrs) as pulumi.Output<EgressRule[]>;
 }

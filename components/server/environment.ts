@@ -15,6 +15,9 @@ export const serverPaths = {
   temporary: "/tmp",
   authorities: "/etc/trivy-server/certificate-authorities",
   login: "/etc/trivy-server/registry-login",
+  repositories: "/etc/trivy-server/repositories",
+  mirrorAuthority: "/etc/trivy-server/database-authority",
+  waitProgram: "/etc/trivy-server/wait",
   cacheCertificate: "/etc/trivy-server/redis-client",
 } as const;
 
@@ -32,6 +35,7 @@ export const managedVariables: Readonly<Record<string, string>> = {
   REDIS_PASSWORD: "redis.password",
   TRIVY_TOKEN: "server.token",
   TRIVY_DB_REPOSITORY: "database.repositories",
+  TRIVY_CONFIG: "database.mirror",
   TRIVY_INSECURE: "database.plainHttp",
   DOCKER_CONFIG: "database.credentials",
   SSL_CERT_DIR: "server.caCertificates",
@@ -41,6 +45,9 @@ export const managedVariables: Readonly<Record<string, string>> = {
   NO_PROXY: "proxy.noProxy",
 };
 
+/** The file with the repositories of the database in the order that an init container has found. */
+export const repositoriesFile = `${serverPaths.repositories}/trivy.yaml`;
+
 interface EnvironmentOptions {
   readonly context: Context;
   readonly server: WithDefaults<ServerArgs, typeof defaults.server>;
@@ -48,17 +55,19 @@ interface EnvironmentOptions {
   readonly cache: CacheConnection;
   /** Where the servers' token is. @default no token */
   readonly token: SecretKey | undefined;
+  /** The repositories of the database. @default those in the file that the mirror's init container has written */
+  readonly repositories: pulumi.Input<readonly string[]> | undefined;
   /** Whether the pod has a file with logins for registries. */
   readonly login: boolean;
-  /** Whether the pod has files with certificate authorities. */
-  readonly authorities: boolean;
+  /** Folders with certificate authorities. */
+  readonly authorities: readonly string[];
 }
 
 /**
  * Returns the environment of the servers. Trivy is configured only by its environment, because every user of the node can read a program's
  * arguments.
  */
-export function serverEnvironment({ context, server, database, cache, token, login, authorities }: EnvironmentOptions) {
+export function serverEnvironment({ context, server, database, cache, token, repositories, login, authorities }: EnvironmentOptions) {
   return [
     // Secrets come first, because a reference such as $(REDIS_PASSWORD) sees only variables in front of it.
     ...(cache.password ? [fromSecret("REDIS_PASSWORD", cache.password)] : []),
@@ -68,11 +77,12 @@ export function serverEnvironment({ context, server, database, cache, token, log
       TRIVY_CACHE_DIR: serverPaths.database,
       TMPDIR: serverPaths.temporary,
       ...cacheVariables(cache),
-      TRIVY_DB_REPOSITORY: pulumi.all([...database.repositories]).apply((repositories) => repositories.join(",")),
+      TRIVY_DB_REPOSITORY: repositories && pulumi.output(repositories).apply((all) => all.join(",")),
+      TRIVY_CONFIG: repositories === undefined && repositoriesFile,
       TRIVY_INSECURE: flag(database.plainHttp),
       TRIVY_DEBUG: flag(server.debug),
       DOCKER_CONFIG: login && serverPaths.login,
-      SSL_CERT_DIR: authorities && `/etc/ssl/certs:${serverPaths.authorities}`,
+      SSL_CERT_DIR: authorities.length > 0 && ["/etc/ssl/certs", ...authorities].join(":"),
       ...proxyVariables(context),
       ...server.env,
     }),

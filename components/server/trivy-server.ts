@@ -3,22 +3,26 @@ import * as pulumi from "@pulumi/pulumi";
 import * as random from "@pulumi/random";
 import { type AutoscalingArgs, blockDefaults, type DatabaseArgs, defaults, type ServerArgs } from "../args.ts";
 import type { CacheConnection } from "../cache/connection.ts";
+import type { MirrorConnection } from "../database-mirror/connection.ts";
 import { Component, optional, type Transforms } from "../shared/component.ts";
 import type { Context } from "../shared/context.ts";
 import { secretText } from "../shared/generated-secret.ts";
 import { image } from "../shared/images.ts";
 import { type WithDefaults, withDefaults } from "../shared/merge.ts";
-import { type EgressRule, egress, ingressFrom, type Peer } from "../shared/network.ts";
+import { type EgressRule, egress, ingressFrom, type Peer, podsWith, tcp } from "../shared/network.ts";
 import { configMap, disruptionBudget, namedMetadata, networkPolicy, secret } from "../shared/objects.ts";
 import { parts } from "../shared/parts.ts";
-import { containerResources, httpProbe, type Mount, type SecretKey, secretVolume } from "../shared/pod.ts";
+import { containerResources, httpProbe, type Mount, type SecretKey, secretVolume, variables } from "../shared/pod.ts";
 import { bytes, quantity } from "../shared/quantity.ts";
 import { loginData, loginSecretType, loginVolume, registryEndpoints } from "../shared/registry-login.ts";
 import { surgeOne, workload } from "../shared/workload.ts";
-import { serverEnvironment, serverPaths, serverPort } from "./environment.ts";
+import { repositoriesFile, serverEnvironment, serverPaths, serverPort } from "./environment.ts";
 
 const part = parts.server;
 const portName = "http";
+
+/** File with the certificate authority of the mirror. */
+const mirrorAuthority = "database.pem";
 
 const children = {
   /** The generated token. */
@@ -40,6 +44,8 @@ export interface TrivyServerArgs {
   readonly cache: CacheConnection;
   readonly server?: ServerArgs;
   readonly database?: DatabaseArgs;
+  /** The mirror of the database, `connection` of a DatabaseMirror. @default none */
+  readonly mirror?: MirrorConnection | undefined;
   /** Who may connect to the servers. @default no one but `kubectl port-forward` */
   readonly peers?: readonly Peer[];
   /** What a generated token depends on: it is generated again when one of these changes. @default nothing */
@@ -113,18 +119,19 @@ export class TrivyServer extends Component<TrivyServerArgs, typeof children> {
   }
 
   private createPolicy(database: Database): pulumi.Resource {
-    const { context, cache, peers = [] } = this.args;
+    const { context, cache, mirror, peers = [] } = this.args;
+    const toMirror = mirror ? [{ to: [podsWith(mirror.selector)], ports: [tcp(mirror.port)] }] : [];
     return this.create(
       "policy",
       networkPolicy(context, part, {
         ingress: ingressFrom(peers, [serverPort]),
-        egress: pulumi.all([cache.egress, databaseEgress(context, database)]).apply(([toCache, rules]) => [toCache, ...rules]),
+        egress: pulumi.all([cache.egress, databaseEgress(context, database)]).apply(([toCache, rules]) => [toCache, ...toMirror, ...rules]),
       }),
     );
   }
 
   private createDeployment(server: Server, database: Database, files: Files, policy: pulumi.Resource): k8s.apps.v1.Deployment {
-    const { context, cache } = this.args;
+    const { context, cache, mirror } = this.args;
     const { autoscaling, replicas, drainSeconds, databaseVolume, envFromSecrets } = server;
     const healthz = httpProbe("/healthz", portName);
     return this.create(
@@ -141,6 +148,7 @@ export class TrivyServer extends Component<TrivyServerArgs, typeof children> {
             replicated: true,
             // Trivy stops at SIGTERM without waiting for requests, so these must end while it drains; 45 s are left for longer ones.
             terminationGracePeriodSeconds: pulumi.output(drainSeconds).apply((seconds) => seconds + 45),
+            ...(mirror && { initContainers: [this.waitForDatabase(mirror, database)] }),
             container: {
               name: "trivy",
               image: image("trivy", context),
@@ -151,8 +159,12 @@ export class TrivyServer extends Component<TrivyServerArgs, typeof children> {
                 database,
                 cache,
                 token: this.tokenKey,
+                repositories: mirror ? undefined : repositoriesOf(database),
                 login: files.login !== undefined,
-                authorities: files.authorities !== undefined,
+                authorities: [
+                  ...(files.authorities === undefined ? [] : [serverPaths.authorities]),
+                  ...(mirror ? [serverPaths.mirrorAuthority] : []),
+                ],
               }),
               ...(envFromSecrets.length > 0 && { envFrom: envFromSecrets.map((name) => ({ secretRef: { name } })) }),
               ports: [{ name: portName, containerPort: serverPort }],
@@ -167,13 +179,40 @@ export class TrivyServer extends Component<TrivyServerArgs, typeof children> {
                 limit: pulumi.output(databaseVolume).apply((size) => quantity(2 * bytes(size) + bytes("256Mi"))),
               }),
             },
-            mounts: serverMounts(databaseVolume, files, cache),
+            mounts: serverMounts(databaseVolume, files, cache, mirror),
           }),
         },
       },
       // Each server may need the ten minutes of its startup probe, and they are replaced one after the other.
       { dependsOn: [policy, ...this.dependencies], customTimeouts: { create: "30m", update: "60m" } },
     );
+  }
+
+  /** Returns the container that waits for the mirror's database, and writes the order in which Trivy tries the repositories. */
+  private waitForDatabase({ host, repositories }: MirrorConnection, database: Database) {
+    return {
+      name: "wait-for-database",
+      image: image("node", this.args.context),
+      command: ["node", `${serverPaths.waitProgram}/wait.js`],
+      env: variables({
+        MIRROR_HOST: host,
+        MIRROR_REPOSITORY: repositories.vulnerabilities,
+        OTHER_REPOSITORIES: repositoriesOf(database).apply((others) => others.join(",")),
+        // A server that runs does not take an older build by itself: when the pin changes, the servers are replaced.
+        MIRROR_PIN: database.mirror.pin,
+        REPOSITORIES_FILE: repositoriesFile,
+        NODE_EXTRA_CA_CERTS: `${serverPaths.mirrorAuthority}/${mirrorAuthority}`,
+      }),
+      resources: containerResources(
+        { requests: { cpu: "10m", memory: "48Mi" }, limits: { memory: "128Mi" } },
+        { request: "16Mi", limit: "64Mi" },
+      ),
+      volumeMounts: [
+        { name: "wait-program", mountPath: serverPaths.waitProgram, readOnly: true },
+        { name: "database-authority", mountPath: serverPaths.mirrorAuthority, readOnly: true },
+        { name: "repositories", mountPath: serverPaths.repositories },
+      ],
+    };
   }
 
   private createAutoscaler(autoscaling: AutoscalingArgs, deployment: k8s.apps.v1.Deployment): void {
@@ -209,6 +248,7 @@ function serverMounts(
   databaseVolume: pulumi.Input<string>,
   { login, authorities }: Files,
   { clientCertificate }: CacheConnection,
+  mirror: MirrorConnection | undefined,
 ): Mount[] {
   const scratch = { options: { readOnly: false }, volume: { emptyDir: { sizeLimit: databaseVolume } } };
   return [
@@ -221,13 +261,34 @@ function serverMounts(
     ...(clientCertificate === undefined
       ? []
       : [{ name: "redis-client", mountPath: serverPaths.cacheCertificate, volume: secretVolume(clientCertificate) }]),
+    ...(mirror
+      ? [
+          { name: "database-authority", mountPath: serverPaths.mirrorAuthority, volume: authorityVolume(mirror.authority) },
+          { name: "repositories", mountPath: serverPaths.repositories, volume: { emptyDir: { sizeLimit: "1Mi" } } },
+          { name: "wait-program", mountPath: serverPaths.waitProgram, volume: { configMap: { name: mirror.waitProgram } } },
+        ]
+      : []),
   ];
 }
 
-/** Returns the rules that let the servers download the vulnerability database. */
-function databaseEgress(context: Context, { repositories, plainHttp, cidrs }: Database): pulumi.Output<EgressRule[]> {
+const authorityVolume = ({ name, key }: SecretKey) => secretVolume(name, [{ key, path: mirrorAuthority }]);
+
+/** Whether the servers get the database only from the mirror in the stack. */
+const usesOnlyMirror = ({ mirror: { enabled, to, offline, fallback } }: Database) => enabled && to === undefined && (offline || !fallback);
+
+/** Returns the repositories outside of the stack from which the servers may download the database. */
+function repositoriesOf(database: Database): pulumi.Output<string[]> {
+  const { repositories, mirror } = database;
+  if (usesOnlyMirror(database)) return pulumi.output([]);
+  if (!mirror.enabled || mirror.to === undefined) return pulumi.all([...repositories]);
+  return pulumi.all([mirror.to, ...(mirror.fallback ? repositories : [])]);
+}
+
+/** Returns the rules that let the servers download the vulnerability database from outside of the stack. */
+function databaseEgress(context: Context, database: Database): pulumi.Output<EgressRule[]> {
+  if (usesOnlyMirror(database)) return pulumi.output([]);
   const endpoints = pulumi
-    .all([pulumi.all([...repositories]), plainHttp])
+    .all([repositoriesOf(database), database.plainHttp])
     .apply(([all, http]) => all.flatMap((repository) => registryEndpoints(repository, http)));
-  return egress(context, endpoints, cidrs);
+  return egress(context, endpoints, database.cidrs);
 }

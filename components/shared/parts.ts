@@ -1,3 +1,4 @@
+import { mirrorName } from "../../database-mirror/index.ts";
 import { reportsName, scanName } from "../../registry-scan/index.ts";
 
 /** Name of the Pulumi project and of the application in the labels. */
@@ -26,5 +27,6 @@ export const parts = {
   gateway: { component: "gateway", objectName: "trivy-gateway", userId: 10003 },
   reports: { component: "reports", objectName: reportsName, userId: 10004 },
   registryScan: { component: "registry-scan", objectName: scanName, userId: 10005 },
+  database: { component: "database", objectName: mirrorName, userId: 10007 },
   redisExporter: { component: "redis-exporter", objectName: "redis-exporter", userId: 10006 },
 } as const satisfies Readonly<Record<string, Part>>;

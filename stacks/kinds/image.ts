@@ -49,6 +49,11 @@ export const repository = () =>
     { pattern: /^[a-zA-Z0-9][a-zA-Z0-9.-]*(:\d{1,5})?\/[^:]+(:[\w][\w.-]{0,127})?$/ },
   ).meta({ example: "ghcr.io/aquasecurity/trivy-db:2" });
 
+export const digest = () =>
+  matching("digest", "use a digest, sha256: and 64 hexadecimal digits", /^sha256:[0-9a-f]{64}$/).meta({
+    example: `sha256:${"0".repeat(64)}`,
+  });
+
 /** An image to scan: any tag will do, also one that moves. */
 export const scannedImage = () =>
   checked("image", "use an image with its tag or digest, such as registry.example.com/team/app:1.0", scannedImageProblem, {

@@ -13,6 +13,7 @@ import { trivyVersion } from "../../components/shared/images.ts";
 import { kubectl } from "../e2e/support/cluster.ts";
 import { checkEnvironment } from "../e2e/support/environment.ts";
 import { Project } from "../e2e/support/project.ts";
+import { database } from "./database.ts";
 import { growth } from "./growth.ts";
 import { registryScan } from "./registry-scan.ts";
 import { resources } from "./resources.ts";
@@ -26,6 +27,7 @@ const topics: Readonly<Record<string, (project: Project, services: Services) => 
   up: (project) => up(project),
   throughput: (_, services) => throughput(services),
   resources: (_, services) => resources(services),
+  database: (project) => database(project),
   growth: (_, services) => growth(services),
   "registry-scan": registryScan,
 };

@@ -43,6 +43,7 @@ describe("the model of the settings' schema", () => {
       ".gateway.clients[].token",
       ".gateway.clients[].previousToken",
       ".gateway.tls.key",
+      ".database.mirror.credentials[].password",
       ".database.credentials[].password",
       ".redis(external).password",
       ".redis(external).tls.clientKey",

@@ -37,8 +37,8 @@ function longSecrets(settings: object): string[] {
     .filter((secret) => secret.length > 7);
 }
 
-/** A ConfigMap that no setting changes; a random password such as `constructor` appears in it by chance. */
-const isProgram = /-registry-scan-programs$/;
+/** ConfigMaps that no setting changes; a random password such as `constructor` appears in them by chance. */
+const isProgram = /-(registry-scan-programs|database-mirror-programs|database-mirror-wait-program|database-copy-programs)$/;
 
 describe("random settings", () => {
   it(`${runs} random settings are refused with help, or give manifests that Kubernetes' schema accepts`, async () => {

@@ -13,6 +13,12 @@ const shapes: Readonly<Record<string, readonly string[]>> = {
   ClientArgs: ["name!", "name! generation! retire", "name! token!", "name! token! previousToken!"],
   GatewayTlsArgs: ["names plainHttp", "existingSecret! caCertificates plainHttp", "certificate! key! caCertificates plainHttp"],
   EmbeddedRedisArgs: ["mode ttl maxMemory cpu persistence monitors tls", "* generation! retire"],
+  DatabaseMirrorArgs: [
+    "fallback interval keep pin size storageClass workVolume credentials monitors resources java",
+    "fallback existingSecret",
+    "to! fallback schedule workVolume credentials! resources",
+  ],
+  JavaDatabaseArgs: ["repositories"],
   RedisTlsArgs: ["", "existingSecret!", "caCertificates!", "caCertificates! clientCertificate! clientKey!"],
   RegistryScanArgs: ["* targets!"],
   ReceiverArgs: ["name! type! url! authorization", "name! type! existingSecret! authorization"],

@@ -40,6 +40,7 @@ const byKind: Readonly<Record<string, Arbitrary<unknown>>> = {
   ),
   "host, domain or CIDR block": fc.constantFrom(".corp", "10.0.0.0/8", "internal.example.com"),
   image: fc.constantFrom("docker.io/valkey/valkey:8.1.1", "registry.example.com:5000/a/b_c:1.0-alpine", `redis@sha256:${"0f".repeat(32)}`),
+  digest: fc.constant(`sha256:${"0f".repeat(32)}`),
   registry: fc.constantFrom("ghcr.io", "10.1.2.3:5000", "harbor.corp", "mirror.example.com", "localhost:5000/hub"),
   "OCI repository": fc.constantFrom(
     "ghcr.io/aquasecurity/trivy-db:2",
@@ -76,6 +77,8 @@ const byKey: Readonly<Record<string, Arbitrary<unknown>>> = {
   "ResourceLimits.cpu": fc.constantFrom(64, "100"),
   "AutoscalingArgs.minReplicas": fc.integer({ min: 1, max: 5 }),
   "AutoscalingArgs.maxReplicas": fc.integer({ min: 5, max: 20 }),
+  "DatabaseMirrorArgs.size": fc.constant("64Ti"),
+  "DatabaseMirrorArgs.interval": fc.constantFrom("1h", "20m"),
   "PersistenceArgs.size": fc.constant("64Ti"),
   "ClientArgs.generation": fc.integer({ min: 2, max: 9 }),
   "ClientArgs.retire": fc.constantFrom(0, 1),

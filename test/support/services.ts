@@ -14,7 +14,10 @@ const registryScan = {
 export const services: Readonly<Record<string, Partial<ScanServiceArgs>>> = {
   "an embedded Redis, a gateway and a load balancer": {
     server: { autoscaling: { maxReplicas: 4 }, caCertificates: certificate },
-    database: { credentials: [{ registry: "registry.example.com", username: "u", password: "p" }] },
+    database: {
+      credentials: [{ registry: "registry.example.com", username: "u", password: "p" }],
+      mirror: { enabled: true, pin: `sha256:${"0f".repeat(32)}`, java: { enabled: true }, monitors: ["monitoring"] },
+    },
     redis: { tls: { enabled: true }, monitors: ["monitoring"], generation: 2 },
     gateway: { enabled: true, tls: { enabled: true }, clients: [{ name: "a", generation: 2 }, { name: "b" }] },
     exposure: { type: "loadBalancer" },
@@ -32,6 +35,14 @@ export const services: Readonly<Record<string, Partial<ScanServiceArgs>>> = {
   },
   "a route of the Gateway API and a given certificate": {
     namespace: { name: "shared", create: false },
+    server: { caCertificates: certificate },
+    database: {
+      mirror: {
+        enabled: true,
+        to: "registry.example.com/security/trivy-db:2",
+        credentials: [{ registry: "registry.example.com", username: "u", password: "p" }],
+      },
+    },
     gateway: { enabled: true, tls: { enabled: true, certificate: leaf, key } },
     redis: { persistence: { enabled: false } },
     exposure: { type: "gatewayApi", host: "trivy.example.com", gateway: { name: "public" } },

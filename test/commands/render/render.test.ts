@@ -414,6 +414,7 @@ spec:
         "package.json",
         "index.ts",
         "components",
+        "database-mirror",
         "registry-scan",
         "stacks",
         "Pulumi.yaml",

@@ -6,7 +6,7 @@ import { expect } from "chai";
 import { balancerCfg, clientMetrics } from "../../../components/gateway/balancer.cfg.ts";
 import { edgeCfg } from "../../../components/gateway/edge.cfg.ts";
 import { gatewayPaths } from "../../../components/gateway/haproxy.ts";
-import { serverCertificate } from "../../support/certificate.ts";
+import { certificate, serverCertificate } from "../../support/certificate.ts";
 import { usualBalancer, usualEdge } from "../../support/haproxy.ts";
 
 const { cache, servers } = usualBalancer;
@@ -21,6 +21,10 @@ const variants: Record<string, string> = {
   "for little memory and many servers": balancerCfg({ ...usualBalancer, memory: 2 ** 27, servers: { ...servers, slots: 256 } }),
   "for the edge with plain HTTP": edgeCfg(usualEdge),
   "for the edge with TLS only": edgeCfg({ ...usualEdge, tls: true, plainHttp: false }),
+  "for the edge with a mirror of the Java database": edgeCfg({
+    ...usualEdge,
+    database: { host: "trivy-database.trivy.svc.cluster.local", port: 443, repository: "trivy-java-db" },
+  }),
   "for the edge with TLS and plain HTTP": edgeCfg({ ...usualEdge, tls: true }),
 };
 
@@ -42,6 +46,7 @@ describe("haproxy.cfg in HAProxy", () => {
         put(`${path}/tls.key`, serverCertificate.key);
       }
       put(`${gatewayPaths.clients}/clients.map`, `${"0f".repeat(32)} ci\n`);
+      put(`${gatewayPaths.databaseAuthority}/ca.crt`, certificate);
       put(`${gatewayPaths.configuration}/client-metrics.txt`, clientMetrics(["ci", "web"]));
       put(`${gatewayPaths.configuration}/haproxy.cfg`, configuration.replaceAll("/etc/trivy-gateway", `${folder}/etc/trivy-gateway`));
       const { status, stderr } = spawnSync("haproxy", ["-c", "-f", `${folder}${gatewayPaths.configuration}/haproxy.cfg`], {

@@ -1,3 +1,4 @@
+import { database } from "./database.ts";
 import { exposure } from "./exposure.ts";
 import { gateway } from "./gateway.ts";
 import { general } from "./general.ts";
@@ -8,4 +9,4 @@ import { renamed } from "./renamed.ts";
 import { server } from "./server.ts";
 
 /** Single mistakes, by block. */
-export const mistakes: Readonly<Record<string, Mistakes>> = { general, renamed, server, gateway, redis, exposure, registryScan };
+export const mistakes: Readonly<Record<string, Mistakes>> = { general, renamed, server, database, gateway, redis, exposure, registryScan };

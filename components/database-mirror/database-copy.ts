@@ -1,0 +1,136 @@
+import * as k8s from "@pulumi/kubernetes";
+import * as pulumi from "@pulumi/pulumi";
+import type { CopyConfiguration } from "../../database-mirror/index.ts";
+import { type DatabaseArgs, defaults } from "../args.ts";
+import { Component, optional, type Transforms } from "../shared/component.ts";
+import type { Context } from "../shared/context.ts";
+import { image } from "../shared/images.ts";
+import { labels } from "../shared/labels.ts";
+import { withDefaults } from "../shared/merge.ts";
+import { configMap, namedMetadata, networkPolicy, secret } from "../shared/objects.ts";
+import { parts } from "../shared/parts.ts";
+import { containerResources, variables } from "../shared/pod.ts";
+import { loginData, loginSecretType } from "../shared/registry-login.ts";
+import { workload } from "../shared/workload.ts";
+import { mirrorPrograms } from "./bundle.ts";
+import {
+  copyTools,
+  type Database,
+  diskOf,
+  environmentOf,
+  type Files,
+  loginsOf,
+  mountsOf,
+  paths,
+  registriesEgress,
+  sourcesOf,
+} from "./upstream.ts";
+
+const part = parts.database;
+
+const children = {
+  /** The ConfigMap with the program of the job. */
+  programs: k8s.core.v1.ConfigMap,
+  /** The ConfigMap with the configuration. */
+  config: k8s.core.v1.ConfigMap,
+  /** The Secret with the logins for registries. */
+  registryLogin: optional(k8s.core.v1.Secret),
+  certificateAuthorities: optional(k8s.core.v1.ConfigMap),
+  policy: k8s.networking.v1.NetworkPolicy,
+  cronJob: k8s.batch.v1.CronJob,
+};
+
+export interface DatabaseCopyArgs {
+  readonly context: Context;
+  /** `mirror.to` says where to. */
+  readonly database: DatabaseArgs;
+  /** Certificate authorities, PEM, to trust in addition to the system's: for registries and proxies. @default none */
+  readonly caCertificates?: pulumi.Input<string> | undefined;
+  readonly transform?: Transforms<typeof children> | undefined;
+}
+
+/**
+ * A CronJob that copies each new build of Trivy's databases to a registry, after it has verified it. It keeps no state.
+ *
+ * @example
+ * new DatabaseCopy("copy", { context, database: { mirror: { to: "registry.example.com/security/trivy-db:2" } } });
+ */
+export class DatabaseCopy extends Component<DatabaseCopyArgs, typeof children> {
+  constructor(name: string, args: DatabaseCopyArgs, options?: pulumi.ComponentResourceOptions) {
+    super("DatabaseCopy", name, args, { children, settings: ["database"] }, options);
+    const database = withDefaults(defaults.database, this.args.database);
+    const { to, java } = database.mirror;
+    const targets = {
+      ...(to !== undefined && { vulnerabilities: pulumi.output(to) }),
+      ...(java.enabled && java.to !== undefined && { java: pulumi.output(java.to) }),
+    };
+    const files = this.createFiles(database, targets);
+    const egress = registriesEgress(this.args.context, database, Object.values(targets));
+    const policy = this.create("policy", networkPolicy(this.args.context, part, { ingress: [], egress }));
+    this.createCronJob(database, files, policy);
+    this.registerOutputs({});
+  }
+
+  private createFiles(database: Database, to: Readonly<Record<string, pulumi.Output<string>>>): Files {
+    const { context, caCertificates } = this.args;
+    const configuration = pulumi
+      .output({ sources: sourcesOf(database), to, plainHttp: database.plainHttp })
+      .apply((own): CopyConfiguration => own);
+    const { credentials, existingSecret } = loginsOf(database);
+    return {
+      programs: this.create("programs", configMap(context, part, mirrorPrograms())).metadata.name,
+      configuration: this.create("config", configMap(context, part, { "copy.json": configuration.apply(jsonFile) })).metadata.name,
+      login:
+        credentials.length === 0
+          ? existingSecret
+          : this.create("registryLogin", secret(context, part, loginData(credentials), loginSecretType)).metadata.name,
+      authorities:
+        caCertificates === undefined
+          ? undefined
+          : this.create("certificateAuthorities", configMap(context, part, { "authorities.pem": caCertificates })).metadata.name,
+    };
+  }
+
+  private createCronJob({ mirror }: Database, files: Files, policy: pulumi.Resource): void {
+    const { context } = this.args;
+    this.create(
+      "cronJob",
+      {
+        metadata: namedMetadata(context, part),
+        spec: {
+          // Not at the full hour, when many others query the registries.
+          schedule: mirror.schedule ?? "17 * * * *",
+          concurrencyPolicy: "Forbid",
+          startingDeadlineSeconds: 3600,
+          successfulJobsHistoryLimit: 1,
+          failedJobsHistoryLimit: 3,
+          jobTemplate: {
+            metadata: { labels: labels(context, part) },
+            spec: {
+              backoffLimit: 2,
+              activeDeadlineSeconds: 3600,
+              ttlSecondsAfterFinished: 7 * 24 * 3600,
+              template: workload(context, {
+                part,
+                restartPolicy: "Never",
+                terminationGracePeriodSeconds: 30,
+                initContainers: copyTools(context),
+                container: {
+                  name: "copy",
+                  image: image("node", context),
+                  command: ["node", `${paths.programs}/copy.js`],
+                  env: variables(environmentOf(context, files)),
+                  resources: containerResources(mirror.resources, diskOf(mirror.workVolume)),
+                },
+                mounts: mountsOf(files, mirror.workVolume),
+              }).template,
+            },
+          },
+        },
+      },
+      { dependsOn: [policy, ...this.dependencies] },
+    );
+  }
+}
+
+const jsonFile = (value: unknown) => `${JSON.stringify(value, undefined, 2)}\n`;
