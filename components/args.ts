@@ -31,6 +31,12 @@ export interface SettingsArgs {
   readonly registryScan?: RegistryScanArgs;
   /** Which nodes the pods run on. */
   readonly scheduling?: SchedulingArgs;
+  /**
+   * Protects the namespace and the volume claims: Pulumi refuses to delete or replace them, and keeps them in the cluster if they leave the
+   * state. Set it to false and run `up` before you destroy the stack.
+   * @default true
+   */
+  readonly protect?: boolean;
   /** DNS domain of the cluster. @default cluster.local */
   readonly clusterDomain?: Input<string>;
   /** Labels of every object, such as team or cost centre. @default none */
@@ -750,6 +756,7 @@ export const defaults = {
     nodeSelector: {},
     tolerations: [],
   },
+  protect: true,
   clusterDomain: "cluster.local",
   labels: {},
   podAnnotations: {},
