@@ -31,7 +31,8 @@ describe("the changelog", () => {
         "### Changes to a stack",
       ],
     ].join("\n");
-    expect([...announcedChanges(text)]).to.deep.equal(["trivy-redis-claim"]);
+    expect([...announcedChanges(text, "0.2.0")]).to.deep.equal(["trivy-redis-claim"]);
+    expect([...announcedChanges(text)]).to.deep.equal(["trivy-redis-claim", "trivy-old"]);
     expect([...announcedChanges(text, "0.1.0")]).to.deep.equal(["trivy-redis-claim", "trivy-old"]);
     expect(() => announcedChanges(text, "0.0.9")).to.throw("no section [0.0.9]");
   });

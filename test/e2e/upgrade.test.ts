@@ -5,7 +5,7 @@ import { parseDigest } from "../../commands/changes/digest.ts";
 import { announcedChanges } from "./support/changelog.ts";
 import { eventually, get, inPod, runningPods, serviceUrl } from "./support/cluster.ts";
 import { checkEnvironment, environment, knownFinding } from "./support/environment.ts";
-import { MissingCommit, previousVersion } from "./support/history.ts";
+import { MissingCommit, type PreviousVersion, previousVersion } from "./support/history.ts";
 import { load, scan } from "./support/load.ts";
 import { Project } from "./support/project.ts";
 
@@ -23,6 +23,7 @@ const ends = /replace|delete/;
 const generated = /^kubernetes:core\/v1:(ConfigMap|Secret)$/;
 
 describe("an upgrade from the previous version", () => {
+  let previous: PreviousVersion;
   let project: Project;
   let client: { server: string; token: string };
   /** What must be the same afterwards. */
@@ -30,12 +31,12 @@ describe("an upgrade from the previous version", () => {
 
   before(async function () {
     await checkEnvironment();
-    const commit = await previousVersion(root).catch((error: unknown) => {
+    previous = await previousVersion(root).catch((error: unknown) => {
       if (!(error instanceof MissingCommit) || !error.shallow) throw error;
       console.warn(error.message);
       return this.skip();
     });
-    project = await Project.create({ commit });
+    project = await Project.create({ commit: previous.commit });
     await project.writeStack(stack, settings);
     await project.must("pulumi", ["stack", "init", stack]);
     await project.pulumi(stack, "up", "--yes", "--skip-preview");
@@ -60,7 +61,7 @@ describe("an upgrade from the previous version", () => {
     const ended = steps
       .filter(({ op, newState, oldState }) => ends.test(op) && !generated.test((newState ?? oldState)?.type ?? ""))
       .map(({ urn }) => urn.split("::").at(-1) ?? urn);
-    const announced = announcedChanges(await readFile(join(root, "CHANGELOG.md"), "utf8"));
+    const announced = announcedChanges(await readFile(join(root, "CHANGELOG.md"), "utf8"), previous.release);
     expect([...new Set(ended)].filter((name) => !announced.has(name))).to.deep.equal([]);
   });
 

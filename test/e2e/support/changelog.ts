@@ -1,11 +1,11 @@
 /**
  * Returns what a changelog announces since a version under "Changes to a stack": every text in backticks.
  *
- * @param since the version at which to stop, without `v`; undefined for the newest section only
+ * @param since the version at which to stop, without `v`; undefined for the whole changelog
  */
 export function announcedChanges(changelog: string, since?: string): Set<string> {
   const versions = changelog.split(/^## /m).slice(1);
-  const end = since === undefined ? 1 : versions.findIndex((section) => section.startsWith(`[${since}]`));
+  const end = since === undefined ? versions.length : versions.findIndex((section) => section.startsWith(`[${since}]`));
   if (end < 0) throw new Error(`CHANGELOG.md has no section [${since}]`);
   const sections = versions
     .slice(0, end)
