@@ -31,6 +31,12 @@ export interface SettingsArgs {
   readonly registryScan?: RegistryScanArgs;
   /** Which nodes the pods run on. */
   readonly scheduling?: SchedulingArgs;
+  /**
+   * Protects the namespace and the volume claims: Pulumi refuses to delete or replace them, and keeps them in the cluster if they leave the
+   * state. Set it to false and run `up` before you destroy the stack.
+   * @default true
+   */
+  readonly protect?: boolean;
   /** DNS domain of the cluster. @default cluster.local */
   readonly clusterDomain?: Input<string>;
   /** Labels of every object, such as team or cost centre. @default none */
@@ -62,19 +68,25 @@ export interface ImagesArgs {
   readonly pullSecrets?: readonly Input<string>[];
   /**
    * Complete reference of the servers' image; `registry` does not change it. Releases that contained malware are refused.
-   * @default ghcr.io/aquasecurity/trivy:0.74.0
+   * @default ghcr.io/aquasecurity/trivy:0.74.0@sha256:62b1e65e8869bc4b4c6aa4fa2b21595256c7c2f6018a9d9ad61caf87187c1969
    */
   readonly trivy?: Input<string>;
   /** Complete reference of the gateway's image. @default docker.io/library/haproxy:3.0.11 */
   readonly haproxy?: Input<string>;
-  /** Complete reference of an image with Node 24, for the registry scan. @default docker.io/library/node:24.21.0-alpine */
+  /**
+   * Complete reference of an image with Node 24, for the registry scan.
+   * @default docker.io/library/node:24.21.0-alpine@sha256:ebfe2f90462722a7a4de65e91990e97fe0d401c70e0e762c5b53302f905ec1c1
+   */
   readonly node?: Input<string>;
   /**
    * Complete reference of the image that the registry scan copies `crane` from.
    * @default gcr.io/go-containerregistry/crane/debug:v0.21.6
    */
   readonly crane?: Input<string>;
-  /** Complete reference of the cache's image: Redis or Valkey. @default docker.io/library/redis:8.10.2-alpine3.23 */
+  /**
+   * Complete reference of the cache's image: Redis or Valkey.
+   * @default docker.io/library/redis:8.10.2-alpine3.23@sha256:3811787313eba226a2ef38658c6ccb91cd5e110edc89c37767de373120a0e5a0
+   */
   readonly redis?: Input<string>;
   /** Complete reference of the image that exports Redis' metrics to Prometheus. @default docker.io/oliver006/redis_exporter:v1.88.0 */
   readonly redisExporter?: Input<string>;
@@ -863,6 +875,7 @@ export const defaults = {
     nodeSelector: {},
     tolerations: [],
   },
+  protect: true,
   clusterDomain: "cluster.local",
   labels: {},
   podAnnotations: {},

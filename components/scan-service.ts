@@ -102,14 +102,14 @@ export class ScanService extends Component<ScanServiceArgs, typeof children> {
   }
 
   private createNamespace(): Namespace {
-    const { instance, labels, namespace } = this.args;
+    const { instance, labels, protect, namespace } = this.args;
     // It has this component's name, because it holds everything else.
-    return this.create("namespace", { identity: { instance, labels }, namespace }, {}, "");
+    return this.create("namespace", { identity: { instance, labels, protect }, namespace }, {}, "");
   }
 
   private context({ name }: Namespace): Context {
-    const { instance, labels, images, scheduling, podAnnotations, proxy, clusterDomain } = this.args;
-    return { instance, labels, namespace: name, images, scheduling, podAnnotations, proxy, clusterDomain };
+    const { instance, labels, protect, images, scheduling, podAnnotations, proxy, clusterDomain } = this.args;
+    return { instance, labels, protect, namespace: name, images, scheduling, podAnnotations, proxy, clusterDomain };
   }
 
   private get gateway() {

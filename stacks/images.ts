@@ -4,7 +4,7 @@ import * as v from "./kinds/index.ts";
 /** An image instead of the default one of that name. */
 const ownImage = (name: keyof typeof defaultImages, description: string) =>
   v
-    .image()
+    .image({ ...(name === "trivy" && { isTrivy: true }) })
     .optional()
     .meta({ description, otherwise: `\`${defaultImages[name]}\`` });
 

@@ -26,6 +26,12 @@ export const schema = v
     exposure,
     registryScan,
     scheduling,
+    protect: v
+      .plain(v.flag())
+      .default(true)
+      .describe(
+        "Protects the namespace and the volume claims: Pulumi refuses to delete or replace them, and keeps them in the cluster if they leave the state. Set it to false and run `up` before you destroy the stack.",
+      ),
     clusterDomain: v.dnsName().default("cluster.local").describe("DNS domain of the cluster."),
     labels: v.tableOf(v.labelKey(), v.labelValue()).default({}).describe("Labels of every object, such as team or cost centre."),
     podAnnotations: v

@@ -11,6 +11,7 @@ import type { StackFile } from "../stack-file.ts";
 import { UserError } from "../user-error.ts";
 import { type Backend, chooseBackend, localStackFile } from "./backend.ts";
 import { commandError, explain } from "./explain.ts";
+import { installPulumi } from "./install.ts";
 
 /** Pulumi's CLI with the environment that it needs. */
 export interface Engine {
@@ -56,12 +57,13 @@ async function findCommand(): Promise<string> {
   const found = await PulumiCommand.get().catch(() => undefined);
   if (found?.version && found.version.compare(oldest) >= 0) return found.command;
   const root = join(homedir(), ".pulumi", "versions", sdkVersion);
-  if (!existsSync(join(root, "bin"))) {
-    const reason = found ? `The Pulumi CLI on the PATH is ${found.version}, older than ${oldest}` : "There is no Pulumi CLI on the PATH";
-    console.error(`${reason}: installing ${sdkVersion} from get.pulumi.com into ${root}`);
-  }
   try {
-    return (await PulumiCommand.install({ root })).command;
+    if (!existsSync(join(root, "bin"))) {
+      const reason = found ? `The Pulumi CLI on the PATH is ${found.version}, older than ${oldest}` : "There is no Pulumi CLI on the PATH";
+      console.error(`${reason}: installing ${sdkVersion} into ${root}, from get.pulumi.com with the checksum published on github.com`);
+      await installPulumi(sdkVersion, root);
+    }
+    return (await PulumiCommand.get({ root })).command;
   } catch (error) {
     const reason = (error instanceof Error ? error.message : String(error)).replaceAll(/\s+/g, " ").slice(0, 300);
     throw new UserError(

@@ -15,6 +15,10 @@ export interface Request {
   readonly approved: boolean;
 }
 
+/** Returns whether flags contain one of these options, with or without a value. */
+export const isOption = (flags: readonly string[], ...names: readonly string[]): boolean =>
+  flags.some((flag) => names.some((name) => flag === name || flag.startsWith(`${name}=`)));
+
 /** @throws UserError with exit code 2 and the usage. */
 export function parseArguments([operation, stack, ...flags]: readonly string[]): Request {
   const known = operations.find((known) => known === operation);

@@ -17,6 +17,7 @@ import { declaredObjects } from "./declared-objects.ts";
 import { isOtherCluster } from "./identity.ts";
 import { parseArguments, type Request } from "./operation.ts";
 import { preflight } from "./preflight.ts";
+import { destroyProblem, protectionHint } from "./protection.ts";
 import { recover } from "./recovery.ts";
 import { parseState, type State } from "./state.ts";
 
@@ -43,6 +44,7 @@ export async function operate(args: readonly string[]): Promise<number> {
   if (exported === undefined && (operation === "refresh" || operation === "destroy"))
     throw new UserError(`There is no stack ${stack} in ${engine.backend.url}: nothing to ${operation}.`);
   const state = parseState(exported ?? "{}");
+  if (operation === "destroy") refuseProtected(request, state);
   await preflight({
     ...{ cluster, operation, file, namespace, state },
     declaredObjects: () => declaredObjects(projectFolder, file),
@@ -65,6 +67,7 @@ export async function operate(args: readonly string[]): Promise<number> {
   await selection;
 
   reportError(engine, request, outcome);
+  if ((operation === "up" || operation === "preview") && outcome.status !== 0 && !outcome.interrupted) printHint(request, state);
   if (operation === "up") {
     if (outcome.status === 0) await printNextSteps(engine, stack);
     else await printUnreadyPods(cluster, namespace.name);
@@ -85,6 +88,18 @@ function refuseConfigFlag({ backend }: Engine, { stack, flags }: Request): void 
   throw new UserError(
     `Pulumi saves --config in the stack's file. Set the value there instead:\n  npm run pulumi -- config set --path KEY VALUE --stack ${stack}`,
   );
+}
+
+/** The engine itself would notice a protected object only after it has deleted others, if its preview is skipped. */
+function refuseProtected({ stack, flags }: Request, state: State): void {
+  const problem = destroyProblem(stack, state, flags);
+  if (problem !== undefined) throw new UserError(problem);
+}
+
+/** The engine names the protected object in its progress, but not this project's setting. */
+function printHint({ stack }: Request, state: State): void {
+  const hint = protectionHint(stack, state);
+  if (hint !== undefined) console.error(hint);
 }
 
 function refuseForgetting(cluster: Cluster, { stack, approved }: Request): void {

@@ -3,7 +3,13 @@ import { z } from "zod";
 /** A Kubernetes resource, as far as the commands read it. Metadata may be incomplete or encrypted. */
 const metadata = z.object({ name: z.string(), namespace: z.string(), uid: z.string() }).partial().catch({});
 const object = z.object({ apiVersion: z.string(), kind: z.string(), metadata }).partial().catch({});
-const resource = z.object({ urn: z.string(), type: z.string(), inputs: object.default({}), outputs: object.default({}) });
+const resource = z.object({
+  urn: z.string(),
+  type: z.string(),
+  protect: z.boolean().default(false),
+  inputs: object.default({}),
+  outputs: object.default({}),
+});
 
 const deployment = z.object({
   deployment: z

@@ -10,7 +10,7 @@ import { image } from "../shared/images.ts";
 import { selector } from "../shared/labels.ts";
 import { type WithDefaults, withDefaults } from "../shared/merge.ts";
 import { clusterDomainOf, destinationBlock, endpointEgress, ingressFrom, podsWith, tcp } from "../shared/network.ts";
-import { configMap, namedMetadata, networkPolicy, secret, volumeClaim } from "../shared/objects.ts";
+import { configMap, namedMetadata, networkPolicy, protection, secret, volumeClaim } from "../shared/objects.ts";
 import { parts, project } from "../shared/parts.ts";
 import { containerResources, fromSecret, type Mount, type SecretKey, secretVolume } from "../shared/pod.ts";
 import { type IssuedCertificate, PrivateAuthority } from "../shared/private-authority.ts";
@@ -207,7 +207,8 @@ export class RedisCache extends Component<RedisCacheArgs, typeof children> {
     const mount = { name: "data", mountPath: "/data", options: {} };
     if (!persistence.enabled) return { ...mount, volume: { emptyDir: { sizeLimit: "16Mi" } } };
     const { size = pulumi.output(maxMemory).apply((memory) => claimSize(bytes(memory))), storageClass } = persistence;
-    const { metadata } = this.create("claim", volumeClaim(this.args.context, part, { size, storageClass }));
+    const { context } = this.args;
+    const { metadata } = this.create("claim", volumeClaim(context, part, { size, storageClass }), protection(context));
     return { ...mount, volume: { persistentVolumeClaim: { claimName: metadata.name } } };
   }
 

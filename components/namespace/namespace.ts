@@ -6,6 +6,7 @@ import type { Identity } from "../shared/context.ts";
 import { labels, partOf } from "../shared/labels.ts";
 import { withDefaults } from "../shared/merge.ts";
 import { dnsEgress } from "../shared/network.ts";
+import { protection } from "../shared/objects.ts";
 
 /** Fixed, so that an upgrade of the cluster does not change which pods are admitted. Version 1.34 was the last one that added a rule. */
 const podSecurityVersion = "v1.35";
@@ -55,7 +56,8 @@ export class Namespace extends Component<NamespaceArgs, typeof children> {
       [`pod-security.kubernetes.io/${mode}`, "restricted"],
       [`pod-security.kubernetes.io/${mode}-version`, podSecurityVersion],
     ]);
-    return this.create("namespace", { metadata: { name, labels: { ...this.labels(), ...Object.fromEntries(podSecurity) } } }).metadata.name;
+    const metadata = { name, labels: { ...this.labels(), ...Object.fromEntries(podSecurity) } };
+    return this.create("namespace", { metadata }, protection(this.args.identity)).metadata.name;
   }
 
   private policy(name: string, spec: k8s.types.input.networking.v1.NetworkPolicySpec): k8s.networking.v1.NetworkPolicyArgs {

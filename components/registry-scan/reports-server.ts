@@ -8,7 +8,7 @@ import { image } from "../shared/images.ts";
 import { selector } from "../shared/labels.ts";
 import { type WithDefaults, withDefaults } from "../shared/merge.ts";
 import { egress, ingressFrom, podsInNamespace, podsWith, urlEndpoint } from "../shared/network.ts";
-import { configMap, namedMetadata, networkPolicy, volumeClaim } from "../shared/objects.ts";
+import { configMap, namedMetadata, networkPolicy, protection, volumeClaim } from "../shared/objects.ts";
 import { parts } from "../shared/parts.ts";
 import { containerResources, fromSecret, httpProbe, type Mount, variables } from "../shared/pod.ts";
 import { bytes } from "../shared/quantity.ts";
@@ -111,7 +111,8 @@ export class ReportsServer extends Component<ReportsServerArgs, typeof children>
 
   /** Returns the claim's name. */
   private createClaim(claim: Settings): pulumi.Output<string> {
-    return this.create("claim", volumeClaim(this.args.context, part, claim)).metadata.name;
+    const { context } = this.args;
+    return this.create("claim", volumeClaim(context, part, claim), protection(context)).metadata.name;
   }
 
   private createService(): void {

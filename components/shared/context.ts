@@ -7,6 +7,8 @@ export interface Identity {
   readonly instance: Input<string>;
   /** Further labels of every object, such as team or cost centre. @default none */
   readonly labels?: Readonly<Record<string, Input<string>>>;
+  /** Whether the objects that hold data, or everything else, are protected from deletion. @default true */
+  readonly protect?: boolean;
 }
 
 /** What all components of one installation have in common. */

@@ -89,8 +89,9 @@ export const dnsEgress: EgressRule = {
   ],
 };
 
-/** Names that no public DNS resolves. */
-const privateName = /^[^.]+$|\.(local|localhost|internal|intranet|private|corp|home|lan|home\.arpa|test)$/i;
+/** Whether no public DNS resolves a name. */
+export const isPrivateName = (host: string): boolean =>
+  /^[^.]+$|\.(local|localhost|internal|intranet|private|corp|home|lan|home\.arpa|test)$/i.test(host);
 
 /**
  * Returns the narrowest rule that allows connections to an endpoint. NetworkPolicies know addresses, not names: a public name on port 443
@@ -105,7 +106,7 @@ export function endpointEgress({ host, port }: Endpoint): EgressRule {
   }
   const service = /^[^.]+\.([^.]+)\.svc(?:\.|$)/.exec(host);
   if (service?.[1]) return { to: [{ namespaceSelector: namespaceSelector(service[1]) }] };
-  return { to: port === 443 && !privateName.test(host) ? publicPeers : anyPeers, ports: [tcp(port)] };
+  return { to: port === 443 && !isPrivateName(host) ? publicPeers : anyPeers, ports: [tcp(port)] };
 }
 
 type Proxy = pulumi.Unwrap<ProxyArgs>;

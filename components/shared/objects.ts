@@ -1,6 +1,7 @@
 import type * as k8s from "@pulumi/kubernetes";
-import type { Input } from "@pulumi/pulumi";
-import type { Context } from "./context.ts";
+import type { CustomResourceOptions, Input } from "@pulumi/pulumi";
+import { defaults } from "../args.ts";
+import type { Context, Identity } from "./context.ts";
 import { labels, selector } from "./labels.ts";
 import type { EgressRule, IngressRule } from "./network.ts";
 import type { Part } from "./parts.ts";
@@ -48,6 +49,15 @@ export function networkPolicy(
       ...(egress !== undefined && { egress }),
     },
   };
+}
+
+/**
+ * Returns the options of an object whose deletion loses data: a volume claim, or the namespace that holds them. The engine refuses to
+ * delete or replace it; `retainOnDelete` keeps it in the cluster if its protection is removed from the state only, with
+ * `pulumi state unprotect`. Without protection the options of the parent apply.
+ */
+export function protection({ protect = defaults.protect }: Pick<Identity, "protect">): CustomResourceOptions {
+  return protect ? { protect: true, retainOnDelete: true } : {};
 }
 
 /** Returns a claim of its own, not a StatefulSet's template, so that it can grow in place and is deleted with the stack. */

@@ -10,7 +10,7 @@ import { merge, type Patch } from "./merge.ts";
  * @example
  * const byObject: Transform<k8s.apps.v1.DeploymentArgs> = { spec: { revisionHistoryLimit: 3 } };
  * const byFunction: Transform<k8s.core.v1.PersistentVolumeClaimArgs> = (_args, options) => {
- *   options.protect = true;
+ *   options.ignoreChanges = ["spec.resources.requests.storage"];
  * };
  */
 export type Transform<Args> = Patch<Args> | ((args: Args, options: pulumi.CustomResourceOptions, name: string) => Args | undefined);

@@ -7,12 +7,12 @@ import { checked, matching, text } from "./text.ts";
 const imageAdvice = "use an image with an exact tag or a digest";
 const imagePattern = /^(?!.*:latest$)[^\s@]+(:[^\s/@]+|(:[^\s/@]+)?@sha(256:[0-9a-f]{64}|512:[0-9a-f]{128}))$/;
 
-/** An image that the service's pods run: pinned to a version. */
-export const image = () =>
+/** An image that the service's pods run: pinned to a version. `isTrivy`: whatever its repository is called, it is Trivy. */
+export const image = ({ isTrivy }: { readonly isTrivy?: true } = {}) =>
   z
     .string({ error: wrong(imageAdvice) })
     .superRefine((value, context) => {
-      const found = pinnedImageProblem(value);
+      const found = pinnedImageProblem(value, isTrivy);
       if (found !== undefined) context.addIssue({ code: "custom", message: `is ${JSON.stringify(value)}, which ${found}` });
     })
     .meta({ kind: "image", advice: imageAdvice, pattern: imagePattern.source });

@@ -28,12 +28,12 @@ for (const [kind, args] of Object.entries(services))
       const names: string[] = [];
       const transform = transformEverything((options, name) => {
         names.push(name);
-        options.protect = true;
+        options.protect = false;
       });
       const { resources } = await deploy({ ...args, transform });
       const custom = resources.filter((resource) => resource.custom);
       expect(names).to.have.members(custom.map(({ name }) => name));
-      for (const { name, protect } of custom) expect(protect, name).to.equal(true);
+      for (const { name, protect } of custom) expect(protect, name).to.equal(false);
     });
 
     it("every resource can be reached through the nodes", async () => {

@@ -127,7 +127,9 @@ describe("the scan service", () => {
     const deployed = await deploy({
       images: { registry: "mirror.example.com/hub", redis: "docker.io/valkey/valkey:8.1.1", pullSecrets: ["pull"] },
     });
-    expect(deployed.container("Deployment").image).to.match(/^mirror\.example\.com\/hub\/aquasecurity\/trivy:\d+\.\d+\.\d+$/);
+    expect(deployed.container("Deployment").image).to.match(
+      /^mirror\.example\.com\/hub\/aquasecurity\/trivy:\d+\.\d+\.\d+@sha256:[0-9a-f]{64}$/,
+    );
     expect(deployed.container("StatefulSet").image).to.equal("docker.io/valkey/valkey:8.1.1");
     for (const kind of ["Deployment", "StatefulSet"])
       expect(deployed.one(kind).spec.template.spec.imagePullSecrets).to.deep.equal([{ name: "pull" }]);

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { expect } from "chai";
 import { parse } from "yaml";
 import { images } from "../../components/shared/images.ts";
+import { parseImageReference } from "../../registry-scan/index.ts";
 
 interface Rule {
   readonly alert: string;
@@ -43,7 +44,9 @@ describe("the alerts about the cache", () => {
   });
 
   it("alert expressions read only metrics that the deployed exporter version exposes, from the scrape job trivy-redis", () => {
-    expect(text("test/monitoring/redis-exporter.metrics.txt")).to.contain(`redis_exporter ${images.redisExporter.split(":").at(-1)} `);
+    expect(text("test/monitoring/redis-exporter.metrics.txt")).to.contain(
+      `redis_exporter ${parseImageReference(images.redisExporter)?.tag} `,
+    );
     for (const { alert, expr } of rules) {
       const selectors = [...expr.matchAll(/\b([a-z_]+)(\{[^}]*\})/g)];
       expect(selectors, alert).not.to.have.length(0);

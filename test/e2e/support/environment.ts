@@ -31,10 +31,19 @@ export const environment = {
   scans: Number(env["E2E_SCANS"] || 250),
 } as const;
 
+type EnvironmentSettings = {
+  readonly protect: false;
+  readonly database?: Readonly<Record<string, unknown>>;
+  readonly images?: Readonly<Record<string, string>>;
+  readonly access?: Readonly<Record<string, unknown>>;
+};
+
 /** Returns the settings that a stack needs in this environment, as written in a stack's file. */
-export function environmentSettings(): Record<string, Record<string, unknown>> {
+export function environmentSettings(): EnvironmentSettings {
   const { E2E_DATABASE: database, E2E_TRIVY_IMAGE: trivy, E2E_REDIS_IMAGE: redis, E2E_CLIENT_CIDR: cidr } = env;
   return {
+    // So that tests can destroy what they have created.
+    protect: false,
     ...(database && { database: { repositories: [database] } }),
     ...((trivy || redis) && { images: { ...(trivy && { trivy }), ...(redis && { redis }) } }),
     ...(cidr && { access: { cidrs: [cidr] } }),

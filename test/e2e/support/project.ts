@@ -1,4 +1,4 @@
-import { cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { delimiter, dirname, join } from "node:path";
 import { pathToFileURL } from "node:url";
@@ -22,18 +22,16 @@ export class Project {
     this.env = env;
   }
 
-  /** `newcomer`: the copy has neither a Pulumi backend nor a passphrase. */
-  static async create({ newcomer = false } = {}): Promise<Project> {
+  /**
+   * `newcomer`: the copy has neither a Pulumi backend nor a passphrase. `commit`: the copy has the files of that commit, with the packages that
+   * are installed now.
+   */
+  static async create({ newcomer = false, commit }: { readonly newcomer?: boolean; readonly commit?: string } = {}): Promise<Project> {
     const temporary = await mkdtemp(join(tmpdir(), "trivy-server-e2e-"));
     const folder = join(temporary, "project");
     const state = join(temporary, "state");
     await mkdir(state);
-    const { stdout } = await must("git", ["ls-files", "--cached", "--others", "--exclude-standard", "-z"], { cwd: root });
-    for (const file of stdout.split("\0").filter(Boolean)) {
-      await mkdir(dirname(join(folder, file)), { recursive: true });
-      // Files that are deleted but not committed are still listed.
-      await cp(join(root, file), join(folder, file)).catch(ignoreMissing);
-    }
+    await (commit === undefined ? copySources(folder) : extract(commit, folder));
     await symlink(join(root, "node_modules"), join(folder, "node_modules"));
     const inherited = Object.entries(process.env).filter(
       ([name]) => !/^PULUMI_(BACKEND_URL|ACCESS_TOKEN|CREDENTIALS_PATH|CONFIG_PASSPHRASE)/.test(name) && !/^npm_/.test(name),
@@ -47,6 +45,14 @@ export class Project {
     });
   }
 
+  /** Replaces the files of an earlier commit with the present ones; stacks' files and their state stay. */
+  async upgrade(): Promise<void> {
+    const kept = [...this.stacks].map((stack) => `Pulumi.${stack}.yaml`);
+    for (const file of await readdir(this.folder))
+      if (file !== "node_modules" && !kept.includes(file)) await rm(join(this.folder, file), { recursive: true });
+    await copySources(this.folder);
+  }
+
   /**
    * Writes a stack's file: the settings of the file of the `committed` stack, if given, overridden by those that the environment needs and then by
    * `settings`. The stack gets a namespace of its own, with the stack's name.
@@ -55,10 +61,16 @@ export class Project {
     const text = committed === undefined ? "" : await readFile(join(this.folder, `Pulumi.${committed}.yaml`), "utf8");
     const config: Record<string, unknown> = parse(text)?.config ?? {};
     const unprefixed = Object.fromEntries(Object.entries(config).map(([key, value]) => [key.replace("trivy-server:", ""), value]));
-    const all = [environmentSettings(), { namespace: { name: stack } }, settings].reduce<Settings>(merged, unprefixed);
+    const all = [await this.known(environmentSettings()), { namespace: { name: stack } }, settings].reduce<Settings>(merged, unprefixed);
     const prefixed = Object.fromEntries(Object.entries(all).map(([key, value]) => [`trivy-server:${key}`, value]));
     await writeFile(join(this.folder, `Pulumi.${stack}.yaml`), stringify({ config: prefixed }));
     this.stacks.add(stack);
+  }
+
+  /** Returns the settings that the copy's version knows. */
+  private async known(settings: Settings): Promise<Settings> {
+    const schema = await readFile(join(this.folder, "stacks/settings.schema.json"), "utf8");
+    return Object.fromEntries(Object.entries(settings).filter(([key]) => schema.includes(`"trivy-server:${key}"`)));
   }
 
   /** Runs a command in the copy, with the copy's own Pulumi backend, whatever its exit code. */
@@ -114,6 +126,21 @@ export class Project {
     }
     await rm(dirname(this.folder), { recursive: true, force: true });
   }
+}
+
+/** Copies the project's files, whether they are committed or not. */
+async function copySources(folder: string): Promise<void> {
+  const { stdout } = await must("git", ["ls-files", "--cached", "--others", "--exclude-standard", "-z"], { cwd: root });
+  for (const file of stdout.split("\0").filter(Boolean)) {
+    await mkdir(dirname(join(folder, file)), { recursive: true });
+    // Files that are deleted but not committed are still listed.
+    await cp(join(root, file), join(folder, file)).catch(ignoreMissing);
+  }
+}
+
+async function extract(commit: string, folder: string): Promise<void> {
+  await mkdir(folder);
+  await must("sh", ["-c", 'git archive "$1" | tar -x -C "$2"', "sh", commit, folder], { cwd: root });
 }
 
 function ignoreMissing(error: NodeJS.ErrnoException): void {

@@ -58,9 +58,21 @@ export const general: Mistakes = {
       /malware.*GHSA-69fq-xp46-6x23.*\d/,
     ],
     [
-      "a release that contained malware, by digest",
+      "a release that contained malware, with a digest",
       { images: { trivy: `aquasec/trivy:v0.69.6@sha256:${"a".repeat(64)}` } },
       "images.trivy",
+      /malware/,
+    ],
+    [
+      "a release that contained malware, under another name",
+      { images: { trivy: "mirror.example.com/security/scanner:0.69.5" } },
+      "images.trivy",
+      /malware/,
+    ],
+    [
+      "a release that contained malware, by digest and under another name",
+      { images: { haproxy: "mirror.example.com/tools/x@sha256:27f446230c60bbf0b70e008db798bd4f33b7826f9f76f756606f5417100beef3" } },
+      "images.haproxy",
       /malware/,
     ],
     [
