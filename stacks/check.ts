@@ -16,9 +16,10 @@ const model = modelOf(schema);
  *
  * @param given the settings by block, secrets in plain text
  * @param isSecret whether the value of a block is encrypted in the stack's file
+ * @param assumed paths of settings whose values are not known yet, so that `given` has examples: no problem that depends on one is reported
  * @throws {SettingsError} with every problem
  */
-export function checkSettings(given: Raw, isSecret: (block: string) => boolean = () => true): Settings {
+export function checkSettings(given: Raw, isSecret: (block: string) => boolean = () => true, assumed: readonly string[] = []): Settings {
   const problems: SettingProblem[] = [];
   // Whatever cannot be used is replaced by something that can, and the rest checked again, so that one mistake does not hide another.
   const usable = structuredClone(given) as Raw;
@@ -27,7 +28,7 @@ export function checkSettings(given: Raw, isSecret: (block: string) => boolean =
     const { data, error } = schema.safeParse(usable);
     if (data) {
       const found = [...rules(data, (path) => valueAt(usable, parsePath(path))), ...structuralRules(model, usable, isSecret)];
-      problems.push(...reliable(found, [...unusable]));
+      problems.push(...reliable(found, [...unusable, ...assumed]));
       if (problems.length > 0) throw new SettingsError(problems);
       return data;
     }
@@ -45,7 +46,8 @@ export function checkSettings(given: Raw, isSecret: (block: string) => boolean =
       const path = formatPath(issue.path);
       if (replaced.has(path)) throw new TypeError(`${path} was replaced by an example of its kind that is not valid`);
       const isMissing = valueAt(usable, issue.path) === undefined;
-      if (!(isMissing && isVariantAssumed(usable, issue.path, unusable))) problems.push({ path, message: messageOf(issue) });
+      if (!assumed.includes(path) && !(isMissing && isVariantAssumed(usable, issue.path, unusable)))
+        problems.push({ path, message: messageOf(issue) });
       unusable.add(path);
       repair(usable, issue);
     }

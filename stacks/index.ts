@@ -3,6 +3,7 @@ import type { SettingsArgs } from "../components/args.ts";
 import { checkSettings } from "./check.ts";
 import { project } from "./errors.ts";
 import { warnings } from "./rules.ts";
+import type { Settings } from "./schema.ts";
 
 export { checkSettings } from "./check.ts";
 export { project, type SettingProblem, SettingsError } from "./errors.ts";
@@ -18,8 +19,13 @@ export function readSettings(): SettingsArgs & { readonly instance: string } {
     key.startsWith(`${project}:`) ? [[key.slice(project.length + 1), parsed(value)] as const] : [],
   );
   const settings = checkSettings(Object.fromEntries(given), (key) => isConfigSecret(`${project}:${key}`));
-  for (const { path, message } of warnings(settings)) pulumi.log.warn(`${project}:${path} ${message}`);
+  warn(settings);
   return { ...settings, instance: pulumi.getStack() };
+}
+
+/** Warns of settings that work, but hardly as intended. */
+export function warn(settings: Settings): void {
+  for (const { path, message } of warnings(settings)) pulumi.log.warn(`${project}:${path} ${message}`);
 }
 
 /** Pulumi's SDK knows which values were encrypted, but does not declare it. */
