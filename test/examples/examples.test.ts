@@ -40,7 +40,7 @@ describe("the examples", () => {
     const template = packageJson(join(examples, "../template"));
     const folders = readdirSync(examples, { withFileTypes: true }).filter((entry) => entry.isDirectory());
     const names = ["managed-redis", "minimal"];
-    expect(folders.map((folder) => folder.name)).to.have.members([...names, "python", "yaml"]);
+    expect(folders.map((folder) => folder.name)).to.have.members([...names, "python", "trust-domains", "yaml"]);
     for (const name of names) expect(packageJson(join(examples, name))).to.deep.equal({ ...template, name: `scanning-${name}` });
   });
 
