@@ -4,6 +4,7 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { argumentsFile } from "../stacks/generators/arguments.ts";
 import { jsonSchemaFile } from "../stacks/generators/json-schema.ts";
+import { packageSchemaFile } from "../stacks/generators/package-schema.ts";
 import { referenceFile } from "../stacks/generators/reference.ts";
 import { modelOf } from "../stacks/model.ts";
 import { schema } from "../stacks/schema.ts";
@@ -22,8 +23,11 @@ export function generatedFiles(): GeneratedFile[] {
     { path: "components/args.ts", text: formatted("components/args.ts", argumentsFile(model, schema.parse({}))) },
     { path: "stacks/settings.schema.json", text: jsonSchemaFile(model) },
     { path: "docs/reference/settings.md", text: referenceFile(model) },
+    { path: "provider/schema.json", text: packageSchemaFile(model, packageVersion()) },
   ];
 }
+
+const packageVersion = (): string => JSON.parse(readFileSync(join(projectFolder, "package/package.json"), "utf8")).version;
 
 /** Returns what a generated file holds now, or nothing if it does not exist. */
 export function currentText({ path }: GeneratedFile): string | undefined {

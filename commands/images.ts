@@ -60,7 +60,7 @@ function imagesOf(stack: string): string[] {
   const prefix = `${readProject(projectFolder).name}:`;
   const own = Object.entries(config).flatMap(([key, value]) => (key.startsWith(prefix) ? [[key.slice(prefix.length), value]] : []));
   try {
-    const settings = checkSettings(Object.fromEntries(own), () => true);
+    const settings = checkSettings(Object.fromEntries(own));
     return names.map((name) => imageReference(name, settings.images));
   } catch (error) {
     if (error instanceof SettingsError) throw new UserError(error.message);

@@ -3,7 +3,7 @@ import { callsFinished, catchRejections, connect, withoutStackTraces } from "./s
 
 export { contentHash, type KubernetesObject, kubernetesObject } from "./kubernetes.ts";
 export type { Answer, RecordedResource } from "./monitor.ts";
-export { isSecret, plain, settled } from "./sdk.ts";
+export { isSecret, markSecret, plain, settled, unknownValue } from "./sdk.ts";
 
 export interface RecordOptions extends Partial<MonitorOptions> {
   /** @default trivy-server */

@@ -167,7 +167,8 @@ function refuseMissing(missing: readonly string[]): void {
 /** Resolves when no call of the program to the monitor is under way. */
 export const callsFinished = () => runtime.disconnect();
 
-function registration(request: Pick<RegisterResourceRequest, RequestGetters>): Registration {
+/** Returns what a request of the SDK registers. */
+export function registration(request: Pick<RegisterResourceRequest, RequestGetters>): Registration {
   const dependencies = request.getPropertydependenciesMap();
   const set = (fields: object = {}) => Object.fromEntries(Object.entries(fields).filter(([, value]) => value));
   return {

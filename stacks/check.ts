@@ -11,15 +11,25 @@ import { unknownKeyProblem } from "./unknown-keys.ts";
 
 const model = modelOf(schema);
 
+export interface CheckOptions {
+  /** Returns whether a value is encrypted in the stack's file. @default every value is */
+  readonly isEncrypted?: IsEncrypted;
+  /**
+   * Paths of settings whose values are not known yet, so that the settings have examples: no problem that depends on one is reported.
+   * @default none
+   */
+  readonly assumed?: readonly string[];
+  /** Problems of settings outside of the schema, to be reported with those found here. @default none */
+  readonly others?: readonly SettingProblem[];
+}
+
 /**
  * Checks settings as they are written in a stack's file, and fills in the defaults.
  *
  * @param given the settings by block, secrets in plain text
- * @param isEncrypted whether a value is encrypted in the stack's file
- * @param others problems of settings outside of the schema, to be reported with those found here
  * @throws {SettingsError} with every problem
  */
-export function checkSettings(given: Raw, isEncrypted: IsEncrypted = () => true, others: readonly SettingProblem[] = []): Settings {
+export function checkSettings(given: Raw, { isEncrypted = () => true, assumed = [], others = [] }: CheckOptions = {}): Settings {
   const problems: SettingProblem[] = [...others];
   // Whatever cannot be used is replaced by something that can, and the rest checked again, so that one mistake does not hide another.
   const usable = structuredClone(given) as Raw;
@@ -28,7 +38,7 @@ export function checkSettings(given: Raw, isEncrypted: IsEncrypted = () => true,
     const { data, error } = schema.safeParse(usable);
     if (data) {
       const found = [...rules(data, (path) => valueAt(usable, parsePath(path))), ...structuralRules(model, usable, isEncrypted)];
-      problems.push(...reliable(found, [...unusable]));
+      problems.push(...reliable(found, [...unusable, ...assumed]));
       if (problems.length > 0) throw new SettingsError(problems);
       return data;
     }
@@ -46,7 +56,8 @@ export function checkSettings(given: Raw, isEncrypted: IsEncrypted = () => true,
       const path = formatPath(issue.path);
       if (replaced.has(path)) throw new TypeError(`${path} was replaced by an example of its kind that is not valid`);
       const isMissing = valueAt(usable, issue.path) === undefined;
-      if (!(isMissing && isVariantAssumed(usable, issue.path, unusable))) problems.push({ path, message: messageOf(issue) });
+      if (!assumed.includes(path) && !(isMissing && isVariantAssumed(usable, issue.path, unusable)))
+        problems.push({ path, message: messageOf(issue) });
       unusable.add(path);
       repair(usable, issue);
     }

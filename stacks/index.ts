@@ -7,10 +7,11 @@ import { project, type SettingProblem } from "./errors.ts";
 import { kubeconfigProblem } from "./kubeconfig.ts";
 import { isRaw, valueAt } from "./paths.ts";
 import { warnings } from "./rules.ts";
+import type { Settings } from "./schema.ts";
 import type { IsEncrypted } from "./structural-rules.ts";
 import { parseYaml } from "./yaml.ts";
 
-export { checkSettings } from "./check.ts";
+export { type CheckOptions, checkSettings } from "./check.ts";
 export { project, type SettingProblem, SettingsError } from "./errors.ts";
 export type { Settings } from "./schema.ts";
 
@@ -23,10 +24,14 @@ export function readSettings(): SettingsArgs & { readonly instance: string } {
   const given = Object.entries(pulumi.runtime.allConfig()).flatMap(([key, value]) =>
     key.startsWith(`${project}:`) ? [[key.slice(project.length + 1), parsed(value)] as const] : [],
   );
-  const others = [...providerProblems()];
-  const settings = checkSettings(Object.fromEntries(given), isEncrypted(), others);
-  for (const { path, message } of warnings(settings)) pulumi.log.warn(`${project}:${path} ${message}`);
+  const settings = checkSettings(Object.fromEntries(given), { isEncrypted: isEncrypted(), others: [...providerProblems()] });
+  warn(settings);
   return { ...settings, instance: pulumi.getStack() };
+}
+
+/** Warns of settings that work, but hardly as intended. */
+export function warn(settings: Settings): void {
+  for (const { path, message } of warnings(settings)) pulumi.log.warn(`${project}:${path} ${message}`);
 }
 
 /** Checks the settings of the Kubernetes provider, which Pulumi would otherwise use unseen. */

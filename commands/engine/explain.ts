@@ -31,6 +31,12 @@ export function explain(error: string, { stack, backend, env }: Situation): stri
     );
   }
   if (/incorrect passphrase|passphrase must be set/.test(error)) return passphraseMessage(error, { stack, backend, env });
+  if (newerState.test(error))
+    return (
+      `The state of the stack ${stack} in ${backend.url} was written by a newer version of Pulumi, which this one cannot read.\n` +
+      "Nothing was changed. Update Pulumi's CLI to at least the version that was used last (`pulumi version` prints the installed one).\n" +
+      error
+    );
   if (/message authentication failed|could not decrypt|failed to decrypt|bad value/.test(error))
     return (
       `Pulumi.${stack}.yaml holds values that were encrypted for another backend than ${backend.url}.\n` +
@@ -39,6 +45,10 @@ export function explain(error: string, { stack, backend, env }: Situation): stri
     );
   return error;
 }
+
+/** What the engine says of a state that it is too old for, in several places. */
+const newerState =
+  /unsupported (?:checkpoint|deployment) version|deployment version is too new|is newer than what this version|needs support for the following features/;
 
 function passphraseMessage(error: string, { stack, backend, env }: Situation): string {
   const local = backend.local && `${backend.local}/passphrase`;

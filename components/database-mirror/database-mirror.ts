@@ -8,7 +8,7 @@ import { image } from "../shared/images.ts";
 import { selector } from "../shared/labels.ts";
 import { withDefaults } from "../shared/merge.ts";
 import { clusterDomainOf, ingressFrom, type Peer, podsInNamespace } from "../shared/network.ts";
-import { configMap, namedMetadata, networkPolicy, secret, volumeClaim } from "../shared/objects.ts";
+import { configMap, namedMetadata, networkPolicy, protection, secret, volumeClaim } from "../shared/objects.ts";
 import { parts } from "../shared/parts.ts";
 import { containerResources, httpProbe, type Mount, secretVolume, variables } from "../shared/pod.ts";
 import { PrivateAuthority } from "../shared/private-authority.ts";
@@ -159,8 +159,9 @@ export class DatabaseMirror extends Component<DatabaseMirrorComponentArgs, typeo
 
   /** Returns the claim's name. */
   private createClaim({ mirror }: Database): pulumi.Output<string> {
+    const { context } = this.args;
     const { size = pulumi.output(mirror.keep).apply((keep) => defaultVolume(keep, mirror.java.enabled)), storageClass } = mirror;
-    return this.create("claim", volumeClaim(this.args.context, part, { size, storageClass })).metadata.name;
+    return this.create("claim", volumeClaim(context, part, { size, storageClass }), protection(context)).metadata.name;
   }
 
   /** A StatefulSet, because it never runs two pods at the same time on one volume. */

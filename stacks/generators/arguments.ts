@@ -15,7 +15,7 @@ import type { Input } from "@pulumi/pulumi";
 /** Returns the text of components/args.ts before formatting: an interface for each block, and the defaults. */
 export function argumentsFile(root: Block, defaults: object): string {
   const types = collectTypes(root);
-  const varied = new Set([...types].filter(([, uses]) => new Set(uses.map(defaultsKey)).size > 1).map(([name]) => name));
+  const varied = variedBlocks(root);
   const interfaces = [...types.values()].map((uses) =>
     uses[0].type === "union" ? unionText(uses[0]) : interfaceText(uses as Uses<Block>, varied),
   );
@@ -28,6 +28,10 @@ export function argumentsFile(root: Block, defaults: object): string {
     `${comment("Paths of the settings that are secrets; a path leads through lists to each of their items.")}\nexport const secretPaths = ${literal(secretPaths(root))} as const;\n`,
   ].join("\n");
 }
+
+/** Returns the names of the blocks whose defaults depend on where they are used. */
+export const variedBlocks = (root: Block): ReadonlySet<string> =>
+  new Set([...collectTypes(root)].filter(([, uses]) => new Set(uses.map(defaultsKey)).size > 1).map(([name]) => name));
 
 const defaultsKey = (node: Block | Union) => (node.type === "block" ? JSON.stringify(defaultsOf(node)) : "");
 
@@ -67,8 +71,8 @@ function propertyText(field: Field, varied: ReadonlySet<string>, withoutDefault:
   return `${comment(description, text, "  ")}\n  readonly ${key}${optional}: ${typeText(node)};`;
 }
 
-/** The default in words or as a literal; nothing for a required setting and for a block whose interface documents its defaults. */
-function defaultText(field: Field, varied: ReadonlySet<string>): string | undefined {
+/** Returns the default in words or as a literal; nothing for a required setting and for a block whose interface documents its defaults. */
+export function defaultText(field: Field, varied: ReadonlySet<string>): string | undefined {
   const { node, presence, otherwise } = field;
   if (otherwise !== undefined) return otherwise;
   if (node.type === "block" && presence === "always")

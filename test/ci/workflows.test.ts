@@ -32,7 +32,7 @@ for (const file of readdirSync(folder)) {
 
     it(`${file} pins each action by commit, with the version next to it`, () => {
       for (const [line] of text.matchAll(/^.*\buses: .*$/gm))
-        expect(line).to.match(/uses: (\.\/\S+|[\w-]+\/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+)$/);
+        expect(line).to.match(/uses: ([.$]\/\S+|[\w-]+\/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+)$/);
     });
 
     it(`${file} interpolates no expression into a script`, () => {
@@ -71,6 +71,55 @@ it("deployments run in order, and exclude drift detection of the same stack with
     group: ["stack-$", "{{ matrix.stack }}"].join(""),
     "cancel-in-progress": false,
   });
+});
+
+it("the deployments of the stacks differ only in the stack's name and what they wait for", () => {
+  const { jobs } = parse(readFileSync(join(folder, "deploy.yml"), "utf8")) as { jobs: Record<string, Job> };
+  const normalised = Object.entries(jobs).map(([stack, { needs, ...job }]) =>
+    JSON.parse(JSON.stringify(job).replaceAll(new RegExp(`\\b${stack}\\b`, "g"), "STACK")),
+  );
+  expect(normalised).to.have.length(3);
+  for (const job of normalised) expect(job).to.deep.equal(normalised[0]);
+});
+
+it("a pull request from a fork that changes a workflow gets no secret from any of the workflows", () => {
+  for (const file of readdirSync(folder)) {
+    const { jobs, on } = parse(readFileSync(join(folder, file), "utf8")) as {
+      jobs: Record<string, Job>;
+      on: Record<string, unknown> | string;
+    };
+    const triggers = typeof on === "string" ? [on] : Object.keys(on);
+    // These run with the secrets of this repository and the code of the fork.
+    expect(triggers, file).not.to.include.members(["pull_request_target"]);
+    expect(triggers, file).not.to.include.members(["workflow_run"]);
+    expect(triggers, file).not.to.include.members(["issue_comment"]);
+    if (!triggers.includes("pull_request")) continue;
+    for (const job of Object.values(jobs))
+      if (/secrets\.|github\.token/.test(JSON.stringify(job)))
+        expect(job.if, file).to.equal("github.event.pull_request.head.repo.full_name == github.repository");
+  }
+});
+
+it("a release is built by a reusable workflow, attested there, and published after an approval", () => {
+  const jobsOf = (file: string) =>
+    (parse(readFileSync(join(folder, file), "utf8")) as { jobs: Record<string, Job & { permissions?: object }> }).jobs;
+  const { build, publish } = jobsOf("release.yml");
+  expect(build?.uses).to.match(/^\$\/\.github\/workflows\/build-release\.yml$/);
+  expect(publish).to.deep.include({ needs: "build", environment: "release", permissions: { contents: "write" } });
+  const steps = jobsOf("build-release.yml")["build"]?.steps ?? [];
+  const uses = steps.map((step) => step.uses?.replace(/@.*/, "")).filter(Boolean);
+  expect(uses.slice(-3)).to.deep.equal(["actions/attest-build-provenance", "actions/attest-sbom", "actions/upload-artifact"]);
+  const runs = steps.flatMap(({ run: text }) => (text === undefined ? [] : [text]));
+  expect(runs.slice(0, 3)).to.deep.equal(["npm ci", "npm audit --audit-level=low", "npm audit signatures"]);
+});
+
+it("the end-to-end tests on kind are chosen from those that exist, and need no secret", () => {
+  const text = readFileSync(join(folder, "end-to-end.yml"), "utf8");
+  const names = /'\{([\w,-]+)\}'/.exec(text)?.[1]?.split(",") ?? [];
+  expect(names).to.have.length.above(5);
+  const files = readdirSync(join(root, "test/e2e"));
+  for (const name of names) expect(files).to.include(`${name}.test.ts`);
+  expect(text).not.to.contain("secrets.");
 });
 
 it("GitLab's templates run only npm commands that exist, and deploy the stacks in order", () => {

@@ -34,9 +34,13 @@ describe("the documentation's links", () => {
     expect(brokenLinks()).to.deep.equal([]);
   });
 
-  it("README links to every page under docs/", () => {
-    const readme = byPath.get("README.md");
-    const linked = new Set(readme && linksOf(readme).map((link) => link.split("#")[0]));
+  it("README and the index of decisions link to every page under docs/", () => {
+    const linkedFrom = (index: string) => {
+      const page = byPath.get(index);
+      return page ? linksOf(page).map((link) => normalize(join(dirname(index), link.split("#")[0] ?? ""))) : [];
+    };
+    // The records of decisions have an index of their own.
+    const linked = new Set([...linkedFrom("README.md"), ...linkedFrom("docs/decisions/README.md")]);
     const others = pages.map(({ path }) => path).filter((path) => path.startsWith("docs/"));
     // CONTRIBUTING leads to this one.
     expect(others.filter((path) => !linked.has(path))).to.deep.equal(["docs/style.md"]);

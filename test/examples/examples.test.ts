@@ -39,8 +39,9 @@ describe("the examples", () => {
     const packageJson = (folder: string) => JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
     const template = packageJson(join(examples, "../template"));
     const folders = readdirSync(examples, { withFileTypes: true }).filter((entry) => entry.isDirectory());
-    expect(folders.map((folder) => folder.name)).to.have.members(["managed-redis", "minimal"]);
-    for (const { name } of folders) expect(packageJson(join(examples, name))).to.deep.equal({ ...template, name: `scanning-${name}` });
+    const names = ["managed-redis", "minimal"];
+    expect(folders.map((folder) => folder.name)).to.have.members([...names, "python", "trust-domains", "yaml"]);
+    for (const name of names) expect(packageJson(join(examples, name))).to.deep.equal({ ...template, name: `scanning-${name}` });
   });
 
   it("examples/minimal creates servers with a Redis, for the pods of one namespace", async () => {

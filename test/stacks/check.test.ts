@@ -1,14 +1,14 @@
 import { expect } from "chai";
 import { placeholder } from "../../commands/program.ts";
 import { imageReference, images } from "../../components/shared/images.ts";
-import { checkSettings, type SettingProblem, SettingsError } from "../../stacks/index.ts";
+import { type CheckOptions, checkSettings, type SettingProblem, SettingsError } from "../../stacks/index.ts";
 import { certificate, serverCertificate } from "../support/certificate.ts";
 import { mistakes } from "./mistakes/index.ts";
 
 /** Returns what the settings are refused for. */
-function problems(settings: Record<string, unknown>, isEncrypted?: Parameters<typeof checkSettings>[1]): readonly SettingProblem[] {
+function problems(settings: Record<string, unknown>, isEncrypted?: CheckOptions["isEncrypted"]): readonly SettingProblem[] {
   try {
-    checkSettings(settings, isEncrypted);
+    checkSettings(settings, isEncrypted && { isEncrypted });
   } catch (error) {
     if (error instanceof SettingsError) return error.problems;
     throw error;

@@ -31,6 +31,20 @@ describe("explanations of the engine's errors", () => {
       .and.contain("pulumi login");
   });
 
+  it("an error about a state from a newer version says what to update, and that nothing was changed", () => {
+    // Printed by Pulumi 3.256 for a state with a higher version, and for one with features that it does not know.
+    for (const error of [
+      "error: failed to load checkpoint: unsupported checkpoint version 99",
+      "error: getting snapshot: failed to load checkpoint: unsupported checkpoint version 99",
+      "error: failed to load checkpoint: this stack's deployment needs support for the following features: time-travel",
+      "error: the stack 'dev' is newer than what this version of the Pulumi CLI understands. Please update your version of the Pulumi CLI",
+    ])
+      expect(explain(error, situation()), error)
+        .to.contain("The state of the stack dev in s3://state was written by a newer version of Pulumi")
+        .and.contain("Nothing was changed. Update Pulumi's CLI")
+        .and.contain(error);
+  });
+
   it("an error about a passphrase names the place of the wrong one, never the passphrase", () => {
     const wrong = "error: getting stack configuration: get stack secrets manager: incorrect passphrase";
     const backend = { local: "/p/.pulumi-local", url: "file:///p/.pulumi-local/state" };

@@ -11,6 +11,7 @@
  * | E2E_IMAGES | further images for load, separated by spaces | Debian and Python images |
  * | E2E_TRIVY_IMAGE, E2E_REDIS_IMAGE | images of the pods | the program's defaults |
  * | E2E_CLIENT_CIDR | source addresses of this machine's connections, as the pods see them | none |
+ * | E2E_TESTS | names of the test files to run, as a glob such as `{service,gateway}` | all |
  * | E2E_SCANS | number of scans at each number of servers, half of them of cached images | 250 |
  *
  * Trivy clients inherit the environment: set `TRIVY_INSECURE=true` for registries without TLS.

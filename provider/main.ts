@@ -1,0 +1,4 @@
+import * as pulumi from "@pulumi/pulumi";
+import { provider } from "./provider.ts";
+
+pulumi.provider.main(provider, process.argv.slice(2));

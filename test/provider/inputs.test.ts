@@ -1,0 +1,65 @@
+import * as pulumi from "@pulumi/pulumi";
+import { unknown } from "@pulumi/pulumi/output.js";
+import { expect } from "chai";
+import fc from "fast-check";
+import { checkInputs } from "../../provider/inputs.ts";
+import { settled } from "../../recorder/record.ts";
+import { checkSettings } from "../../stacks/index.ts";
+import { fieldOf, modelOf, type Node, variantOf } from "../../stacks/model.ts";
+import { schema } from "../../stacks/schema.ts";
+import { arbitrarySettings } from "../support/arbitrary-settings.ts";
+
+const numRuns = Number(process.env["PROPERTY_RUNS"] ?? 100);
+const isUsable = (settings: Record<string, unknown>) => {
+  try {
+    checkSettings(structuredClone(settings));
+    return true;
+  } catch {
+    return false;
+  }
+};
+
+/** Returns a copy of settings in which `replacement` takes the place of each value that the components take as an output. */
+function replaceValues(node: Node | undefined, value: unknown, replacement: (value: unknown) => unknown): unknown {
+  const selected = node?.type === "union" ? variantOf(node, value) : node;
+  if (selected?.type === "list") return (value as unknown[]).map((item) => replaceValues(selected.item, item, replacement));
+  if (selected?.type === "block" || selected?.type === "table")
+    return Object.fromEntries(
+      Object.entries(value as object).map(([key, inner]) => [
+        key,
+        replaceValues(selected.type === "table" ? selected.value : fieldOf(selected, key)?.node, inner, replacement),
+      ]),
+    );
+  return selected && !selected.plain ? replacement(value) : value;
+}
+
+describe("the arguments of the component package", () => {
+  before(() => pulumi.runtime.setMocks({ call: () => ({}), newResource: () => ({ id: "", state: {} }) }));
+
+  const usable = arbitrarySettings({ mistakes: false }).filter(isUsable);
+
+  it("arguments that are outputs are checked as their values are, and stay outputs", async () => {
+    const check = fc.asyncProperty(usable, async (settings) => {
+      const outputs: pulumi.Output<unknown>[] = [];
+      const inputs = replaceValues(modelOf(schema), settings, (value) => {
+        outputs.push(pulumi.secret(value));
+        return outputs.at(-1);
+      });
+      const found = await checkInputs(inputs as pulumi.Inputs);
+      let secrets = 0;
+      replaceValues(modelOf(schema), found, (value) => {
+        if (pulumi.Output.isInstance(value)) secrets++;
+      });
+      expect(secrets).to.equal(outputs.length);
+    });
+    await fc.assert(check, { numRuns });
+  });
+
+  it("arguments that are not known in a preview are accepted wherever the components take an output", async () => {
+    const check = fc.asyncProperty(usable, async (settings) => {
+      const inputs = replaceValues(modelOf(schema), settings, () => pulumi.output(unknown));
+      expect(await settled(await checkInputs(inputs as pulumi.Inputs))).to.be.an("object");
+    });
+    await fc.assert(check, { numRuns });
+  });
+});
