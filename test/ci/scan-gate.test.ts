@@ -1,13 +1,26 @@
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:http";
+import { createServer as createSecureServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { expect } from "chai";
 import { images, trivyVersion } from "../../components/shared/images.ts";
-import { buildkiteStep, ci, exampleInputs, githubAction, gitlabJob, jenkinsStage, type Step } from "../support/ci-runners.ts";
+import {
+  azureStep,
+  buildkiteStep,
+  ci,
+  circleciJob,
+  exampleInputs,
+  githubAction,
+  gitlabJob,
+  jenkinsStage,
+  reusableWorkflowStep,
+  type Step,
+  tektonStep,
+} from "../support/ci-runners.ts";
 import { run } from "../support/command.ts";
 
 const script = join(ci, "scan-gate.sh");
@@ -584,6 +597,115 @@ describe("the scan gate", () => {
       expect(exitCode, output).to.equal(0);
       expect(scans()[0]).to.match(/ -- registry\.example\.com\/team\/app:c0ffee$/);
       expect(existsSync(at("workspace/scan-gate/junit.xml"))).to.equal(true);
+    });
+
+    it("the Azure job, the CircleCI job and the Tekton task run the gate and keep its reports", async () => {
+      const gateRepository = { SCAN_GATE_REPOSITORY: repository(at("gate")) };
+      const azure = azureStep("Scan", { "Build.SourceVersion": "c0ffee", TRIVY_TOKEN: token });
+      const stopped = await execute(azure, ["findings", "findings", "findings"], { ...gateRepository, TRIVY_SERVER: address });
+      expect(stopped.exitCode, stopped.output).to.equal(1);
+      expect(stopped.output).to.include(
+        "##vso[task.logissue type=error]scan-gate: registry.example.com/team/app:c0ffee: linux/amd64, 1 CRITICAL",
+      );
+      const summary = azureStep("Summary", { "Build.SourceVersion": "c0ffee" });
+      const uploaded = await run("bash", ["-ec", summary.script], { cwd: at("workspace") });
+      expect(uploaded.stdout).to.match(/^##vso\[task\.uploadsummary\]\/.*\/scan-gate\/summary\.md$/m);
+
+      const { image, stored, ...circleci } = circleciJob({ CIRCLE_SHA1: "c0ffee" });
+      rmSync(at("workspace/scan-gate"), { recursive: true });
+      const circle = await execute(circleci, ["findings", "findings"], { ...gateRepository, TRIVY_SERVER: address });
+      expect(circle.exitCode, circle.output).to.equal(1);
+      for (const path of stored) expect(existsSync(at("workspace", path)), path).to.equal(true);
+      expect(image).to.equal(images.trivy);
+
+      const parameters = { images: "a:1 b:1", server: address, repository: gateRepository.SCAN_GATE_REPOSITORY };
+      rmSync(at("scans"));
+      const task = await execute(tektonStep(parameters, token, at("result")), ["clean", "findings"]);
+      expect(task.exitCode, task.output).to.equal(1);
+      expect(text("result")).to.equal("1");
+      expect(
+        scans()
+          .slice(-2)
+          .map((call) => call.split(" ").at(-1)),
+      ).to.deep.equal(["a:1", "b:1"]);
+    });
+
+    it("the reusable workflow scans an image of its matrix, with its inputs as variables", async () => {
+      mkdirSync(at("workspace/.scan-gate"));
+      spawnSync("cp", ["-R", ci, at("workspace/.scan-gate")]);
+      const inputs = { images: '["a:1"]', server: address, "gate-ref": "c0ffee", severity: "CRITICAL" };
+      const { exitCode, output } = await execute(reusableWorkflowStep(inputs, "a:1", token), ["findings"]);
+      expect(exitCode, output).to.equal(1);
+      expect(clientsEnvironment()).to.include({ TRIVY_SERVER: address, TRIVY_TOKEN: token, TRIVY_SEVERITY: "CRITICAL" });
+      expect(clientsEnvironment()).not.to.have.any.keys("SCAN_GATE_TOKEN");
+      expect(existsSync(at("workspace/scan-gate/a-1.sarif"))).to.equal(true);
+    });
+
+    it("the GitLab template fetches the gate from an instance whose certificate is signed by a private authority", async function () {
+      const [key, certificate] = [at("ca.key"), at("ca.crt")];
+      const subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"];
+      const made = spawnSync("openssl", [
+        "req",
+        "-x509",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-keyout",
+        key,
+        "-out",
+        certificate,
+        "-days",
+        "2",
+        ...subject,
+      ]);
+      if (made.error) this.skip();
+      repository(at("gitlab/platform/trivy-server.git"));
+      const gitlab = createSecureServer({ key: readFileSync(key), cert: readFileSync(certificate) }, (request, response) => {
+        const { pathname, search } = new URL(request.url ?? "", "https://localhost");
+        const cgi = {
+          ...{
+            PATH: process.env["PATH"],
+            GIT_PROJECT_ROOT: at("gitlab"),
+            GIT_HTTP_EXPORT_ALL: "1",
+            PATH_INFO: pathname.replace(".git", ".git/.git"),
+          },
+          ...{ QUERY_STRING: search.slice(1), REQUEST_METHOD: request.method, CONTENT_TYPE: request.headers["content-type"] ?? "" },
+          ...{
+            HTTP_CONTENT_ENCODING: request.headers["content-encoding"] ?? "",
+            GIT_PROTOCOL: String(request.headers["git-protocol"] ?? ""),
+          },
+        };
+        const backend = spawn("git", ["http-backend"], { env: cgi });
+        request.pipe(backend.stdin);
+        const parts: Buffer[] = [];
+        backend.stdout.on("data", (part: Buffer) => parts.push(part));
+        backend.on("close", () => {
+          const answer = Buffer.concat(parts);
+          const end = answer.indexOf("\r\n\r\n");
+          const headers = answer
+            .subarray(0, end)
+            .toString()
+            .split("\r\n")
+            .map((line) => line.split(": ") as [string, string]);
+          response
+            .writeHead(Number.parseInt(new Map(headers).get("Status") ?? "200", 10), Object.fromEntries(headers))
+            .end(answer.subarray(end + 4));
+        });
+      });
+      await new Promise<void>((resolve) => gitlab.listen(0, "127.0.0.1", resolve));
+      try {
+        const predefined = {
+          ...{ CI_SERVER_URL: `https://localhost:${(gitlab.address() as AddressInfo).port}`, CI_JOB_TOKEN: "job-token" },
+          ...{ CI_REGISTRY_IMAGE: "i", CI_COMMIT_SHA: "c", CI_PROJECT_DIR: at("workspace") },
+        };
+        const job = gitlabJob({ server: address }, predefined);
+        const refused = await execute(job, ["clean"]);
+        expect(refused.exitCode, refused.output).to.equal(128);
+        const { exitCode, output } = await execute(job, ["clean"], { CI_SERVER_TLS_CA_FILE: certificate });
+        expect(exitCode, output).to.equal(0);
+      } finally {
+        gitlab.close();
+      }
     });
   });
 });
