@@ -23,7 +23,8 @@ exit code 0    scanned with an up-to-date database, and nothing found that count
 EOF
 }
 
-parts=$(cd "$(dirname "$0")" && pwd)/gate
+case $0 in */*) parts=${0%/*} ;; *) parts=. ;; esac
+parts=$(cd "$parts" && pwd)/gate
 if [ ! -r "$parts/settings.sh" ]; then
   echo "scan-gate: $0 needs the folder gate next to it; cannot read $parts/settings.sh" >&2
   exit 2
@@ -186,10 +187,9 @@ decide() {
   fi
   cp "$work/$slug.json" "$output/$slug.json" || broken="${broken:+$broken; }$output/$slug.json cannot be written"
   render table "$work/marked"
-  notes=$(awk -F '\t' '$2 == "end-of-life" || $2 == "unrecognised" { print $11 }' "$work/marked")
   text="$fact_platform, ${fact_counts:-nothing found}"
   [ "$fact_known" -eq 0 ] || text="$text, $fact_known known from the baseline"
-  [ -z "$notes" ] || text="$text; $(printf %s "$notes" | tr '\n' ';')"
+  [ -z "$fact_notices" ] || text="$text; $fact_notices"
   [ -z "$baseline_problem" ] || text="$text; $baseline_problem"
   if [ -n "$baseline_problem" ] && [ "$baseline_required" = true ]; then
     outcome=undecided text="no verdict: $baseline_problem"
@@ -199,7 +199,7 @@ decide() {
     outcome=undecided text="no verdict: $stale"
   elif [ -n "$stale" ]; then
     outcome=warned text="$text; $stale"
-  elif [ -n "$notes" ] || [ -n "$baseline_problem" ]; then
+  elif [ -n "$fact_notices" ] || [ -n "$baseline_problem" ]; then
     outcome=warned
   else
     outcome=passed

@@ -21,11 +21,14 @@ version_of() { "$1" --version --config /dev/null 2>/dev/null | sed -n 's/^Versio
 
 # is_older A B
 is_older() {
-  awk -v a="$1" -v b="$2" 'BEGIN {
-    split(a, x, "."); split(b, y, ".")
-    for (i = 1; i <= 3; i++) if (x[i] + 0 != y[i] + 0) exit !(x[i] + 0 < y[i] + 0)
-    exit 1
-  }'
+  [ "$1" != "$2" ] || return 1
+  older=$1 newer=$2
+  while :; do
+    [ "${older%%.*}" -eq "${newer%%.*}" ] || break
+    case $older$newer in *.*) ;; *) return 1 ;; esac
+    older=${older#*.} newer=${newer#*.}
+  done
+  [ "${older%%.*}" -lt "${newer%%.*}" ]
 }
 
 checksum() {

@@ -21,7 +21,11 @@ function value(text) {
   return swap(clean(text), "\001", "\\\\")
 }
 
-function fact(name, text) { print "fact\t" name "\t" text }
+# Facts appear in the log and in reports as they are.
+function fact(name, text) {
+  gsub(/[^A-Za-z0-9 ._:\/+-]/, "", text)
+  print "fact\t" name "\t" text
+}
 
 function finding(kind, id, package, installed, fixed, path, line, title, url, description) {
   findings++
@@ -88,8 +92,14 @@ depth == 4 && text ~ /^}/ { emit(keys[3]) }
 
 END {
   if (family == "none") family = ""
-  fact("os", family == "" ? "" : family " " release)
+  release = decode(release)
+  # With slashes it could look like an address.
+  gsub(/\//, " ", release)
+  fact("os", family == "" ? "" : substr(family " " release, 1, 60))
   fact("eosl", eosl == "true" ? "true" : "")
+  gsub(/[^a-z0-9_]/, "", system_)
+  gsub(/[^a-z0-9_]/, "", architecture)
+  gsub(/[^a-z0-9_]/, "", variant)
   fact("platform", system_ == "" || architecture == "" ? "unknown" : system_ "/" architecture (variant == "" ? "" : "/" variant))
   fact("digest", digest)
   fact("packages", packages + 0)

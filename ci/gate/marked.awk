@@ -12,6 +12,8 @@ $1 == "new" || $1 == "note" {
   all[++count] = $0
   group[count] = state == "note" ? "note" : state " " severity
   if (state == "new") number[severity]++
+  if (state == "note") notes++
+  if (kind == "end-of-life" || kind == "unrecognised") notices = notices (notices == "" ? "" : "; ") title
 }
 END {
   many = split("CRITICAL HIGH MEDIUM LOW UNKNOWN", severities, " ")
@@ -22,6 +24,8 @@ END {
     if (number[severities[s]]) counts = counts (counts == "" ? "" : ", ") number[severities[s]] " " severities[s]
   print "fact", "counted", counted + 0
   print "fact", "known", known + 0
+  print "fact", "notes", notes + 0
+  print "fact", "notices", notices
   print "fact", "counts", counts
 }
 function print_group(wanted,  c) { for (c = 1; c <= count; c++) if (group[c] == wanted) print all[c] }

@@ -46,9 +46,8 @@ must_contain() {
 
 # report_scan: adds a scan with a verdict to the reports
 report_scan() {
-  findings=$(count '^new	' "$work/marked")
-  entries=$(count '^\(new\|known\)	' "$work/marked")
-  lines=$(count '^\(new\|known\|note\)	' "$work/marked")
+  entries=$((fact_counted + fact_known))
+  lines=$((entries + fact_notes))
   repository=$(without_tag "$image")
   with_platform=$([ -z "$platforms" ] || printf %s "/$fact_platform")
   for report in $reports; do
@@ -66,11 +65,12 @@ report_scan() {
       codequality) append codequality , -v name="$unit" -v repository="$repository$with_platform" || broken="${broken:+$broken; }codequality" ;;
     esac
   done
-  expected_failures=$((expected_failures + findings)) expected_entries=$((expected_entries + entries)) expected_lines=$((expected_lines + lines))
+  expected_failures=$((expected_failures + fact_counted)) expected_entries=$((expected_entries + entries)) expected_lines=$((expected_lines + lines))
 }
 
 # category IMAGE: a name for code scanning that stays the same in the next build; with the tag if the run has several images of the repository
 category() {
+  case $all_images in *' '*) ;; *) without_tag "$1" && return 0 ;; esac
   repository=$(without_tag "$1")
   same=$(for other in $all_images; do [ "$(without_tag "$other")" != "$repository" ] || echo "$other"; done | sort -u | wc -l)
   if [ "$same" -gt 1 ]; then printf %s "$1" | tr '@' ':'; else printf %s "$repository"; fi

@@ -105,22 +105,24 @@ scan() {
 
 # read_facts FILE: sets $fact_NAME from the lines of findings.awk and marked.awk
 read_facts() {
-  fact_service='' fact_updated='' fact_next='' fact_digest='' fact_complete='' fact_counted='' fact_known='' fact_counts=''
+  fact_service='' fact_updated='' fact_next='' fact_digest='' fact_complete='' fact_counted='' fact_known='' fact_counts='' fact_notes='' fact_notices=''
   while IFS='	' read -r word name value; do
     [ "$word" = fact ] || continue
     case $name in
       service) fact_service=$value ;;
       updated) fact_updated=$value ;;
       next) fact_next=$value ;;
-      os) fact_os=$(printf %s "$value" | tr -cd 'A-Za-z0-9 ._:+-') ;;
+      os) fact_os=$value ;;
       eosl) fact_eosl=$value ;;
-      platform) fact_platform=$(printf %s "$value" | tr -cd 'a-z0-9/_.-') ;;
-      digest) fact_digest=$(printf %s "$value" | tr -cd 'a-z0-9:') ;;
+      platform) fact_platform=$value ;;
+      digest) fact_digest=$value ;;
       packages) fact_packages=$value ;;
       findings) fact_findings=$value ;;
       complete) fact_complete=$value ;;
       counted) fact_counted=$value ;;
       known) fact_known=$value ;;
+      notes) fact_notes=$value ;;
+      notices) fact_notices=$value ;;
       counts) fact_counts=$value ;;
     esac
   done <"$1"
@@ -141,8 +143,9 @@ read_document() {
   fi
   note_database "$fact_updated" "$fact_next"
   if [ -n "$standalone" ]; then
-    own=$(without_service "$trivy" version --format json 2>/dev/null | tr -d '\n\r ')
-    note_database "$(printf %s "$own" | sed -n 's/.*"VulnerabilityDB":{[^}]*"UpdatedAt":"\([0-9TZ:.+-]*\)".*/\1/p')" ''
+    without_service "$trivy" version --format json >"$work/own" 2>/dev/null
+    read_version "$work/own"
+    note_database "$db_updated" "$db_next"
   fi
   if [ "$fact_eosl" = true ] && [ "$end_of_life" != ignore ]; then
     note "$([ "$end_of_life" = fail ] && echo new || echo note)" end-of-life \

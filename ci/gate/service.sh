@@ -35,6 +35,36 @@ ask() {
   fi
 }
 
+# read_version FILE: reads the answer to a question for the version, of the service or of the client. Sets $served, $db_updated and $db_next if it says
+# them, and $is_version if it is such an answer at all.
+read_version() {
+  served='' db_updated='' db_next='' is_version=''
+  while IFS='=' read -r name value; do
+    case $name in
+      is_version) is_version=yes ;;
+      served) served=$value ;;
+      updated) db_updated=$value ;;
+      next) db_next=$value ;;
+    esac
+  done <<EOF
+$(awk '
+    { gsub(/[ \t\r]/, ""); text = text $0 }
+    function part(from, key) {
+      if (!match(from, "\"" key "\":\"[0-9TZ:.+-]*\"")) return ""
+      return substr(from, RSTART + length(key) + 4, RLENGTH - length(key) - 5)
+    }
+    END {
+      if (index(text, "\"Version\":\"")) print "is_version="
+      version = part(text, "Version")
+      if (version ~ /^[0-9]+\.[0-9]+\.[0-9]+$/) print "served=" version
+      if (!match(text, /"VulnerabilityDB":[{][^}]*[}]/)) exit
+      database = substr(text, RSTART, RLENGTH)
+      print "updated=" part(database, "UpdatedAt")
+      print "next=" part(database, "NextUpdate")
+    }' "$1")
+EOF
+}
+
 # Asks the service for its version. Sets $service to `up`, `foreign` (an answer that is not Trivy's, described by $foreign) or `down`, and $served,
 # $db_updated and $db_next if it says them.
 ask_service() {
@@ -42,14 +72,11 @@ ask_service() {
   ask "$TRIVY_SERVER/version" "$work/version"
   [ -n "$http" ] || return 0
   service=up
-  tr -d '\n\r ' <"$work/version" >"$work/version.line"
-  served=$(sed -n 's/.*"Version":"\([0-9][0-9]*\.[0-9][0-9]*\.[0-9][0-9]*\)".*/\1/p' "$work/version.line" | head -n 1)
-  db_updated=$(sed -n 's/.*"VulnerabilityDB":{[^}]*"UpdatedAt":"\([0-9TZ:.+-]*\)".*/\1/p' "$work/version.line")
-  db_next=$(sed -n 's/.*"VulnerabilityDB":{[^}]*"NextUpdate":"\([0-9TZ:.+-]*\)".*/\1/p' "$work/version.line")
+  read_version "$work/version"
   case $http in
     # The gateway in front of servers that are all down.
     502 | 503 | 504) service=down ;;
-    200) grep -q '"Version":"' "$work/version.line" || service=foreign ;;
+    200) [ -n "$is_version" ] || service=foreign ;;
     *) service=foreign ;;
   esac
   [ "$service" = up ] || foreign="HTTP $http, \"$(excerpt "$work/version")\""
@@ -74,16 +101,23 @@ epoch() {
   }'
 }
 
-# seconds DURATION: of a duration such as 72h, 3d or 1h30m
+# seconds DURATION: sets $duration to the seconds of a duration such as 72h, 3d or 1h30m; fails if it is not one
 seconds() {
-  echo "$1" | awk '{
-    unit["d"] = 86400; unit["h"] = 3600; unit["m"] = 60; unit["s"] = 1
-    while (match($0, /^[0-9]+[dhms]/)) {
-      sum += substr($0, 1, RLENGTH - 1) * unit[substr($0, RLENGTH, 1)]
-      $0 = substr($0, RLENGTH + 1)
-    }
-    printf "%.0f\n", sum
-  }'
+  rest=$1 duration=0
+  while [ -n "$rest" ]; do
+    number=${rest%%[dhms]*}
+    case $number in '' | "$rest" | *[!0-9]* | ??????????*) return 1 ;; esac
+    rest=${rest#"$number"}
+    # Numbers that begin with 0 would be octal.
+    while [ "$number" != "${number#0}" ] && [ "$number" != 0 ]; do number=${number#0}; done
+    case $rest in
+      d*) duration=$((duration + number * 86400)) ;;
+      h*) duration=$((duration + number * 3600)) ;;
+      m*) duration=$((duration + number * 60)) ;;
+      *) duration=$((duration + number)) ;;
+    esac
+    rest=${rest#?}
+  done
 }
 
 # note_database UPDATED NEXT: remembers the oldest database that was seen

@@ -144,8 +144,8 @@ one_of "${SCAN_GATE_UNRECOGNISED:-warn}" fail warn ignore ||
   problem "SCAN_GATE_UNRECOGNISED: must be fail, warn or ignore; it is '$SCAN_GATE_UNRECOGNISED'"
 if [ "$max_age_setting" = 0 ]; then
   max_age=0
-elif printf %s "$max_age_setting" | tr '\n' ' ' | grep -Eq '^([0-9]+[dhms])+$'; then
-  max_age=$(seconds "$max_age_setting")
+elif seconds "$max_age_setting"; then
+  max_age=$duration
 else
   problem "SCAN_GATE_MAX_DATABASE_AGE: must be a duration such as 72h or 3d, or 0; it is '$max_age_setting'"
 fi

@@ -24,14 +24,15 @@ resolved() {
     END { gsub(/"/, "", list); print list }' "$work/config/trivy-default.yaml"
 }
 
-# settle NAME KEY PATH DEFAULT: decides one setting. Sets $value and $from; without a variable and trivy.yaml, exports the default.
+# settle NAME ORIGIN KEY PATH DEFAULT: decides one setting. Sets $value and $from; without a variable and trivy.yaml, exports the default.
 settle() {
-  eval "value=\${TRIVY_$1:-} from=\$$(printf %s "$1" | tr '[:upper:]' '[:lower:]')_origin"
+  eval "value=\${TRIVY_$1:-}"
+  from=$2
   [ -z "$from" ] || return 0
-  if from_config "$2"; then
-    value=$(resolved "$3") from=$config
+  if from_config "$3"; then
+    value=$(resolved "$4") from=$config
   else
-    value=$4 from=default
+    value=$5 from=default
     [ -z "$value" ] || export "TRIVY_$1=$value"
   fi
 }
@@ -78,13 +79,13 @@ inspect_workspace() {
     fi
   fi
 
-  settle SEVERITY severity severity HIGH,CRITICAL
+  settle SEVERITY "$severity_origin" severity severity HIGH,CRITICAL
   severity=$value precedence="severity $value ($from)"
-  settle IGNORE_UNFIXED ignore-unfixed vulnerability.ignore-unfixed true
+  settle IGNORE_UNFIXED "$ignore_unfixed_origin" ignore-unfixed vulnerability.ignore-unfixed true
   ignore_unfixed=$value precedence="$precedence; ignore-unfixed $value ($from)"
-  settle SCANNERS scanners scan.scanners vuln
+  settle SCANNERS "$scanners_origin" scanners scan.scanners vuln
   scanners=$value precedence="$precedence; scanners $value ($from)"
-  settle IGNOREFILE ignorefile ignorefile ''
+  settle IGNOREFILE "$ignorefile_origin" ignorefile ignorefile ''
   if [ "$from" = "$config" ]; then
     # Trivy checks that the file exists, so it was asked without this key.
     value=$(sed -n 's/^[[:space:]{,]*["'\'']\{0,1\}[Ii]gnore[Ff]ile["'\'']\{0,1\}[[:space:]]*:[[:space:]]*["'\'']\{0,1\}\([^"'\'',}#]*[^"'\'',}# ]\).*/\1/p' "$config" | head -n 1)
@@ -94,7 +95,7 @@ inspect_workspace() {
   fi
   precedence="$precedence; ignore file ${value:-none} ($from)"
   [ -z "$value" ] || { in_force="${in_force:+$in_force, }$value" && check_ignorefile "$value" "$from"; }
-  settle VEX vex vulnerability.vex ''
+  settle VEX "$vex_origin" vex vulnerability.vex ''
   precedence="$precedence; VEX ${value:-none} ($from)"
   [ -z "$value" ] || in_force="${in_force:+$in_force, }VEX $value"
 
