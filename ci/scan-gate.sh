@@ -43,6 +43,14 @@ case ${1:-} in
   --version) echo "scan-gate $gate_version, Trivy $default_version" && exit 0 ;;
 esac
 
+work=$(mktemp -d) || no_verdict "cannot create a temporary folder; set TMPDIR to a writable folder"
+programs=''
+trap 'rm -rf "$work" ${programs:+"$programs"}' EXIT
+trap 'exit 2' HUP INT TERM
+# Starting the client takes longer than all checks of the settings.
+version_of "${SCAN_GATE_TRIVY:-trivy}" >"$work/installed" &
+asking=$!
+
 # shellcheck source=gate/settings.sh
 . "$parts/settings.sh"
 # shellcheck source=gate/workspace.sh
@@ -54,26 +62,16 @@ esac
 # shellcheck source=gate/reports.sh
 . "$parts/reports.sh"
 
-work=$(mktemp -d) || no_verdict "cannot create a temporary folder; set TMPDIR to a writable folder"
-programs='' db_epoch='' db_oldest='' db_oldest_next='' served='' service=''
-trap 'rm -rf "$work" ${programs:+"$programs"}' EXIT
-trap 'exit 2' HUP INT TERM
-
-# The service is asked while the client starts.
-version_of "${SCAN_GATE_TRIVY:-trivy}" >"$work/installed" &
-asking=$!
+db_epoch='' db_oldest='' db_oldest_next='' served='' service=''
 [ -n "$problems" ] || ask_service
 wait "$asking"
 installed=$(cat "$work/installed")
 inspected=
-case $installed in
-  '' | 0.69.[456]) ;;
-  *)
-    trivy=${SCAN_GATE_TRIVY:-trivy}
-    inspect_workspace
-    inspected=yes
-    ;;
-esac
+if [ -n "$installed" ] && ! is_older "$installed" "$minimum_version"; then
+  trivy=${SCAN_GATE_TRIVY:-trivy}
+  inspect_workspace
+  inspected=yes
+fi
 report_problems
 choose_client
 [ -n "$inspected" ] || inspect_workspace

@@ -29,7 +29,7 @@ $1 == "new" || $1 == "known" || $1 == "note" {
   text = sentence() (title == "" || state == "note" ? "" : ": " decode(title)) (fixed == "" ? "" : ". Fixed in " decode(fixed)) " (" name ")"
   file = uri(path != "" ? decode(path) : place != "" ? decode(place) : repository)
   results = results (count++ ? ",\n" : "") "{\"ruleId\":" json(decode(id)) ",\"ruleIndex\":" rule[id] ",\"level\":\"" \
-    (state == "note" ? "warning" : severity in level ? level[severity] : "note") "\",\"message\":{\"text\":" json(message(shorten(text, 900))) "}," \
+    (state == "note" ? "warning" : kind == "end-of-life" || kind == "unrecognised" ? "error" : severity in level ? level[severity] : "note") "\",\"message\":{\"text\":" json(message(shorten(text, 900))) "}," \
     (state == "note" || compared == "" ? "" : "\"baselineState\":\"" (state == "known" ? "unchanged" : "new") "\",") \
     (state == "known" ? "\"suppressions\":[{\"kind\":\"external\",\"justification\":\"known from the baseline\"}]," : "") \
     "\"locations\":[{\"physicalLocation\":{\"artifactLocation\":{\"uri\":" json(file) ",\"uriBaseId\":\"ROOTPATH\"},\"region\":{\"startLine\":" \

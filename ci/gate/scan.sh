@@ -75,7 +75,11 @@ find_reason() {
       ;;
     java) reason="the Java database cannot be downloaded; set TRIVY_JAVA_DB_REPOSITORY to a mirror, and keep TRIVY_CACHE_DIR between jobs" ;;
     platform) reason="the image has no variant for the platform $target_platform" ;;
-    *) reason="Trivy exited with ${status:-a signal} and without a verdict; see its last lines above" ;;
+    *)
+      reason="Trivy exited with ${status:-a signal} and without a verdict; see its last lines above"
+      printf %s "$answer" >"$work/answer"
+      [ -z "$answer" ] || reason="Trivy exited with ${status:-a signal} and without a verdict; the last answer was \"$(excerpt "$work/answer")\""
+      ;;
   esac
 }
 

@@ -13,6 +13,7 @@ import { trivyVersion } from "../../components/shared/images.ts";
 import { kubectl } from "../e2e/support/cluster.ts";
 import { checkEnvironment } from "../e2e/support/environment.ts";
 import { Project } from "../e2e/support/project.ts";
+import { scanGate } from "./gate.ts";
 import { growth } from "./growth.ts";
 import { registryScan } from "./registry-scan.ts";
 import { resources } from "./resources.ts";
@@ -28,6 +29,7 @@ const topics: Readonly<Record<string, (project: Project, services: Services) => 
   resources: (_, services) => resources(services),
   growth: (_, services) => growth(services),
   "registry-scan": registryScan,
+  gate: (_, services) => scanGate(services),
 };
 
 const { values, positionals } = parseArgs({ allowPositionals: true, options: { docs: { type: "boolean", default: false } } });

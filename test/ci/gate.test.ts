@@ -16,9 +16,6 @@ describe("the scan gate with the real client and service", function () {
     const { lab } = gate;
     // CRITICAL in apk-tools and HIGH in pkg-00002.
     await lab.image("team/more:1", { alpine: { release: "3.10.9", packages: { "apk-tools": "2.10.6-r0", "pkg-00002": "1.0.0-r0" } } });
-    await lab.image("team/arm:1", { alpine: { release: "3.10.9", packages: { "apk-tools": "2.10.6-r0" } }, platform: "linux/arm64" });
-    await lab.image("team/amd:1", { alpine: { release: "3.22.1", packages: { "apk-tools": "2.14.9-r0" } } });
-    await lab.index("team/multi:1", lab.reference("team/amd:1"), lab.reference("team/arm:1"));
   });
   after(() => gate?.close());
   beforeEach(() => gate.begin());
@@ -188,7 +185,7 @@ describe("the scan gate with the real client and service", function () {
 
   describe("several platforms", () => {
     it("the platform that was scanned is in the log and in the reports", async () => {
-      const { output, reports } = await gate.run({ images: ["team/multi:1"] });
+      const { output, reports } = await gate.run({ images: [labImages.multi] });
       expect(output).to.match(/team\/multi:1: linux\/amd64, nothing found/);
       expect(reports.junit?.xml).to.include('<property name="platform" value="linux/amd64"/>');
       expect(only(reports.sarif).properties["platform"]).to.equal("linux/amd64");
@@ -196,7 +193,7 @@ describe("the scan gate with the real client and service", function () {
 
     for (const platforms of ["linux/amd64,linux/arm64", "all"])
       it(`SCAN_GATE_PLATFORMS=${platforms} scans each platform, with one verdict`, async () => {
-        const { exitCode, output, reports } = await gate.run({ images: ["team/multi:1"], env: { SCAN_GATE_PLATFORMS: platforms } });
+        const { exitCode, output, reports } = await gate.run({ images: [labImages.multi], env: { SCAN_GATE_PLATFORMS: platforms } });
         expect(exitCode, output).to.equal(1);
         expect(output).to.match(/team\/multi:1 \(linux\/amd64\): linux\/amd64, nothing found/);
         expect(output).to.match(/team\/multi:1 \(linux\/arm64\): linux\/arm64, 1 CRITICAL/);

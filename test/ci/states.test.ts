@@ -79,7 +79,7 @@ const states: readonly State[] = [
     exitCode: 1,
     images: [image.endOfLife],
     env: { SCAN_GATE_END_OF_LIFE: "fail" },
-    shown: { log: "stopped", junit: "failure", sarif: "note", gitlab: "vulnerability", summary: "end of life" },
+    shown: { log: "stopped", junit: "failure", sarif: "error", gitlab: "vulnerability", summary: "end of life" },
   },
   {
     state: "the same with `end-of-life: ignore`",
@@ -99,7 +99,7 @@ const states: readonly State[] = [
     exitCode: 1,
     images: [image.empty],
     env: { SCAN_GATE_UNRECOGNISED: "fail" },
-    shown: { log: "stopped", junit: "failure", sarif: "note", gitlab: "vulnerability", summary: "finds no packages" },
+    shown: { log: "stopped", junit: "failure", sarif: "error", gitlab: "vulnerability", summary: "finds no packages" },
   },
   {
     state: "database too old, nothing found",
@@ -204,6 +204,33 @@ const states: readonly State[] = [
     },
   },
   {
+    state: "one of several platforms has findings",
+    exitCode: 1,
+    images: [image.multi],
+    env: { SCAN_GATE_PLATFORMS: "all" },
+    shown: {
+      log: "stopped: 1 clean, 1 with findings",
+      junit: "failure",
+      sarif: "error",
+      gitlab: "vulnerability",
+      summary: "(linux/arm64)",
+    },
+  },
+  {
+    state: "Trivy's exit code and its document disagree",
+    exitCode: 2,
+    images: [image.vulnerable],
+    env: (lab) => ({ SCAN_GATE_TRIVY: lab.program("client", '[ "$1" != image ] || { trivy "$@"; exit 0; }\nexec trivy "$@"') }),
+    shown: { log: "its document has 1 findings", junit: "error", sarif: "no file", gitlab: "failure, a message", summary: "no verdict" },
+  },
+  {
+    state: "client too old",
+    exitCode: 2,
+    images: [image.fixed],
+    env: (lab) => ({ SCAN_GATE_TRIVY: lab.program("client", 'echo "Version: 0.55.0"') }),
+    shown: { log: "which is too old", junit: "no file", sarif: "no file", gitlab: "no file", summary: "no file" },
+  },
+  {
     state: "invalid settings",
     exitCode: 2,
     images: [image.fixed],
@@ -254,7 +281,9 @@ describe("the states of the scan gate, with the real client and service", functi
       expect(output).to.include(shown.log);
       const { junit, sarif, gitlab, summary } = reports;
       expect(junit?.outcome ?? "no file", output).to.equal(shown.junit);
-      expect(Object.values(sarif)[0]?.outcome ?? "no file").to.equal(shown.sarif);
+      expect(Object.values(sarif).find(({ outcome }) => outcome !== "")?.outcome ?? Object.values(sarif)[0]?.outcome ?? "no file").to.equal(
+        shown.sarif,
+      );
       expect(gitlab?.outcome ?? "no file").to.equal(shown.gitlab);
       expect(summary ?? "no file").to.include(shown.summary);
       if (junit) expect(junit.failures > 0, "JUnit fails with the gate").to.equal(exitCode === 1);

@@ -18,6 +18,8 @@ export const labImages = {
   fixed: "team/app:3",
   endOfLife: "team/old:1",
   empty: "team/static:1",
+  /** Clean for linux/amd64, vulnerable for linux/arm64. */
+  multi: "team/multi:1",
 } as const;
 
 export interface GateOptions {
@@ -58,6 +60,8 @@ export class GateLab {
     await lab.image(labImages.fixed, { alpine: { release: "3.22.1", packages: { "apk-tools": "2.14.9-r0" } } });
     await lab.image(labImages.endOfLife, { alpine: { release: "3.10.9", packages: { "apk-tools": "2.10.7-r0" } } });
     await lab.image(labImages.empty, { files: { "app/server": "one binary" } });
+    await lab.image("team/arm:1", { alpine: { release: "3.10.9", packages: { "apk-tools": "2.10.6-r0" } }, platform: "linux/arm64" });
+    await lab.index(labImages.multi, lab.reference(labImages.fixed), lab.reference("team/arm:1"));
     return gate;
   }
 
@@ -90,6 +94,12 @@ export class GateLab {
     mkdirSync(join(file, ".."), { recursive: true });
     mkdirSync(join(this.workspace, "work"), { recursive: true });
     writeFileSync(file, content, { mode });
+  }
+
+  /** Writes a shell script into the working directory and returns its path. */
+  program(path: string, content: string): string {
+    this.write(path, `#!/bin/sh\n${content}\n`, 0o755);
+    return join(this.workspace, "work", path);
   }
 
   async run({ images = [], env = {}, shell = ["/bin/sh"], args }: GateOptions) {
