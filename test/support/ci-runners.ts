@@ -202,7 +202,7 @@ const tektonTask = z.object({
 export function tektonStep(params: Record<string, string>, token: string, result: string): Step {
   const { spec } = tektonTask.parse(parse(read("tekton/task.yml")));
   const declared = Object.fromEntries(spec.params.map((param) => [param.name, param]));
-  const values = new Map([...inputValues(declared, params)].map(([name, value]) => [`params.${name}`, value] as const));
+  const values = new Map([...inputValues(declared, params)].map(([name, value]): [string, string] => [`params.${name}`, value]));
   for (const { name } of spec.results) values.set(`results.${name}.path`, result);
   const [step] = spec.steps;
   if (/\$\((params|results|workspaces)\./.test(step.script)) throw new Error("a parameter in a script is executed as part of it");
@@ -226,7 +226,7 @@ export function reusableWorkflowStep(inputs: Record<string, string>, image: stri
   const { on, jobs } = reusableWorkflow.parse(parse(readFileSync(join(ci, "../.github/workflows/scan-gate.yml"), "utf8")));
   const step = jobs.scan.steps.find(({ name }) => name === "Scan");
   if (step?.run === undefined || step.run.includes("${{")) throw new Error("an expression in a script is executed as part of it");
-  const values = new Map([...inputValues(on.workflow_call.inputs, inputs)].map(([name, value]) => [`inputs.${name}`, value] as const));
+  const values = new Map([...inputValues(on.workflow_call.inputs, inputs)].map(([name, value]): [string, string] => [`inputs.${name}`, value]));
   values.set("matrix.image", image).set("secrets.token", token);
   return {
     shell: ["sh", "-e"],
