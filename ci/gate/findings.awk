@@ -30,8 +30,9 @@ function fact(name, text) {
 function finding(kind, id, package, installed, fixed, path, line, title, url, description) {
   findings++
   # The target of operating system packages is the image's own name, which is no place inside the image.
-  print "new", kind, item["Severity"] ~ /^(CRITICAL|HIGH|MEDIUM|LOW)$/ ? item["Severity"] : "UNKNOWN", id, package, installed, fixed, class == "os-pkgs" ? "" : target, \
-    path, line, title, url, description, item["References"]
+  severity = item["Severity"]
+  if (severity !~ /^(CRITICAL|HIGH|MEDIUM|LOW)$/) severity = "UNKNOWN"
+  print "new", kind, severity, id, package, installed, fixed, (class == "os-pkgs" ? "" : target), path, line, title, url, description, item["References"]
 }
 
 function emit(list) {

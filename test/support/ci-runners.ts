@@ -226,7 +226,9 @@ export function reusableWorkflowStep(inputs: Record<string, string>, image: stri
   const { on, jobs } = reusableWorkflow.parse(parse(readFileSync(join(ci, "../.github/workflows/scan-gate.yml"), "utf8")));
   const step = jobs.scan.steps.find(({ name }) => name === "Scan");
   if (step?.run === undefined || step.run.includes("${{")) throw new Error("an expression in a script is executed as part of it");
-  const values = new Map([...inputValues(on.workflow_call.inputs, inputs)].map(([name, value]): [string, string] => [`inputs.${name}`, value]));
+  const values = new Map(
+    [...inputValues(on.workflow_call.inputs, inputs)].map(([name, value]): [string, string] => [`inputs.${name}`, value]),
+  );
   values.set("matrix.image", image).set("secrets.token", token);
   return {
     shell: ["sh", "-e"],
