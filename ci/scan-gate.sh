@@ -1,359 +1,278 @@
 #!/bin/sh
-# Stops a pipeline when an image has vulnerabilities. One scan per image, through the scan service, produces the verdict and every report.
-#
-#   scan-gate.sh [IMAGE...]     without arguments, the images in SCAN_GATE_IMAGES
-#
-# Settings are environment variables, listed in docs/guides/ci.md. Exit code: 0 clean, 1 findings, 2 no verdict.
-# Runs in every POSIX shell with the standard tools; curl or wget is required only to download the client.
+# Stops a pipeline when an image has findings. One scan per image, through the scan service, produces the verdict and every report.
+# The parts are in the folder gate/ next to this file.
 set -uf
 export LC_ALL=C
 
-# The client version that is downloaded unless the server or the settings name another one. The checksums of its archives are part of this
-# script, because an attacker who can replace a release can also replace the checksums published next to it.
-default_version=0.74.0
-pinned_checksum() {
-  case $1 in
-    0.74.0_Linux-64bit) echo 2ae6fe3ee734b7fdf11335663e18c75ea12dccc76062f09f164a3b0f8be4371a ;;
-    0.74.0_Linux-ARM64) echo b94ce1976bbf3c15b514b605ee88be7c6d94a29be2302847ff01cb794d47aad5 ;;
-    0.74.0_macOS-64bit) echo 472816f6888dda689d075c30254d4210b4d1035acf365aa72332f584c2f60485 ;;
-    0.74.0_macOS-ARM64) echo 1caada5e0e2091909357c7525d3aa76f4b660b13821bc143b190c7483e31cc11 ;;
-  esac
+gate_version=1.0.0
+
+usage() {
+  cat <<'EOF'
+usage: scan-gate.sh [IMAGE...]
+
+Scans images through the scan service. Without arguments, the images in SCAN_GATE_IMAGES.
+
+  --help       prints this text
+  --version    prints the version of the gate and of the Trivy client that it downloads by default
+
+Settings are environment variables: TRIVY_SERVER is required, TRIVY_TOKEN usually. docs/guides/ci.md lists all of them.
+
+exit code 0    scanned with an up-to-date database, and nothing found that counts
+          1    stopped: findings that count
+          2    no verdict, or invalid settings
+EOF
 }
 
-# Trivy exits with 1 on every failure, so findings get a status of their own.
-findings_status=10
-
-say() { printf '%s\n' "scan-gate: $*"; }
-# annotate error|warning TEXT: prints the text; on GitHub, as an annotation of the job
-annotate() {
-  if [ "${GITHUB_ACTIONS:-}" = true ]; then printf '::%s title=scan-gate::%s\n' "$1" "$2"; else say "$1: $2"; fi
-}
-no_verdict() {
-  annotate error "$1"
+case $0 in */*) parts=${0%/*} ;; *) parts=. ;; esac
+parts=$(cd "$parts" && pwd)/gate
+if [ ! -r "$parts/settings.sh" ]; then
+  echo "scan-gate: $0 needs the folder gate next to it; cannot read $parts/settings.sh" >&2
   exit 2
-}
-
-# --- settings: all problems are reported at once ---------------------------------------------------------------------------------------
-
-problems=
-problem() {
-  problems="$problems
-  $1"
-}
-one_of() {
-  value=$1
-  shift
-  for allowed in "$@"; do [ "$value" != "$allowed" ] || return 0; done
-  return 1
-}
-must_be_file() { [ -z "$2" ] || [ -r "$2" ] || problem "$1: cannot read the file $2"; }
-must_be_url() {
-  case $2 in
-    *[[:space:]]*) problem "$1: must be a URL such as $3" ;;
-    http://*@* | https://*@*) problem "$1: must not contain a user or password, which would appear in the log" ;;
-    http://?* | https://?*) ;;
-    *) problem "$1: must be a URL such as $3" ;;
-  esac
-}
-
-# CI systems pass omitted inputs as empty variables, which Trivy would treat as values.
-for name in TRIVY_SERVER TRIVY_TOKEN TRIVY_SEVERITY TRIVY_IGNORE_UNFIXED TRIVY_IGNOREFILE TRIVY_VEX TRIVY_CACERT TRIVY_TIMEOUT TRIVY_INSECURE; do
-  eval "[ -n \"\${$name:-}\" ] || unset $name"
-done
-# The gate decides these itself.
-unset TRIVY_FORMAT TRIVY_OUTPUT TRIVY_TEMPLATE TRIVY_EXIT_CODE TRIVY_EXIT_ON_EOL TRIVY_SCANNERS TRIVY_COMPLIANCE TRIVY_INPUT
-
-export TRIVY_DISABLE_VEX_NOTICE=true TRIVY_SEVERITY="${TRIVY_SEVERITY:-HIGH,CRITICAL}" TRIVY_IGNORE_UNFIXED="${TRIVY_IGNORE_UNFIXED:-true}"
-on_unreachable=${SCAN_GATE_ON_UNREACHABLE:-fail}
-reports=$(printf %s "${SCAN_GATE_REPORTS:-sarif,junit}" | tr ', \n' '   ')
-output=${SCAN_GATE_OUTPUT:-scan-gate}
-download=${SCAN_GATE_TRIVY_URL:-https://github.com/aquasecurity/trivy/releases/download}
-templates=$(cd "$(dirname "$0")" && pwd)/templates
-
-if [ -z "${TRIVY_SERVER:-}" ]; then
-  problem "TRIVY_SERVER: is not set; set it to the URL of the scan service, such as https://trivy.example.com"
-else
-  must_be_url TRIVY_SERVER "$TRIVY_SERVER" https://trivy.example.com
-  while [ "$TRIVY_SERVER" != "${TRIVY_SERVER%/}" ]; do TRIVY_SERVER=${TRIVY_SERVER%/}; done
-  export TRIVY_SERVER
 fi
-for severity in $(printf %s "$TRIVY_SEVERITY," | tr ', ' ' ,'); do
-  one_of "$severity" UNKNOWN LOW MEDIUM HIGH CRITICAL && continue
-  problem "TRIVY_SEVERITY: must be a comma-separated list of UNKNOWN, LOW, MEDIUM, HIGH and CRITICAL; it is '$TRIVY_SEVERITY'"
-  break
-done
-one_of "$TRIVY_IGNORE_UNFIXED" true false || problem "TRIVY_IGNORE_UNFIXED: must be true or false; it is '$TRIVY_IGNORE_UNFIXED'"
-must_be_file TRIVY_IGNOREFILE "${TRIVY_IGNOREFILE:-}"
-must_be_file TRIVY_CACERT "${TRIVY_CACERT:-}"
-for source in $(printf %s "${TRIVY_VEX:-}" | tr , ' '); do
-  case $source in repo | oci) ;; *) must_be_file TRIVY_VEX "$source" ;; esac
-done
-[ -z "${TRIVY_TIMEOUT:-}" ] || printf %s "$TRIVY_TIMEOUT" | tr '\n' ' ' | grep -Eq '^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$' ||
-  problem "TRIVY_TIMEOUT: must be a duration such as 10m or 1m30s; it is '$TRIVY_TIMEOUT'"
-one_of "$on_unreachable" fail warn standalone ||
-  problem "SCAN_GATE_ON_UNREACHABLE: must be fail, warn or standalone; it is '$on_unreachable'"
-for report in $reports; do
-  one_of "$report" sarif junit gitlab codequality || problem "SCAN_GATE_REPORTS: '$report' is not a valid report; use sarif, junit, gitlab or codequality"
-done
-[ -r "$templates/summary.tpl" ] || problem "$0: needs the folder templates next to it; cannot read $templates/summary.tpl"
-must_be_url SCAN_GATE_TRIVY_URL "$download" https://mirror.example.com/trivy/releases/download
-[ -z "${SCAN_GATE_TRIVY:-}" ] || command -v "$SCAN_GATE_TRIVY" >/dev/null 2>&1 ||
-  problem "SCAN_GATE_TRIVY: '$SCAN_GATE_TRIVY' is not an executable program"
-case ${SCAN_GATE_TRIVY_VERSION:-0.0.0} in
-  *[!0-9.]* | *.*.*.* | .* | *. | *..*) wrong=yes ;;
-  *.*.*) wrong='' ;;
-  *) wrong=yes ;;
+# shellcheck source=gate/log.sh
+. "$parts/log.sh"
+# shellcheck source=gate/client.sh
+. "$parts/client.sh"
+# shellcheck source=gate/service.sh
+. "$parts/service.sh"
+# shellcheck source=gate/baseline.sh
+. "$parts/baseline.sh"
+
+case ${1:-} in
+  --help | -h) usage && exit 0 ;;
+  --version) echo "scan-gate $gate_version, Trivy $default_version" && exit 0 ;;
 esac
-[ -z "$wrong" ] || problem "SCAN_GATE_TRIVY_VERSION: must be a version such as $default_version; it is '$SCAN_GATE_TRIVY_VERSION'"
-if [ -n "${SCAN_GATE_TRIVY_SHA256:-}" ]; then
-  case $SCAN_GATE_TRIVY_SHA256 in *[!0-9a-f]*) wrong=yes ;; *) [ ${#SCAN_GATE_TRIVY_SHA256} -eq 64 ] && wrong='' || wrong=yes ;; esac
-  [ -z "$wrong" ] || problem "SCAN_GATE_TRIVY_SHA256: must be the SHA-256 of the client's archive, 64 lowercase hexadecimal digits"
-  [ -n "${SCAN_GATE_TRIVY_VERSION:-}" ] || problem "SCAN_GATE_TRIVY_SHA256: applies to one version only; set SCAN_GATE_TRIVY_VERSION as well"
-fi
-
-# shellcheck disable=SC2086 # word splitting is intended; globbing is off
-[ $# -gt 0 ] || set -- ${SCAN_GATE_IMAGES:-}
-[ $# -gt 0 ] || problem "SCAN_GATE_IMAGES: is empty; list the images there or pass them as arguments"
-for image in "$@"; do
-  case $image in '' | [!A-Za-z0-9]* | *[!A-Za-z0-9._:/@-]*) problem "SCAN_GATE_IMAGES: '$image' is not a valid image reference" ;; esac
-done
-
-if [ -n "$problems" ]; then
-  [ "${GITHUB_ACTIONS:-}" != true ] || annotate error "the settings are invalid; see the log"
-  say "the settings are invalid:$problems"
-  exit 2
-fi
 
 work=$(mktemp -d) || no_verdict "cannot create a temporary folder; set TMPDIR to a writable folder"
-trap 'rm -rf "$work"' EXIT
+programs=''
+trap 'rm -rf "$work" ${programs:+"$programs"}' EXIT
 trap 'exit 2' HUP INT TERM
-mkdir -p "$output" || no_verdict "SCAN_GATE_OUTPUT: cannot create the folder $output; use a writable path"
+# Starting the client takes longer than all checks of the settings.
+version_of "${SCAN_GATE_TRIVY:-trivy}" >"$work/installed" &
+asking=$!
 
-# --- the client ------------------------------------------------------------------------------------------------------------------------
+# shellcheck source=gate/settings.sh
+. "$parts/settings.sh"
+# shellcheck source=gate/workspace.sh
+. "$parts/workspace.sh"
+# shellcheck source=gate/platforms.sh
+. "$parts/platforms.sh"
+# shellcheck source=gate/scan.sh
+. "$parts/scan.sh"
+# shellcheck source=gate/reports.sh
+. "$parts/reports.sh"
 
-# fetch URL FILE SECONDS [CURL-OPTION...]
-fetch() {
-  url=$1 file=$2 seconds=$3
-  shift 3
-  if command -v curl >/dev/null 2>&1; then
-    curl -fsSL --netrc-optional --retry 2 --max-time "$seconds" "$@" -o "$file" "$url"
-  else
-    # Some builds of BusyBox wget crash when given a timeout option.
-    timeout "$seconds" wget -q -O "$file" "$url"
-  fi
-}
-
-# Requests the service's version, without a token. The gate also works without a response.
-ask_service() {
-  set -- ${TRIVY_CACERT:+--cacert "$TRIVY_CACERT"}
-  [ "${TRIVY_INSECURE:-}" != true ] || set -- "$@" --insecure
-  fetch "$TRIVY_SERVER/version" "$work/version" 10 "$@" 2>/dev/null
-}
-
-version_of() { "$1" --version 2>/dev/null | sed -n 's/^Version: *\([0-9][0-9.]*\)$/\1/p' | head -n 1; }
-
-checksum() {
-  if command -v sha256sum >/dev/null 2>&1; then sha256sum "$1"; else shasum -a 256 "$1"; fi | cut -d ' ' -f 1
-}
-
-# Sets $trivy and $version: an installed client of the wanted version, or a downloaded one.
-choose_client() {
-  served=
-  ask_service && served=$(sed -n 's/.*"Version":"\([0-9][0-9]*\.[0-9][0-9]*\.[0-9][0-9]*\)".*/\1/p' "$work/version" | head -n 1)
-  wanted=${SCAN_GATE_TRIVY_VERSION:-$served}
+db_epoch='' db_oldest='' db_oldest_next='' served='' service=''
+[ -n "$problems" ] || ask_service
+wait "$asking"
+installed=$(cat "$work/installed")
+inspected=
+if [ -n "$installed" ] && ! is_older "$installed" "$minimum_version"; then
   trivy=${SCAN_GATE_TRIVY:-trivy}
-  version=$(version_of "$trivy")
-  if [ -z "${SCAN_GATE_TRIVY:-}" ] && { [ -z "$version" ] || [ "$version" != "${wanted:-$version}" ]; }; then
-    wanted=${wanted:-$default_version}
-    download_client
-    version=$(version_of "$trivy")
-  fi
-  case $version in
-    '') no_verdict "'$trivy --version' prints no version; set SCAN_GATE_TRIVY to a Trivy client" ;;
-    0.69.[456]) no_verdict "Trivy $version is a malicious release (GHSA-69fq-xp46-6x23); use $default_version" ;;
-  esac
-  [ "$version" = "${served:-$version}" ] ||
-    annotate warning "the client is Trivy $version but the service is $served: they share no cache entries, so every image is analysed again"
-  say "Trivy $version, service $TRIVY_SERVER${served:+ ($served)}, $TRIVY_SEVERITY, $([ "$TRIVY_IGNORE_UNFIXED" = false ] || echo "fixable only, ")$# image(s)"
-}
+  inspect_workspace
+  inspected=yes
+fi
+report_problems
+choose_client
+[ -n "$inspected" ] || inspect_workspace
+report_problems
 
-download_client() {
-  case $(uname -s)/$(uname -m) in
-    Linux/x86_64 | Linux/amd64) platform=Linux-64bit ;;
-    Linux/aarch64 | Linux/arm64) platform=Linux-ARM64 ;;
-    Darwin/x86_64) platform=macOS-64bit ;;
-    Darwin/arm64) platform=macOS-ARM64 ;;
-    *) no_verdict "Trivy has no release for $(uname -s) on $(uname -m); install Trivy $wanted and set SCAN_GATE_TRIVY to its path" ;;
-  esac
-  expected=${SCAN_GATE_TRIVY_SHA256:-$(pinned_checksum "${wanted}_$platform")}
-  if [ -z "$expected" ] && [ -n "${SCAN_GATE_TRIVY_VERSION:-}" ]; then
-    no_verdict "the checksum of Trivy $wanted for $platform is unknown; set SCAN_GATE_TRIVY_SHA256"
-  elif [ -z "$expected" ]; then
-    # The checksum of the service's version is unknown: use the installed client, or else download the default version.
-    [ -z "$version" ] || return 0
-    wanted=$default_version
-    expected=$(pinned_checksum "${wanted}_$platform")
-  fi
-  archive=trivy_${wanted}_$platform.tar.gz
-  say "downloading $download/v$wanted/$archive"
-  fetch "$download/v$wanted/$archive" "$work/$archive" 300 ||
-    no_verdict "the client cannot be downloaded from $download; set SCAN_GATE_TRIVY_URL to a mirror or SCAN_GATE_TRIVY to an installed client"
-  actual=$(checksum "$work/$archive")
-  [ "$actual" = "$expected" ] ||
-    no_verdict "$archive does not match the release: its SHA-256 is $actual, expected $expected; it was neither unpacked nor run"
-  tar -xzf "$work/$archive" -C "$work" trivy || no_verdict "$archive cannot be unpacked"
-  rm -f "$work/$archive"
-  trivy=$work/trivy
-}
+# --- what is scanned -------------------------------------------------------------------------------------------------------------------------
 
-# --- one image -------------------------------------------------------------------------------------------------------------------------
+note_database "$db_updated" "$db_next"
+check_database
+all_images=$*
+say "gate $gate_version, Trivy $version, service $TRIVY_SERVER${served:+ ($served)}, database $database, $# image(s)"
+say "$precedence"
+[ -z "$in_force" ] || say "files in force: $in_force"
+[ "$service" != foreign ] || annotate warning "$TRIVY_SERVER/version is not answered by the service: $foreign"
+[ "$service" = down ] || [ -z "$stale" ] || annotate warning "$stale"
 
-# attempt IMAGE FILE [COMMAND...]: runs one scan, with COMMAND in front of the client. All filters (severity, unfixed, ignore file, VEX) apply
-# here, so that every report agrees with the verdict. HTTP tracing stays off because it would log the token.
-attempt() {
-  target=$1 file=$2
-  shift 2
-  rm -f "$file" "$work/status"
-  {
-    "$@" "$trivy" image --scanners vuln --format json --output "$file" --exit-code "$findings_status" --exit-on-eol 0 \
-      --no-progress --skip-version-check --disable-telemetry --trace-http=false -- "$target" </dev/null
-    echo $? >"$work/status"
-  } 2>&1 | tee "$work/log"
-  status=$(cat "$work/status" 2>/dev/null)
-  if [ -s "$file" ] && [ "$status" = 0 ]; then
-    verdict=clean
-  elif [ -s "$file" ] && [ "$status" = "$findings_status" ]; then
-    verdict=findings
-  else
-    verdict=$(reason)
-  fi
-}
-
-# Prints why there is no verdict, derived from the client's FATAL line: `refused`, `certificate`, `unreachable` or `error`.
-reason() {
-  last=$(grep FATAL "$work/log" | grep 'twirp error')
-  case $last in
-    *'twirp error unauthenticated'* | *'twirp error permission_denied'*) echo refused ;;
-    *x509:* | *'tls: '*) echo certificate ;;
-    *'twirp error unavailable'*) echo unreachable ;;
-    # A slow service is not an unreachable one and must not let an image pass.
-    *'failed to do request'*'context deadline exceeded'*) if ask_service; then echo error; else echo unreachable; fi ;;
-    *'failed to do request'*) echo unreachable ;;
-    *) echo error ;;
-  esac
-}
-
-# scan IMAGE FILE: sets $verdict, after one retry if the first attempt gives none. A failure of the service itself is the verdict of all
-# further images as well, which are then not attempted.
-scan() {
-  verdict=$settled
-  if [ -z "$verdict" ]; then
-    attempt "$1" "$2"
-    case $verdict in
-      unreachable | error)
-        say "$1: Trivy exited with ${status:-a signal} and without a verdict; retrying"
-        sleep 5
-        attempt "$1" "$2"
-        ;;
-    esac
-    case $verdict in unreachable | refused | certificate) settled=$verdict ;; esac
-  fi
-  if [ "$verdict" = unreachable ] && [ "$on_unreachable" = standalone ]; then
-    annotate warning "$1: the service is unreachable; scanning standalone, with the client's own vulnerability database"
-    attempt "$1" "$2" env -u TRIVY_SERVER -u TRIVY_TOKEN
-  fi
-}
-
-# convert ARGUMENT...: converts the scan's result to another format
-convert() { SCAN_GATE_IMAGE=$image "$trivy" convert --exit-code 0 --exit-on-eol 0 --quiet "$@"; }
-from_template() { convert --format template --template "@$templates/$1.tpl" "$2"; }
-
-# Appends one image's part of a report to the parts of the images before it.
-collect() { # REPORT FILE SEPARATOR
-  from_template "$1" "$2" >"$work/part" || return 1
-  grep -q . "$work/part" || return 0
-  [ ! -s "$work/$1" ] || printf '%s' "$3" >>"$work/$1"
-  cat "$work/part" >>"$work/$1"
-}
-
-# --- all images ------------------------------------------------------------------------------------------------------------------------
-
-choose_client "$@"
+# The queue: an image and a platform each. `-` is the platform that Trivy chooses.
 started=$(date -u +%Y-%m-%dT%H:%M:%S)
-rm -f "$output/summary.md" "$output/junit.xml" "$output/gl-container-scanning-report.json" "$output/gl-code-quality-report.json"
-settled='' broken='' done=' ' stopped=0 undecided=0 passed=0
-
+broken='' service_lost='' done=' ' stopped=0 undecided=0 passed=0 warned=0 java_failed=' ' queue=''
+begin_reports
 for image in "$@"; do
   case $done in *" $image "*) continue ;; esac
   done="$done$image "
-  name=$(printf %s "$image" | tr -c 'A-Za-z0-9._-' '-')
-  while [ -e "$work/$name.name" ]; do name=$name-; done
-  : >"$work/$name.name"
-  json=$output/$name.json
-  rm -f "$json" "$output/$name.sarif"
-  scan "$image" "$json"
-
-  case $verdict in
-    clean | findings)
-      # A report that cannot be written turns "clean" into "no verdict"; "findings" stays.
-      from_template summary "$json" >"$work/summary" || broken=yes
-      counts=$(head -n 1 "$work/summary")
-      convert --format table --scanners vuln --table-mode detailed "$json" || broken=yes
-      for report in $reports; do
-        case $report in
-          sarif) convert --format sarif --output "$output/$name.sarif" "$json" || broken=yes ;;
-          junit) collect junit "$json" '' || broken=yes ;;
-          *) collect "$report" "$json" , || broken=yes ;;
-        esac
-      done
-      ;;
-  esac
-  why=
-  case $verdict in
-    clean) passed=$((passed + 1)) text="nothing found" ;;
-    findings) stopped=$((stopped + 1)) text=$counts ;;
-    refused) why="the service rejected the token: TRIVY_TOKEN is $([ -n "${TRIVY_TOKEN:-}" ] && echo wrong || echo 'not set')" ;;
-    certificate) why="the service's certificate cannot be verified; set TRIVY_CACERT to a file with the certificate authority that signed it" ;;
-    unreachable) why="the service $TRIVY_SERVER is unreachable" ;;
-    *) why="Trivy exited with ${status:-a signal} and without a verdict; see its last lines above" ;;
-  esac
-  if [ "$verdict" = unreachable ] && [ "$on_unreachable" = warn ]; then
-    text="not scanned: $why"
-    annotate warning "$image: $text"
-  elif [ -n "$why" ]; then
-    undecided=$((undecided + 1)) text="no verdict: $why"
-    annotate error "$image: $text"
-    printf '  <testsuite name="%s" tests="1" failures="0" errors="1" skipped="0">\n    <testcase classname="%s" name="scan"><error message="no verdict"/></testcase>\n  </testsuite>\n' \
-      "$image" "$image" >>"$work/junit"
-  elif [ "$verdict" = findings ]; then
-    annotate error "$image: $text"
+  if [ "$platforms" = all ]; then
+    if list_platforms "$image"; then
+      for platform in ${listed:--}; do queue="$queue $image $platform"; done
+    else
+      queue="$queue $image ?"
+    fi
   else
-    say "$image: $text"
+    for platform in ${platforms:--}; do queue="$queue $image $platform"; done
   fi
-  printf '**%s**: %s\n\n' "$image" "$text" >>"$work/all.md"
-  [ "$verdict" != findings ] || tail -n +2 "$work/summary" >>"$work/all.md"
 done
 
-# --- reports, summary, verdict ---------------------------------------------------------------------------------------------------------
+# conclude OUTCOME TEXT: reports the end of a scan in the log and the summary; OUTCOME is passed, warned, stopped or undecided
+conclude() {
+  case $1 in
+    passed) passed=$((passed + 1)) && say "$unit: $2" ;;
+    warned) passed=$((passed + 1)) warned=$((warned + 1)) && annotate warning "$unit: $2" ;;
+    unscanned) warned=$((warned + 1)) && annotate warning "$unit: $2" ;;
+    stopped) stopped=$((stopped + 1)) && annotate error "$unit: $2" ;;
+    undecided) undecided=$((undecided + 1)) && annotate error "$unit: $2" ;;
+  esac
+  printf '**%s**: %s\n\n' "$unit" "$(printf %s "$2" | sed 's/&/\&amp;/g; s/</\&lt;/g; s/[][|`*_]/\\&/g')" >>"$work/all.md"
+}
 
-product='"id":"trivy","name":"Trivy","vendor":{"name":"Aqua Security"},"version":"'$version'"'
-content() { cat "$work/$1" 2>/dev/null; }
-for report in $reports; do
-  case $report in
-    junit)
-      { echo '<?xml version="1.0" encoding="UTF-8"?>' && echo '<testsuites name="scan-gate">' && content junit; echo '</testsuites>'; } >"$output/junit.xml"
+# scan_unit IMAGE PLATFORM: scans, with the baseline at the same time
+scan_unit() {
+  baseline='' baseline_problem=''
+  : >"$work/baseline"
+  if [ -n "$baseline_pattern" ]; then
+    baseline=$(baseline_of "$1" "$(target_branch)")
+    [ -n "$baseline" ] || baseline_problem="there is no baseline: this is not a change with a target branch"
+  fi
+  comparing=
+  if [ -n "$baseline" ] && [ -z "$service_lost" ]; then
+    # One of two clients downloads the Java database; this one does not.
+    scan_baseline "$baseline" "$2" "$work/baseline.json" --skip-java-db-update &
+    comparing=$!
+  fi
+  scan "$1" "$2" "$work/$slug.json"
+  if [ -n "$baseline" ] && { [ "$verdict" = clean ] || [ "$verdict" = findings ]; }; then
+    compared=failed
+    if [ -n "$comparing" ] && wait "$comparing"; then
+      compared=yes
+    elif ${standalone:+without_service} scan_baseline "$baseline" "$2" "$work/baseline.json"; then
+      compared=yes
+    fi
+    [ "$compared" = failed ] || awk -f "$parts/text.awk" -f "$parts/findings.awk" "$work/baseline.json" >"$work/baseline" || compared=failed
+    [ "$compared" = failed ] || grep -q '^fact	complete	true' "$work/baseline" || compared=failed
+    if [ "$compared" = failed ]; then
+      harmless <"$work/baseline.json.log" | tail -n 3
+      baseline_problem="the baseline $baseline cannot be scanned"
+      baseline=
+      : >"$work/baseline"
+    fi
+  elif [ -n "$comparing" ]; then
+    kill "$comparing" 2>/dev/null
+    wait "$comparing" 2>/dev/null
+  fi
+}
+
+# decide: turns the verdict of a scan into its outcome
+decide() {
+  read_document "$work/$slug.json"
+  if [ "$verdict" = error ]; then
+    report_failure "$reason"
+    conclude undecided "no verdict: $reason"
+    return 0
+  fi
+  case $2 in
+    - | "$fact_platform") ;;
+    # Trivy takes the image as it is if it has one platform only.
+    *)
+      if [ "${fact_platform#"$2"}" = "$fact_platform" ] && [ "${2#"$fact_platform"}" = "$2" ]; then
+        reason="the image has no variant for the platform $2; it is for $fact_platform"
+        report_failure "$reason"
+        conclude undecided "no verdict: $reason"
+        return 0
+      fi
       ;;
-    gitlab)
-      {
-        printf '{"version":"15.0.7","scan":{"analyzer":{%s},"scanner":{%s},"type":"container_scanning","status":"%s","start_time":"%s","end_time":"%s"},"vulnerabilities":[' \
-          "$product" "$product" "$([ "$undecided" -eq 0 ] && echo success || echo failure)" "$started" "$(date -u +%Y-%m-%dT%H:%M:%S)"
-        content gitlab
-        echo '],"remediations":[]}'
-      } >"$output/gl-container-scanning-report.json"
+  esac
+  check_database
+  awk -v baseline="$work/baseline" -f "$parts/text.awk" -f "$parts/marked.awk" "$work/baseline" "$work/lines" >"$work/marked" || : >"$work/marked"
+  read_facts "$work/marked"
+  if [ -z "$fact_counted" ] || [ $((fact_counted + fact_known)) -lt "$fact_findings" ]; then
+    reason="the findings cannot be counted"
+    report_failure "$reason"
+    conclude undecided "no verdict: $reason"
+    return 0
+  fi
+  cp "$work/$slug.json" "$output/$slug.json" || broken="${broken:+$broken; }$output/$slug.json cannot be written"
+  render table "$work/marked"
+  text="$fact_platform, ${fact_counts:-nothing found}"
+  [ "$fact_known" -eq 0 ] || text="$text, $fact_known known from the baseline"
+  [ -z "$fact_notices" ] || text="$text; $fact_notices"
+  [ -z "$baseline_problem" ] || text="$text; $baseline_problem"
+  if [ -n "$baseline_problem" ] && [ "$baseline_required" = true ]; then
+    outcome=undecided text="no verdict: $baseline_problem"
+  elif [ "$fact_counted" -gt 0 ]; then
+    outcome=stopped
+  elif [ -n "$stale" ] && [ "$on_unreachable" != warn ]; then
+    outcome=undecided text="no verdict: $stale"
+  elif [ -n "$stale" ]; then
+    outcome=warned text="$text; $stale"
+  elif [ -n "$fact_notices" ] || [ -n "$baseline_problem" ]; then
+    outcome=warned
+  else
+    outcome=passed
+  fi
+  if [ "$outcome" = undecided ]; then
+    report_failure "${text#no verdict: }"
+  else
+    report_scan
+    [ "$outcome" = passed ] || [ "$fact_counted" -gt 0 ] || message warn "$unit: $text"
+  fi
+  conclude "$outcome" "$text"
+  [ "$outcome" = undecided ] || render summary "$work/marked" >>"$work/all.md"
+}
+
+# shellcheck disable=SC2086 # word splitting is intended
+set -- $queue
+while [ $# -gt 0 ]; do
+  image=$1 platform=$2
+  shift 2
+  unit=$image
+  [ "$platform" = - ] || unit="$image ($platform)"
+  slug=$(printf %s "$unit" | tr -d '()' | tr -c 'A-Za-z0-9._-' '-')
+  case $java_failed in
+    *" $unit "*) say "$unit: retrying" && sleep 30 ;;
+    *)
+      while [ -e "$work/$slug.name" ]; do slug=$slug-; done
+      : >"$work/$slug.name"
       ;;
-    codequality) { echo '[' && content codequality; echo ']'; } >"$output/gl-code-quality-report.json" ;;
-  esac || broken=yes
+  esac
+  rm -f "$output/$slug.json" "$output/$slug.sarif"
+  if [ "$platform" = '?' ]; then
+    reason="the registry does not say the platforms of the image (HTTP ${http:-no answer}); list them in SCAN_GATE_PLATFORMS"
+    report_failure "$reason"
+    conclude undecided "no verdict: $reason"
+    continue
+  fi
+  [ "$platform" != - ] || platform=
+  scan_unit "$image" "$platform"
+  case $verdict in
+    clean | findings) decide "$image" "${platform:--}" ;;
+    java)
+      case $java_failed in
+        *" $unit "*)
+          report_failure "$reason"
+          conclude undecided "no verdict: $reason"
+          ;;
+        *)
+          java_failed="$java_failed$unit "
+          say "$unit: the Java database cannot be downloaded; retrying after the other images"
+          set -- "$@" "$image" "${platform:--}"
+          ;;
+      esac
+      ;;
+    *)
+      if [ "$verdict" = unreachable ] && [ "$on_unreachable" = warn ]; then
+        report_skipped "$reason"
+        conclude unscanned "not scanned: $reason"
+      else
+        report_failure "$reason"
+        conclude undecided "no verdict: $reason"
+      fi
+      ;;
+  esac
 done
+
+# --- reports, summary, verdict --------------------------------------------------------------------------------------------------------------
+
+# A server with an older database than the first one may have answered in the meantime.
+check_database
+if [ -n "$stale" ] && [ "$on_unreachable" != warn ] && [ "$passed" -gt 0 ]; then
+  undecided=$((undecided + passed)) passed=0
+  annotate error "no verdict: $stale"
+fi
+message info "Trivy $version, service $TRIVY_SERVER, database $database"
+write_reports
 
 if [ "$stopped" -gt 0 ]; then
   result="stopped" style=error code=1
@@ -361,15 +280,22 @@ elif [ "$undecided" -gt 0 ]; then
   result="no verdict" style=error code=2
 elif [ -n "$broken" ]; then
   result="no verdict: a report could not be written" style=error code=2
-elif [ "$settled" = unreachable ]; then
+elif [ "$warned" -gt 0 ]; then
   result="passed, with a warning" style=warning code=0
 else
   result="passed" style=success code=0
 fi
-{ printf '## Scan gate: %s\n\n' "$result" && cat "$work/all.md"; } >"$output/summary.md"
-[ -z "${GITHUB_STEP_SUMMARY:-}" ] || cat "$output/summary.md" >>"$GITHUB_STEP_SUMMARY"
+{
+  printf '## Scan gate: %s\n\n' "$result"
+  cat "$work/all.md"
+  printf 'Trivy %s, database %s. %s.\n' "$version" "$database" "$(printf %s "$precedence${in_force:+; files in force: $in_force}" | sed 's/&/\&amp;/g; s/</\&lt;/g; s/[][|`*_]/\\&/g')"
+  [ -z "$broken" ] || printf '\nReports that could not be written: %s.\n' "$broken"
+} >"$work/summary.md"
+cp "$work/summary.md" "$output/summary.md" || broken="${broken:+$broken; }$output/summary.md"
+[ -z "$broken" ] || annotate error "$broken"
+[ -z "${GITHUB_STEP_SUMMARY:-}" ] || cat "$work/summary.md" >>"$GITHUB_STEP_SUMMARY"
 if command -v buildkite-agent >/dev/null 2>&1; then
-  buildkite-agent annotate --style "$style" --context "scan-gate-${BUILDKITE_JOB_ID:-}" <"$output/summary.md" || say "the annotation could not be created"
+  buildkite-agent annotate --style "$style" --context "scan-gate-${BUILDKITE_JOB_ID:-}" <"$work/summary.md" || say "the annotation could not be created"
 fi
 say "$result: $passed clean, $stopped with findings, $undecided without a verdict; reports in $output"
 exit "$code"

@@ -14,6 +14,7 @@ import { kubectl } from "../e2e/support/cluster.ts";
 import { checkEnvironment } from "../e2e/support/environment.ts";
 import { Project } from "../e2e/support/project.ts";
 import { database } from "./database.ts";
+import { scanGate } from "./gate.ts";
 import { growth } from "./growth.ts";
 import { registryScan } from "./registry-scan.ts";
 import { resources } from "./resources.ts";
@@ -30,6 +31,7 @@ const topics: Readonly<Record<string, (project: Project, services: Services) => 
   database: (project) => database(project),
   growth: (_, services) => growth(services),
   "registry-scan": registryScan,
+  gate: (_, services) => scanGate(services),
 };
 
 const { values, positionals } = parseArgs({ allowPositionals: true, options: { docs: { type: "boolean", default: false } } });

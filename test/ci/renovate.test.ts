@@ -43,7 +43,7 @@ const shapes: readonly { readonly files: RegExp; readonly shape: RegExp }[] = [
   // Tools of pipelines.
   { files: /^\.ci\/run$|^\.github\/|^ci\//, shape: /[\w-]==(\d[\d.]*)/g },
   { files: /^\.ci\/run$|^\.github\/|^ci\//, shape: /[a-z]@(v?\d+\.\d+[\d.]*)/g },
-  { files: /^ci\/scan-gate\.sh$/, shape: /^default_version=(\S+)/gm },
+  { files: /^ci\/gate\/client\.sh$/, shape: /^default_version=(\S+)/gm },
   { files: /^ci\/.*\.sh$/, shape: /\b([0-9a-f]{64})\b/g },
 ];
 
@@ -125,7 +125,7 @@ describe("renovate.json5", function () {
     );
     const pins = pinsIn(await trackedFiles());
     expect(pins.length, "pinned versions").to.be.above(60);
-    for (const file of ["components/shared/images.ts", "ci/scan-gate.sh", ".ci/run", ".github/workflows/deploy.yml", "package.json"])
+    for (const file of ["components/shared/images.ts", "ci/gate/client.sh", ".ci/run", ".github/workflows/deploy.yml", "package.json"])
       expect(
         pins.some((pin) => pin.file === file),
         file,

@@ -1,20 +1,36 @@
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:http";
+import { createServer as createSecureServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { expect } from "chai";
 import { images, trivyVersion } from "../../components/shared/images.ts";
-import { buildkiteStep, ci, exampleInputs, githubAction, gitlabJob, jenkinsStage, type Step } from "../support/ci-runners.ts";
+import {
+  azureStep,
+  buildkiteStep,
+  ci,
+  circleciJob,
+  exampleInputs,
+  githubAction,
+  gitlabJob,
+  jenkinsStage,
+  reusableWorkflowStep,
+  type Step,
+  tektonStep,
+} from "../support/ci-runners.ts";
 import { run } from "../support/command.ts";
 
 const script = join(ci, "scan-gate.sh");
 const token = "s3cret-t0ken";
 const image = "registry.example.com/team/app:1";
 
-/** A stand-in for Trivy: the n-th scan ends as line n of `outcomes` says, and every call is recorded. */
+/**
+ * A stand-in for Trivy where a test needs failures that the real one does not produce on demand: the n-th scan ends as line n of `outcomes` says, and
+ * every call is recorded. `states.test.ts` tests the gate with the real client and service.
+ */
 const client = `#!/bin/sh
 printf '%s\\n' "$*" >>"$STUB/calls"
 next() { scans=$(($(cat "$STUB/scans" 2>/dev/null || echo 0) + 1)); echo $scans >"$STUB/scans"; sed -n "$scans{p;q;}" "$STUB/outcomes"; }
@@ -26,20 +42,16 @@ case $1 in
     while [ "$1" != --output ]; do shift; done
     outcome=$(next)
     case $outcome in
-      clean) echo '{}' >"$2" ;;
-      findings) echo '{}' >"$2"; exit 10 ;;
+      clean) cp "$STUB/clean.json" "$2" ;;
+      findings) cp "$STUB/findings.json" "$2"; exit 10 ;;
+      clean-with-findings) cp "$STUB/findings.json" "$2" ;;
+      findings-without) cp "$STUB/clean.json" "$2"; exit 10 ;;
+      cut-off) head -c 300 "$STUB/clean.json" >"$2" ;;
       nothing-written) ;;
       killed) kill -9 $$ ;;
       *) fatal "$outcome" ;;
     esac ;;
-  convert)
-    case "$*" in
-      *summary.tpl*) printf '1 CRITICAL, 2 HIGH\\n| row |\\n' ;;
-      *junit.tpl*) echo "<testsuite name=\\"$SCAN_GATE_IMAGE\\"/>" ;;
-      *gitlab.tpl* | *codequality.tpl*) case $SCAN_GATE_IMAGE in clean*) echo ;; *) printf '{"image":"%s"}' "$SCAN_GATE_IMAGE" ;; esac ;;
-      *sarif*) [ -z "\${STUB_NO_SARIF:-}" ] || exit 1; while [ "$1" != --output ]; do shift; done; echo '{}' >"$2" ;;
-      *table*) echo "the table" ;;
-    esac ;;
+  convert) ;;
 esac
 `;
 const refused = `(last error: twirp error internal: failed to do request: Post "http://trivy/twirp/x": dial tcp 10.0.0.1:80: connect: connection refused)`;
@@ -47,7 +59,35 @@ const unavailable = "(last error: twirp error unavailable: Error from intermedia
 const wrongToken = "(last error: twirp error unauthenticated: invalid token)";
 const untrusted = `(last error: twirp error internal: failed to do request: Post "https://trivy/twirp/x": tls: failed to verify certificate: x509: certificate signed by unknown authority)`;
 const slow = `(last error: twirp error internal: failed to do request: Post "http://trivy/twirp/x": context deadline exceeded)`;
+/** Nothing listens there. The age of the database is a separate question. */
+const nobody = { TRIVY_SERVER: "http://127.0.0.1:1", SCAN_GATE_MAX_DATABASE_AGE: "0" };
 const noImage = "unable to find the specified image: remote error: MANIFEST_UNKNOWN";
+
+const vulnerability = (id: string, severity: string) => ({
+  ...{
+    VulnerabilityID: id,
+    PkgName: "apk-tools",
+    InstalledVersion: "2.10.6-r0",
+    FixedVersion: "2.10.7-r0",
+    Severity: severity,
+    Title: "t",
+  },
+});
+/** A document as Trivy writes it. */
+const document = (...Vulnerabilities: object[]) =>
+  `${JSON.stringify(
+    {
+      ...{ SchemaVersion: 2, ArtifactName: "a", ArtifactType: "container_image" },
+      Metadata: { OS: { Family: "alpine", Name: "3.22.1" }, ImageConfig: { architecture: "amd64", os: "linux" } },
+      Results: [{ Target: "a (alpine 3.22.1)", Class: "os-pkgs", Type: "alpine", Packages: [{ ID: "apk-tools" }], Vulnerabilities }],
+    },
+    undefined,
+    2,
+  )}\n`;
+const versionAnswer = (version: string, age = 0) => {
+  const time = (hours: number) => new Date(Date.now() + hours * 3_600_000).toISOString();
+  return JSON.stringify({ Version: version, VulnerabilityDB: { Version: 2, NextUpdate: time(24 - age), UpdatedAt: time(-age) } });
+};
 
 describe("the scan gate", () => {
   let folder: string;
@@ -90,7 +130,12 @@ describe("the scan gate", () => {
   beforeEach(() => {
     folder = mkdtempSync(join(tmpdir(), "scan-gate-"));
     address = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-    files = new Map([["/version", `{"Version":"${trivyVersion}","VulnerabilityDB":{"Version":2}}`]]);
+    files = new Map([["/version", versionAnswer(trivyVersion)]]);
+    writeFileSync(at("clean.json"), document());
+    writeFileSync(
+      at("findings.json"),
+      document(vulnerability("CVE-1", "CRITICAL"), vulnerability("CVE-2", "HIGH"), vulnerability("CVE-3", "HIGH")),
+    );
     mkdirSync(at("bin"));
     mkdirSync(at("workspace"));
     program(at("bin/trivy"), client);
@@ -133,20 +178,36 @@ describe("the scan gate", () => {
     return { exitCode, output };
   }
 
-  const verdicts: [string, string[], number, number, RegExp][] = [
-    ["the image is clean", ["clean"], 0, 1, /app:1: nothing found/],
-    ["the image has findings", ["findings"], 1, 1, /app:1: 1 CRITICAL, 2 HIGH/],
+  const verdicts: [string, string[], number, number, RegExp, Record<string, string>?][] = [
+    ["the image is clean", ["clean"], 0, 1, /app:1: linux\/amd64, nothing found/],
+    ["the image has findings", ["findings"], 1, 1, /app:1: linux\/amd64, 1 CRITICAL, 2 HIGH/],
     ["the image is clean at the second attempt", [refused, "clean"], 0, 2, /retrying/],
     ["the image has findings at the second attempt", ["killed", "findings"], 1, 2, /without a verdict; retrying/],
-    ["the service is unreachable", [unavailable, refused, "clean"], 2, 2, /is unreachable/],
+    ["the service is unreachable", [unavailable, refused, "clean"], 2, 2, /is unreachable/, nobody],
+    ["the service is overloaded", [unavailable, unavailable, "clean"], 2, 2, /no verdict: Trivy exited with 1/],
+    [
+      "Trivy finds nothing but writes findings",
+      ["clean-with-findings"],
+      2,
+      1,
+      /no verdict: Trivy exited with 0 but its document has 3 findings/,
+    ],
+    [
+      "Trivy finds something but writes nothing",
+      ["findings-without"],
+      2,
+      1,
+      /no verdict: Trivy exited with 10 but its document has 0 findings/,
+    ],
+    ["the document is cut off", ["cut-off"], 2, 1, /no verdict: Trivy exited with 0 but its document is incomplete/],
     ["the image does not exist", [noImage, noImage, "clean"], 2, 2, /MANIFEST_UNKNOWN[\s\S]*no verdict: Trivy exited with 1/],
     ["no report is written", ["nothing-written", "nothing-written", "clean"], 2, 2, /no verdict: Trivy exited with 0/],
     ["the token is rejected", [wrongToken, "clean"], 2, 1, /the service rejected the token: TRIVY_TOKEN is wrong/],
     ["the certificate is not trusted", [untrusted, "clean"], 2, 1, /certificate cannot be verified; set TRIVY_CACERT/],
   ];
-  for (const [what, outcomes, status, tries, message] of verdicts)
+  for (const [what, outcomes, status, tries, message, env] of verdicts)
     it(`the scan gate exits with ${status} after ${tries} ${tries === 1 ? "scan" : "scans"} when ${what}`, async () => {
-      const result = await gate({ outcomes });
+      const result = await gate({ outcomes, ...(env && { env }) });
       expect(result.output).to.match(message);
       expect(result.exitCode, result.output).to.equal(status);
       expect(scans()).to.have.length(tries);
@@ -174,7 +235,7 @@ describe("the scan gate", () => {
 
   describe("an unreachable service", () => {
     it("an unreachable service is only a warning with `warn`, which never lets findings pass", async () => {
-      const warned = await gate({ outcomes: [refused, refused], env: { SCAN_GATE_ON_UNREACHABLE: "warn" } });
+      const warned = await gate({ outcomes: [refused, refused], env: { ...nobody, SCAN_GATE_ON_UNREACHABLE: "warn" } });
       expect(warned.exitCode, warned.output).to.equal(0);
       expect(warned.output).to.match(/warning: registry.example.com\/team\/app:1: not scanned: the service http:\S+ is unreachable/);
       expect(warned.output).to.include("passed, with a warning: 0 clean");
@@ -182,7 +243,7 @@ describe("the scan gate", () => {
       const found = await gate({
         outcomes: ["findings", refused, refused],
         args: ["a:1", "b:1"],
-        env: { SCAN_GATE_ON_UNREACHABLE: "warn" },
+        env: { ...nobody, SCAN_GATE_ON_UNREACHABLE: "warn" },
       });
       expect(found.exitCode, found.output).to.equal(1);
     });
@@ -199,15 +260,14 @@ describe("the scan gate", () => {
       const there = await gate({ outcomes: [slow, slow], env: { SCAN_GATE_ON_UNREACHABLE: "warn" } });
       expect(there.exitCode, there.output).to.equal(2);
       rmSync(at("scans"));
-      files.clear();
-      const away = await gate({ outcomes: [slow, slow], env: { SCAN_GATE_ON_UNREACHABLE: "warn" } });
+      const away = await gate({ outcomes: [slow, slow], env: { ...nobody, SCAN_GATE_ON_UNREACHABLE: "warn" } });
       expect(away.exitCode, away.output).to.equal(0);
     });
 
     it("`standalone` scans without the server's URL and token, and warns", async () => {
       const { exitCode, output } = await gate({
         outcomes: [refused, refused, "findings"],
-        env: { SCAN_GATE_ON_UNREACHABLE: "standalone" },
+        env: { ...nobody, SCAN_GATE_ON_UNREACHABLE: "standalone" },
       });
       expect(exitCode, output).to.equal(1);
       expect(output).to.match(/warning: .*scanning standalone/);
@@ -216,12 +276,12 @@ describe("the scan gate", () => {
 
     it("a standalone scan that fails as well gives no verdict", async () => {
       const outcomes = [refused, refused, "failed to download vulnerability DB"];
-      const { exitCode, output } = await gate({ outcomes, env: { SCAN_GATE_ON_UNREACHABLE: "standalone" } });
+      const { exitCode, output } = await gate({ outcomes, env: { ...nobody, SCAN_GATE_ON_UNREACHABLE: "standalone" } });
       expect(exitCode, output).to.equal(2);
     });
 
     it("an unreachable service is not tried again for further images", async () => {
-      const { exitCode, output } = await gate({ outcomes: [refused, refused, "clean"], args: ["a:1", "b:1", "c:1"] });
+      const { exitCode, output } = await gate({ outcomes: [refused, refused, "clean"], args: ["a:1", "b:1", "c:1"], env: nobody });
       expect(exitCode).to.equal(2);
       expect(scans()).to.have.length(2);
       for (const name of ["a:1", "b:1", "c:1"]) expect(output).to.include(`${name}: no verdict: the service`);
@@ -244,9 +304,10 @@ describe("the scan gate", () => {
         ...["gl-code-quality-report.json", "gl-container-scanning-report.json", "junit.xml", "summary.md"],
       ]);
       const gitlab = JSON.parse(text("workspace/scan-gate/gl-container-scanning-report.json"));
-      expect(gitlab.vulnerabilities).to.deep.equal([{ image: "b:1" }, { image: "c:1" }]);
+      const imagesOf = gitlab.vulnerabilities.map(({ location }: { location: { image: string } }) => location.image);
+      expect(imagesOf).to.deep.equal(["b:1", "b:1", "b:1", "c:1", "c:1", "c:1"]);
       expect(gitlab.scan).to.include({ status: "failure", type: "container_scanning" });
-      expect(JSON.parse(text("workspace/scan-gate/gl-code-quality-report.json"))).to.have.length(2);
+      expect(JSON.parse(text("workspace/scan-gate/gl-code-quality-report.json"))).to.have.length(6);
       const junit = text("workspace/scan-gate/junit.xml");
       expect(junit.match(/<testsuite name="[abc]\w*:1"/g)).to.have.length(4);
       expect(junit).to.include('errors="1"');
@@ -261,23 +322,40 @@ describe("the scan gate", () => {
   describe("inputs and outputs of the scan", () => {
     it("the client gets the default filters, and a fixed format, exit code and scanner that the environment cannot change", async () => {
       await gate({
-        env: { TRIVY_IGNOREFILE: "", TRIVY_CACERT: "", TRIVY_EXIT_CODE: "0", TRIVY_FORMAT: "table", TRIVY_SCANNERS: "secret" },
+        env: {
+          TRIVY_IGNOREFILE: "",
+          TRIVY_CACERT: "",
+          TRIVY_EXIT_CODE: "0",
+          TRIVY_FORMAT: "table",
+          TRIVY_OUTPUT: "x",
+          TRIVY_VERSION: "true",
+        },
       });
       const [call] = scans();
       expect(call).to.match(
-        /^image --scanners vuln --format json --output \S+ --exit-code 10 .* --trace-http=false -- registry\.example\.com\/team\/app:1$/,
+        /^image --format json --output \S+ .* --trace-http=false --exit-code 10 -- registry\.example\.com\/team\/app:1$/,
       );
       const env = clientsEnvironment();
       expect(env).to.include({ TRIVY_SERVER: address, TRIVY_TOKEN: token, TRIVY_SEVERITY: "HIGH,CRITICAL", TRIVY_IGNORE_UNFIXED: "true" });
-      expect(env).not.to.have.any.keys("TRIVY_IGNOREFILE", "TRIVY_CACERT", "TRIVY_EXIT_CODE", "TRIVY_FORMAT", "TRIVY_SCANNERS");
+      expect(env).to.include({ TRIVY_SCANNERS: "vuln" });
+      expect(env).not.to.have.any.keys(
+        "TRIVY_IGNOREFILE",
+        "TRIVY_CACERT",
+        "TRIVY_EXIT_CODE",
+        "TRIVY_FORMAT",
+        "TRIVY_OUTPUT",
+        "TRIVY_VERSION",
+      );
     });
 
     it("on GitHub the summary is appended to the job's page and findings are annotations", async () => {
       writeFileSync(at("page.md"), "before\n");
       const { output } = await gate({ outcomes: ["findings"], env: { GITHUB_ACTIONS: "true", GITHUB_STEP_SUMMARY: at("page.md") } });
-      expect(output).to.include("::error title=scan-gate::registry.example.com/team/app:1: 1 CRITICAL, 2 HIGH");
-      expect(text("page.md")).to.equal(`before\n## Scan gate: stopped\n\n**${image}**: 1 CRITICAL, 2 HIGH\n\n| row |\n`);
-      expect(output).to.include("the table");
+      expect(output).to.include("::error title=scan-gate::registry.example.com/team/app:1: linux/amd64, 1 CRITICAL, 2 HIGH");
+      expect(text("page.md")).to.match(
+        /^before\n## Scan gate: stopped\n\n\*\*registry\S+\*\*: linux\/amd64, 1 CRITICAL, 2 HIGH\n\n\| severity/,
+      );
+      expect(output).to.match(/^\| CRITICAL CVE-1 apk-tools 2\.10\.6-r0 2\.10\.7-r0 - {5}t$/m);
     });
 
     it("on Buildkite the summary is an annotation of the build", async () => {
@@ -286,11 +364,16 @@ describe("the scan gate", () => {
       expect(text("annotation")).to.match(/^annotate --style success --context scan-gate-job\n## Scan gate: passed\n/);
     });
 
-    it("an image whose report cannot be written does not pass", async () => {
-      const { exitCode, output } = await gate({ env: { STUB_NO_SARIF: "yes" } });
+    it("an image whose report cannot be written does not pass, and findings remain findings", async () => {
+      // A folder has the report's name.
+      const blocked = () => mkdirSync(at("workspace/scan-gate/junit.xml"), { recursive: true });
+      blocked();
+      const { exitCode, output } = await gate();
       expect(exitCode, output).to.equal(2);
+      expect(output).to.match(/no verdict: a report could not be written/);
       rmSync(at("scans"));
-      expect((await gate({ outcomes: ["findings"], env: { STUB_NO_SARIF: "yes" } })).exitCode).to.equal(1);
+      blocked();
+      expect((await gate({ outcomes: ["findings"] })).exitCode).to.equal(1);
     });
 
     it("reports of an earlier scan are removed when a scan writes none", async () => {
@@ -304,12 +387,12 @@ describe("the scan gate", () => {
 
   describe("the Trivy client", () => {
     it("an installed client of the service's version is used, or any version if the service's is unknown", async () => {
-      files.set("/version", '{"Version":"0.75.1"}');
+      files.set("/version", versionAnswer("0.75.1"));
       const { exitCode, output } = await gate({ env: { STUB_VERSION: "0.75.1", SCAN_GATE_TRIVY_URL: "http://127.0.0.1:1" } });
       expect(exitCode, output).to.equal(0);
       expect(output).to.include("Trivy 0.75.1").and.not.include("warning");
       files.clear();
-      const unknown = await gate({ outcomes: ["", "clean"], env: { STUB_VERSION: "0.75.2" } });
+      const unknown = await gate({ outcomes: ["", "clean"], env: { STUB_VERSION: "0.75.2", SCAN_GATE_MAX_DATABASE_AGE: "0" } });
       expect(unknown.exitCode, unknown.output).to.equal(0);
     });
 
@@ -322,7 +405,7 @@ describe("the scan gate", () => {
     });
 
     it("without a checksum of the service's version an installed client is used with a warning, or else the default version is downloaded", async () => {
-      files.set("/version", '{"Version":"0.75.1"}');
+      files.set("/version", versionAnswer("0.75.1"));
       const installed = await gate({ env: { STUB_VERSION: "0.74.9", SCAN_GATE_TRIVY_URL: address } });
       expect(installed.exitCode, installed.output).to.equal(0);
       expect(installed.output).to.match(/warning: the client is Trivy 0\.74\.9 but the service is 0\.75\.1/);
@@ -348,7 +431,7 @@ describe("the scan gate", () => {
     });
 
     it("the client's default version is the servers' version, with checksums for every platform", () => {
-      const content = readFileSync(script, "utf8");
+      const content = readFileSync(join(ci, "gate/client.sh"), "utf8");
       expect(content).to.include(`default_version=${trivyVersion}\n`);
       for (const platform of ["Linux-64bit", "Linux-ARM64", "macOS-64bit", "macOS-ARM64"])
         expect(content).to.match(new RegExp(`\\n {4}${trivyVersion}_${platform}\\) echo [0-9a-f]{64} ;;`));
@@ -404,9 +487,19 @@ describe("the scan gate", () => {
     const page = readFileSync(join(ci, "../docs/guides/ci.md"), "utf8");
     const rows = page.split("\n").filter((line) => /^\| `(SCAN_GATE|TRIVY)_/.test(line));
     const documented = rows.map((row) => row.split("`")[1]).sort();
-    const content = readFileSync(script, "utf8").replace(/^unset .*$/m, "");
-    const read = new Set(content.match(/\b(SCAN_GATE|TRIVY)_[A-Z0-9_]+\b/g));
-    for (const internal of ["SCAN_GATE_IMAGE", "TRIVY_DISABLE_VEX_NOTICE", "TRIVY_INSECURE"]) read.delete(internal);
+    const scripts = [script, ...readdirSync(join(ci, "gate")).map((name) => join(ci, "gate", name))];
+    const content = scripts
+      .map((path) =>
+        readFileSync(path, "utf8")
+          .replaceAll(/^unset (?:.*\\\n)*.*$/gm, "")
+          .replaceAll(/^ *#.*$/gm, ""),
+      )
+      .join("");
+    const read = new Set(content.match(/\b(SCAN_GATE|TRIVY)_[A-Z0-9_]*[A-Z0-9]\b/g));
+    // `take NAME` reads SCAN_GATE_NAME and TRIVY_NAME.
+    for (const [, name] of content.matchAll(/^take (\w+)$/gm)) read.add(`TRIVY_${name}`);
+    const passedOn = ["CONFIG", "SECRET_CONFIG", "EXIT_ON_EOL", "IGNORE_POLICY", "INSECURE", "NON_SSL", "PLATFORM", "USERNAME", "PASSWORD"];
+    for (const internal of [...passedOn, "DISABLE_VEX_NOTICE", "CACHE_DIR"]) read.delete(`TRIVY_${internal}`);
     expect(documented).to.deep.equal([...read].sort());
     const names = rows.flatMap((row) =>
       [...(/\(([^)]*)\)/.exec(row.split("|")[1] ?? "")?.[1]?.matchAll(/`([^`]+)`/g) ?? [])].map(([, name]) => name),
@@ -455,7 +548,8 @@ describe("the scan gate", () => {
         ...{ TRIVY_IGNOREFILE: at("ignore"), TRIVY_VEX: "repo", TRIVY_CACERT: at("ignore") },
       });
       expect(readdirSync(at("workspace/elsewhere"))).to.include("junit.xml");
-      const warned = await execute(githubAction({ ...inputs, "on-unreachable": "warn" }), ["", "", unavailable, unavailable]);
+      const away = { server: nobody.TRIVY_SERVER, "max-database-age": "0", "on-unreachable": "warn" };
+      const warned = await execute(githubAction({ ...inputs, ...away }), ["", "", refused, refused]);
       expect(warned.exitCode, warned.output).to.equal(0);
       const version = { "trivy-version": "0.75.1", "trivy-sha256": release("0.75.1"), "trivy-url": address };
       expect((await execute(githubAction({ ...inputs, ...version }), ["", "", "", "", "clean"])).output).to.include("Trivy");
@@ -469,6 +563,7 @@ describe("the scan gate", () => {
         CI_JOB_TOKEN: "job-token",
         CI_REGISTRY_IMAGE: "registry.example.com/team/app",
         CI_COMMIT_SHA: "c0ffee",
+        CI_PROJECT_DIR: at("workspace"),
       };
       const job = gitlabJob({ server: address, "ignore-unfixed": "false" }, predefined);
       const { exitCode, output } = await execute(job, ["findings"]);
@@ -481,7 +576,7 @@ describe("the scan gate", () => {
     });
 
     it("the GitLab template authenticates to GitLab with the job token", () => {
-      const { script } = gitlabJob({ server: address }, { CI_REGISTRY_IMAGE: "i", CI_COMMIT_SHA: "c" });
+      const { script } = gitlabJob({ server: address }, { CI_REGISTRY_IMAGE: "i", CI_COMMIT_SHA: "c", CI_PROJECT_DIR: "/builds/p" });
       const [, helper = ""] = /credential\.helper='!([^']*)'/.exec(script) ?? [];
       const { stdout } = spawnSync("sh", ["-c", `${helper} get`], { env: { ...process.env, CI_JOB_TOKEN: "job-token" }, encoding: "utf8" });
       expect(stdout).to.equal("username=gitlab-ci-token\npassword=job-token\n");
@@ -502,6 +597,115 @@ describe("the scan gate", () => {
       expect(exitCode, output).to.equal(0);
       expect(scans()[0]).to.match(/ -- registry\.example\.com\/team\/app:c0ffee$/);
       expect(existsSync(at("workspace/scan-gate/junit.xml"))).to.equal(true);
+    });
+
+    it("the Azure job, the CircleCI job and the Tekton task run the gate and keep its reports", async () => {
+      const gateRepository = { SCAN_GATE_REPOSITORY: repository(at("gate")) };
+      const azure = azureStep("Scan", { "Build.SourceVersion": "c0ffee", TRIVY_TOKEN: token });
+      const stopped = await execute(azure, ["findings", "findings", "findings"], { ...gateRepository, TRIVY_SERVER: address });
+      expect(stopped.exitCode, stopped.output).to.equal(1);
+      expect(stopped.output).to.include(
+        "##vso[task.logissue type=error]scan-gate: registry.example.com/team/app:c0ffee: linux/amd64, 1 CRITICAL",
+      );
+      const summary = azureStep("Summary", { "Build.SourceVersion": "c0ffee" });
+      const uploaded = await run("bash", ["-ec", summary.script], { cwd: at("workspace") });
+      expect(uploaded.stdout).to.match(/^##vso\[task\.uploadsummary\]\/.*\/scan-gate\/summary\.md$/m);
+
+      const { image, stored, ...circleci } = circleciJob({ CIRCLE_SHA1: "c0ffee" });
+      rmSync(at("workspace/scan-gate"), { recursive: true });
+      const circle = await execute(circleci, ["findings", "findings"], { ...gateRepository, TRIVY_SERVER: address });
+      expect(circle.exitCode, circle.output).to.equal(1);
+      for (const path of stored) expect(existsSync(at("workspace", path)), path).to.equal(true);
+      expect(image).to.equal(images.trivy);
+
+      const parameters = { images: "a:1 b:1", server: address, repository: gateRepository.SCAN_GATE_REPOSITORY };
+      rmSync(at("scans"));
+      const task = await execute(tektonStep(parameters, token, at("result")), ["clean", "findings"]);
+      expect(task.exitCode, task.output).to.equal(1);
+      expect(text("result")).to.equal("1");
+      expect(
+        scans()
+          .slice(-2)
+          .map((call) => call.split(" ").at(-1)),
+      ).to.deep.equal(["a:1", "b:1"]);
+    });
+
+    it("the reusable workflow scans an image of its matrix, with its inputs as variables", async () => {
+      mkdirSync(at("workspace/.scan-gate"));
+      spawnSync("cp", ["-R", ci, at("workspace/.scan-gate")]);
+      const inputs = { images: '["a:1"]', server: address, "gate-ref": "c0ffee", severity: "CRITICAL" };
+      const { exitCode, output } = await execute(reusableWorkflowStep(inputs, "a:1", token), ["findings"]);
+      expect(exitCode, output).to.equal(1);
+      expect(clientsEnvironment()).to.include({ TRIVY_SERVER: address, TRIVY_TOKEN: token, TRIVY_SEVERITY: "CRITICAL" });
+      expect(clientsEnvironment()).not.to.have.any.keys("SCAN_GATE_TOKEN");
+      expect(existsSync(at("workspace/scan-gate/a-1.sarif"))).to.equal(true);
+    });
+
+    it("the GitLab template fetches the gate from an instance whose certificate is signed by a private authority", async function () {
+      const [key, certificate] = [at("ca.key"), at("ca.crt")];
+      const subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"];
+      const made = spawnSync("openssl", [
+        "req",
+        "-x509",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-keyout",
+        key,
+        "-out",
+        certificate,
+        "-days",
+        "2",
+        ...subject,
+      ]);
+      if (made.error) this.skip();
+      repository(at("gitlab/platform/trivy-server.git"));
+      const gitlab = createSecureServer({ key: readFileSync(key), cert: readFileSync(certificate) }, (request, response) => {
+        const { pathname, search } = new URL(request.url ?? "", "https://localhost");
+        const cgi = {
+          ...{
+            PATH: process.env["PATH"],
+            GIT_PROJECT_ROOT: at("gitlab"),
+            GIT_HTTP_EXPORT_ALL: "1",
+            PATH_INFO: pathname.replace(".git", ".git/.git"),
+          },
+          ...{ QUERY_STRING: search.slice(1), REQUEST_METHOD: request.method, CONTENT_TYPE: request.headers["content-type"] ?? "" },
+          ...{
+            HTTP_CONTENT_ENCODING: request.headers["content-encoding"] ?? "",
+            GIT_PROTOCOL: String(request.headers["git-protocol"] ?? ""),
+          },
+        };
+        const backend = spawn("git", ["http-backend"], { env: cgi });
+        request.pipe(backend.stdin);
+        const parts: Buffer[] = [];
+        backend.stdout.on("data", (part: Buffer) => parts.push(part));
+        backend.on("close", () => {
+          const answer = Buffer.concat(parts);
+          const end = answer.indexOf("\r\n\r\n");
+          const headers = answer
+            .subarray(0, end)
+            .toString()
+            .split("\r\n")
+            .map((line) => line.split(": ") as [string, string]);
+          response
+            .writeHead(Number.parseInt(new Map(headers).get("Status") ?? "200", 10), Object.fromEntries(headers))
+            .end(answer.subarray(end + 4));
+        });
+      });
+      await new Promise<void>((resolve) => gitlab.listen(0, "127.0.0.1", resolve));
+      try {
+        const predefined = {
+          ...{ CI_SERVER_URL: `https://localhost:${(gitlab.address() as AddressInfo).port}`, CI_JOB_TOKEN: "job-token" },
+          ...{ CI_REGISTRY_IMAGE: "i", CI_COMMIT_SHA: "c", CI_PROJECT_DIR: at("workspace") },
+        };
+        const job = gitlabJob({ server: address }, predefined);
+        const refused = await execute(job, ["clean"]);
+        expect(refused.exitCode, refused.output).to.equal(128);
+        const { exitCode, output } = await execute(job, ["clean"], { CI_SERVER_TLS_CA_FILE: certificate });
+        expect(exitCode, output).to.equal(0);
+      } finally {
+        gitlab.close();
+      }
     });
   });
 });

@@ -32,7 +32,7 @@ for (const file of readdirSync(folder)) {
 
     it(`${file} pins each action by commit, with the version next to it`, () => {
       for (const [line] of text.matchAll(/^.*\buses: .*$/gm))
-        expect(line).to.match(/uses: ([.$]\/\S+|[\w-]+\/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+)$/);
+        expect(line).to.match(/uses: ([.$]\/\S+|[\w-]+(?:\/[\w-]+)+@[0-9a-f]{40} # v\d+\.\d+\.\d+)$/);
     });
 
     it(`${file} interpolates no expression into a script`, () => {
@@ -44,10 +44,20 @@ for (const file of readdirSync(folder)) {
     });
 
     it(`${file} uses secrets only in jobs with an environment`, () => {
+      // The secrets of a reusable workflow are those that its caller passes.
+      if (JSON.stringify(on).includes("workflow_call")) return;
       for (const job of Object.values(jobs)) if (JSON.stringify(job).includes("secrets.")) expect(job.environment).to.be.a("string");
     });
   });
 }
+
+it("the example workflow pins each action by commit and grants permissions only to its job", () => {
+  const text = readFileSync(join(root, "ci/github/example.yml"), "utf8");
+  for (const [line] of text.matchAll(/^.*\buses: .*$/gm)) expect(line).to.match(/uses: [\w-]+(?:\/[\w-]+)+@[0-9a-f]{40} # v\d+\.\d+\.\d+$/);
+  const { permissions, jobs } = parse(text) as { permissions: object; jobs: { image: { permissions: object } } };
+  expect(permissions).to.deep.equal({});
+  expect(jobs.image.permissions).to.deep.equal({ contents: "read", "security-events": "write" });
+});
 
 it("a pull request from a fork gets no job with credentials", () => {
   const { jobs } = parse(readFileSync(join(folder, "pull-request.yml"), "utf8")) as { jobs: Record<string, Job> };

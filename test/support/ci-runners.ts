@@ -73,10 +73,10 @@ export function githubAction(inputs: Record<string, string>): Step {
 /** Returns the inputs of the action's step in the example workflow, with GitHub's expressions unresolved. */
 export function exampleInputs(): Record<string, string> {
   const workflow = z.object({
-    jobs: z.object({ image: z.object({ steps: z.array(z.object({ uses: z.string().optional(), with: texts.optional() })) }) }),
+    jobs: z.object({ image: z.object({ steps: z.array(z.object({ uses: z.string().optional(), with: z.looseObject({}).optional() })) }) }),
   });
   const { steps } = workflow.parse(parse(read("github/example.yml"))).jobs.image;
-  return steps.find(({ uses }) => uses?.includes("/ci/github@"))?.with ?? {};
+  return texts.parse(steps.find(({ uses }) => uses?.includes("/ci/github@"))?.with ?? {});
 }
 
 const gitlabInput = z.strictObject({
@@ -137,4 +137,102 @@ export function jenkinsStage(env: Record<string, string>): Step {
   const known = new Map(Object.entries(env));
   const declared = assignments.map(([, name = "", plain, filled = ""]) => [name, plain ?? replaced(filled, /\$\{env\.(\w+)\}/g, known)]);
   return { shell: ["sh", "-xe"], script, env: { ...Object.fromEntries(declared), ...env } };
+}
+
+const azurePipeline = z.object({
+  jobs: z.tuple([
+    z.object({
+      variables: texts,
+      steps: z.array(z.object({ script: z.string().optional(), displayName: z.string().optional(), env: texts.optional() })),
+    }),
+  ]),
+});
+
+/** Returns the step of the Azure pipeline with this name, after Azure has replaced `$(name)` by variables. */
+export function azureStep(displayName: string, agent: Record<string, string>): Step {
+  const [{ variables, steps }] = azurePipeline.parse(parse(read("azure/pipeline.yml"))).jobs;
+  const step = steps.find((each) => each.displayName === displayName);
+  if (step?.script === undefined) throw new Error(`no script step ${displayName}`);
+  const known = new Map(Object.entries(agent));
+  const fill = (value: string) => replaced(value, /\$\(([\w.]+)\)/g, known);
+  // Azure replaces only names of variables; `$(mktemp -d)` stays.
+  const script = step.script.replace(/\$\(([\w.]+)\)/g, (text, name) => known.get(name) ?? text);
+  return { shell: ["bash", "-e"], script, env: { ...mapped(variables, fill), ...mapped(step.env ?? {}, fill), TF_BUILD: "True" } };
+}
+
+const circleciConfig = z.object({
+  jobs: z.object({
+    "scan-gate": z.object({
+      docker: z.tuple([z.object({ image: z.string() })]),
+      environment: texts,
+      steps: z.array(z.union([z.string(), z.record(z.string(), z.looseObject({}))])),
+    }),
+  }),
+});
+
+/** Returns the run step of the CircleCI job, and the paths that the job stores. */
+export function circleciJob(job: Record<string, string>): Step & { readonly image: string; readonly stored: readonly string[] } {
+  const { docker, environment, steps } = circleciConfig.parse(parse(read("circleci/config.yml"))).jobs["scan-gate"];
+  const named = (name: string) => steps.flatMap((step) => (typeof step === "object" && step[name] ? [step[name]] : []));
+  const { shell, command } = z.object({ shell: z.string(), command: z.string() }).parse(named("run")[0]);
+  const stored = [...named("store_test_results"), ...named("store_artifacts")].map(
+    (step) => z.object({ path: z.string() }).parse(step).path,
+  );
+  const [program = "", ...options] = shell.split(" ");
+  // `pipefail` is not in every shell; the command has no pipe.
+  const flags = options.filter((option) => option !== "pipefail").map((option) => option.replace("o", ""));
+  return { image: docker[0].image, stored, shell: [program, ...flags], script: command, env: { ...environment, ...job } };
+}
+
+const tektonTask = z.object({
+  spec: z.object({
+    params: z.array(z.object({ name: z.string(), default: z.string().optional() })),
+    results: z.array(z.object({ name: z.string() })),
+    steps: z.tuple([
+      z.object({
+        image: z.string(),
+        script: z.string(),
+        env: z.array(z.object({ name: z.string(), value: z.string().optional(), valueFrom: z.looseObject({}).optional() })),
+      }),
+    ]),
+  }),
+});
+
+/** Returns the step of the Tekton task. */
+export function tektonStep(params: Record<string, string>, token: string, result: string): Step {
+  const { spec } = tektonTask.parse(parse(read("tekton/task.yml")));
+  const declared = Object.fromEntries(spec.params.map((param) => [param.name, param]));
+  const values = new Map([...inputValues(declared, params)].map(([name, value]): [string, string] => [`params.${name}`, value]));
+  for (const { name } of spec.results) values.set(`results.${name}.path`, result);
+  const [step] = spec.steps;
+  if (/\$\((params|results|workspaces)\./.test(step.script)) throw new Error("a parameter in a script is executed as part of it");
+  const env = step.env.map(({ name, value }) => [name, value === undefined ? token : replaced(value, /\$\(([\w.-]+)\)/g, values)]);
+  return { shell: ["sh"], script: step.script, env: Object.fromEntries(env) };
+}
+
+const reusableWorkflow = z.object({
+  on: z.object({
+    workflow_call: z.object({
+      inputs: z.record(z.string(), z.looseObject({ default: z.unknown().optional(), required: z.boolean().optional() })),
+    }),
+  }),
+  jobs: z.object({
+    scan: z.object({ steps: z.array(z.looseObject({ name: z.string().optional(), run: z.string().optional(), env: texts.optional() })) }),
+  }),
+});
+
+/** Returns the scan step of the reusable workflow for one image. */
+export function reusableWorkflowStep(inputs: Record<string, string>, image: string, token: string): Step {
+  const { on, jobs } = reusableWorkflow.parse(parse(readFileSync(join(ci, "../.github/workflows/scan-gate.yml"), "utf8")));
+  const step = jobs.scan.steps.find(({ name }) => name === "Scan");
+  if (step?.run === undefined || step.run.includes("${{")) throw new Error("an expression in a script is executed as part of it");
+  const values = new Map(
+    [...inputValues(on.workflow_call.inputs, inputs)].map(([name, value]): [string, string] => [`inputs.${name}`, value]),
+  );
+  values.set("matrix.image", image).set("secrets.token", token);
+  return {
+    shell: ["sh", "-e"],
+    script: step.run,
+    env: { ...mapped(step.env ?? {}, (value) => replaced(value, /\$\{\{ ([\w.-]+) \}\}/g, values)), GITHUB_ACTIONS: "true" },
+  };
 }

@@ -1,0 +1,110 @@
+# Reads the JSON document of one scan. Prints what it says about the scan as lines `fact<TAB>NAME<TAB>VALUE`, and one line per finding with the
+# fields that text.awk names. Values stay JSON-escaped, so they contain neither tabs nor line breaks.
+#
+# Trivy indents its JSON with two spaces, and a line break inside a string is escaped, so the indentation of a line is its depth in the document.
+# `keys` is the path to the current line. The caller compares the number of findings with Trivy's exit code, so a document that this
+# program misreads gives no verdict.
+
+# Control characters, marks that reverse the direction of text, and invisible characters have no place in a name or a title.
+function clean(text) {
+  gsub(/\\u00[01][0-9a-f]|\\u007f|\\u202[89]|\\[nrtbf]|\302[\200-\237]|\342\200[\213-\217\250-\256]|\342\201[\240-\257]|\357\273\277/, " ", text)
+  return text
+}
+
+# Backslashes that are data are hidden from clean(), which would take the one of `\\n` for the beginning of a line break.
+function value(text) {
+  sub(/,$/, "", text)
+  if (text !~ /^"/) return text
+  text = substr(text, 2, length(text) - 2)
+  if (!index(text, "\\")) return clean(text)
+  gsub(/\\\\/, "\001", text)
+  return swap(clean(text), "\001", "\\\\")
+}
+
+# Facts appear in the log and in reports as they are.
+function fact(name, text) {
+  gsub(/[^A-Za-z0-9 ._:\/+-]/, "", text)
+  print "fact\t" name "\t" text
+}
+
+function finding(kind, id, package, installed, fixed, path, line, title, url, description) {
+  findings++
+  # The target of operating system packages is the image's own name, which is no place inside the image.
+  severity = item["Severity"]
+  if (severity !~ /^(CRITICAL|HIGH|MEDIUM|LOW)$/) severity = "UNKNOWN"
+  print "new", kind, severity, id, package, installed, fixed, (class == "os-pkgs" ? "" : target), path, line, title, url, description, item["References"]
+}
+
+function emit(list) {
+  if (list == "Packages") packages++
+  else if (list == "Vulnerabilities")
+    finding("vulnerability", item["VulnerabilityID"], item["PkgName"], item["InstalledVersion"], item["FixedVersion"], item["PkgPath"], "", \
+      item["Title"], item["PrimaryURL"], item["Description"])
+  else if (list == "Misconfigurations" && item["Status"] == "FAIL")
+    finding("misconfiguration", item["ID"], "", "", "", "", item["StartLine"], item["Title"], item["PrimaryURL"], item["Message"])
+  else if (list == "Secrets")
+    finding("secret", item["RuleID"], "", "", "", "", item["StartLine"], item["Title"], "", "")
+  else if (list == "Licenses")
+    finding("licence", item["Name"], item["PkgName"], "", "", item["FilePath"], "", "licence " item["Name"], item["Link"], "")
+}
+
+BEGIN { OFS = "\t" }
+
+{
+  match($0, /^ */)
+  depth = RLENGTH / 2
+  text = substr($0, RLENGTH + 1)
+  keys[depth] = ""
+  if (match(text, /^"[^"\\]*": /)) {
+    keys[depth] = substr(text, 2, RLENGTH - 4)
+    text = substr(text, RLENGTH + 1)
+  }
+}
+
+depth == 0 { if (text == "}") ended = 1; next }
+depth == 1 && keys[1] == "SchemaVersion" { schema = value(text) }
+keys[1] == "Trivy" && keys[2] == "Version" && depth == 2 { fact("client", value(text)) }
+keys[1] == "Trivy" && keys[2] == "Server" {
+  if (depth == 3 && keys[3] == "Version") fact("service", value(text))
+  if (depth == 4 && keys[3] == "VulnerabilityDB" && keys[4] == "UpdatedAt") fact("updated", value(text))
+  if (depth == 4 && keys[3] == "VulnerabilityDB" && keys[4] == "NextUpdate") fact("next", value(text))
+}
+keys[1] == "Metadata" && keys[2] == "OS" && depth == 3 {
+  if (keys[3] == "Family") family = value(text)
+  if (keys[3] == "Name") release = value(text)
+  if (keys[3] == "EOSL") eosl = value(text)
+}
+keys[1] == "Metadata" && keys[2] == "ImageConfig" && depth == 3 {
+  if (keys[3] == "os") system_ = value(text)
+  if (keys[3] == "architecture") architecture = value(text)
+  if (keys[3] == "variant") variant = value(text)
+}
+keys[1] == "Metadata" && keys[2] == "RepoDigests" && depth == 3 && !digest { digest = value(text); sub(/.*@/, "", digest) }
+
+keys[1] != "Results" { next }
+depth == 2 && text ~ /^[{]/ { target = class = "" }
+depth == 3 && keys[3] == "Target" { target = value(text) }
+depth == 3 && keys[3] == "Class" { class = value(text) }
+depth == 4 && text ~ /^[{]/ { split("", item) }
+depth == 5 && keys[5] != "" && text !~ /^[[{]/ { item[keys[5]] = value(text) }
+depth == 6 && keys[5] == "References" { item["References"] = item["References"] (item["References"] == "" ? "" : " ") value(text) }
+depth == 6 && keys[5] == "CauseMetadata" && keys[6] == "StartLine" { item["StartLine"] = value(text) }
+depth == 4 && text ~ /^}/ { emit(keys[3]) }
+
+END {
+  if (family == "none") family = ""
+  release = decode(release)
+  # With slashes it could look like an address.
+  gsub(/\//, " ", release)
+  fact("os", family == "" ? "" : substr(family " " release, 1, 60))
+  fact("eosl", eosl == "true" ? "true" : "")
+  gsub(/[^a-z0-9_]/, "", system_)
+  gsub(/[^a-z0-9_]/, "", architecture)
+  gsub(/[^a-z0-9_]/, "", variant)
+  fact("platform", system_ == "" || architecture == "" ? "unknown" : system_ "/" architecture (variant == "" ? "" : "/" variant))
+  fact("digest", digest)
+  fact("packages", packages + 0)
+  fact("findings", findings + 0)
+  # The last fact: without it the document is incomplete.
+  fact("complete", ended && schema == "2" ? "true" : "")
+}
