@@ -4,6 +4,7 @@ import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { isBuiltin } from "node:module";
 import { join } from "node:path";
 import { type BuildOptions, build, type Metafile } from "esbuild";
+import { monitoringPrograms } from "../components/monitoring/bundle.ts";
 import { bundledPrograms } from "../components/registry-scan/bundle.ts";
 
 const folder = import.meta.dirname;
@@ -11,7 +12,7 @@ const root = join(folder, "..");
 const dist = join(folder, "dist");
 
 rmSync(dist, { recursive: true, force: true });
-mkdirSync(join(dist, "programs"), { recursive: true });
+mkdirSync(dist);
 await bundleComponents("index.js", { format: "esm" });
 await bundleComponents("index.cjs", { format: "cjs", define: { "import.meta.dirname": "__dirname" } });
 writeRuntimeFiles();
@@ -62,7 +63,11 @@ function packageName(path: string): string {
 /** Writes the files that components read at run time to where the bundled components expect them: next to themselves. */
 function writeRuntimeFiles(): void {
   cpSync(join(root, "components/gateway/run.sh"), join(dist, "run.sh"));
-  for (const [file, text] of Object.entries(bundledPrograms())) writeFileSync(join(dist, "programs", file), text);
+  for (const [application, files] of Object.entries({ "registry-scan": bundledPrograms(), monitoring: monitoringPrograms() })) {
+    const folder = join(dist, "programs", application);
+    mkdirSync(folder, { recursive: true });
+    for (const [file, text] of Object.entries(files)) writeFileSync(join(folder, file), text);
+  }
 }
 
 /**

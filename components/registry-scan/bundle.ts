@@ -23,14 +23,15 @@ export function bundledPrograms(): Readonly<Record<string, string>> {
   files ??= checkedSize({
     "package.json": JSON.stringify({ type: "module" }),
     "page.css": readFileSync(join(application, "server/report/page.css"), "utf8"),
-    ...bundle(),
+    ...bundle(application, entryPoints),
   });
   return files;
 }
 
-function bundle(): Record<string, string> {
+/** Returns each program of a folder with the packages that it imports in one readable file, by the file's name. */
+export function bundle(folder: string, entryPoints: Readonly<Record<string, string>>): Record<string, string> {
   const { outputFiles, metafile } = buildSync({
-    absWorkingDir: application,
+    absWorkingDir: folder,
     entryPoints,
     outdir: ".",
     bundle: true,
@@ -46,9 +47,9 @@ function bundle(): Record<string, string> {
   });
   return Object.fromEntries(
     outputFiles.map(({ path, text }) => {
-      const name = path.slice(application.length + 1);
+      const name = path.slice(folder.length + 1);
       const inputs = Object.keys(metafile.outputs[name]?.inputs ?? {});
-      return [name, licenseHeader(inputs.map((input) => join(application, input))) + text];
+      return [name, licenseHeader(inputs.map((input) => join(folder, input))) + text];
     }),
   );
 }

@@ -53,7 +53,7 @@ describe("the package", () => {
       "dist/index.js",
       "dist/index.cjs",
       "dist/run.sh",
-      "dist/programs/scan.js",
+      "dist/programs/registry-scan/scan.js",
     ]);
     expect(
       files.filter((file) => !/^(LICENSE|README\.md|package\.json|dist\/.+\.(js|cjs|map|d\.c?ts|css|json|sh))$/.test(file)),

@@ -15,6 +15,7 @@ const shapes: Readonly<Record<string, readonly string[]>> = {
   EmbeddedRedisArgs: ["mode ttl maxMemory cpu persistence monitors tls", "* generation! retire"],
   RedisTlsArgs: ["", "existingSecret!", "caCertificates!", "caCertificates! clientCertificate! clientKey!"],
   RegistryScanArgs: ["* targets!"],
+  MonitoringArgs: ["* namespaces!"],
   ReceiverArgs: ["name! type! url! authorization", "name! type! existingSecret! authorization"],
   TolerationArgs: ["key! operator effect", "key! value effect", "operator! effect"],
 };
