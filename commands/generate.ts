@@ -1,9 +1,10 @@
-/** `npm run generate`: writes the files that follow from the settings' schema and from the components. */
+/** `npm run generate`: writes the files that follow from the settings' schema, the rules and the dashboards. */
 import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { stringify } from "yaml";
 import { allAlerts, allRecordings, type PrometheusGroup } from "../components/monitoring/rules/render.ts";
+import { dashboards } from "../monitoring/dashboards/index.ts";
 import { argumentsFile } from "../stacks/generators/arguments.ts";
 import { jsonSchemaFile } from "../stacks/generators/json-schema.ts";
 import { referenceFile } from "../stacks/generators/reference.ts";
@@ -26,6 +27,10 @@ export function generatedFiles(): GeneratedFile[] {
     { path: "docs/reference/settings.md", text: referenceFile(model) },
     { path: "monitoring/alerts.yaml", text: rulesFile("alerting", allAlerts()) },
     { path: "monitoring/rules.yaml", text: rulesFile("recording", allRecordings()) },
+    ...Object.entries(dashboards).map(([name, dashboard]) => {
+      const path = `monitoring/dashboards/${name}.json`;
+      return { path, text: formatted(path, JSON.stringify(dashboard().build(), undefined, 2)) };
+    }),
   ];
 }
 

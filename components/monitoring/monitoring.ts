@@ -12,6 +12,7 @@ import { configMap, secret } from "../shared/objects.ts";
 import { parts } from "../shared/parts.ts";
 import type { SecretKey } from "../shared/pod.ts";
 import { monitoringPrograms } from "./bundle.ts";
+import { dashboards } from "./dashboards.ts";
 import { MetricsExporter, type MonitoredStack } from "./metrics-exporter.ts";
 import { stackRules } from "./rules/render.ts";
 import type { RuleSubject } from "./rules/rule.ts";
@@ -37,7 +38,12 @@ const children = {
   rules: optional(k8s.apiextensions.CustomResource),
   /** The ConfigMap with the rules, for a Prometheus without the operator. */
   rulesFile: optional(k8s.core.v1.ConfigMap),
+  /** The ConfigMaps with the dashboards. */
+  dashboards: several(k8s.core.v1.ConfigMap),
 };
+
+/** The label that the sidecar of Grafana's Helm chart selects. */
+const dashboardLabels = { grafana_dashboard: "1" };
 
 export interface MonitoringComponentArgs {
   readonly context: Context;
@@ -76,6 +82,7 @@ export class Monitoring extends Component<MonitoringComponentArgs, typeof childr
     if (monitoring.discovery === "podMonitors")
       for (const target of scrapeTargets.filter(({ subject }) => subjects.includes(subject))) this.createPodMonitor(monitoring, target);
     this.createRules(monitoring, subjects);
+    if (monitoring.dashboards.enabled) this.createDashboards(monitoring, subjects);
     this.registerOutputs({});
   }
 
@@ -135,6 +142,19 @@ export class Monitoring extends Component<MonitoringComponentArgs, typeof childr
     // JSON is YAML.
     const file = groups.apply((all) => `${JSON.stringify({ groups: all }, undefined, 2)}\n`);
     this.create("rulesFile", { metadata: { ...metadata, name: `${rulesName}-rules` }, data: { "trivy.rules.yaml": file } });
+  }
+
+  private createDashboards(
+    { dashboards: { labels: own = dashboardLabels, annotations } }: Settings,
+    subjects: readonly RuleSubject[],
+  ): void {
+    for (const { name, content } of dashboards.filter(({ subject }) => subjects.includes(subject))) {
+      const metadata = {
+        ...this.metadata(own, `${name}-dashboard`),
+        ...(Object.keys(annotations).length > 0 && { annotations: { ...annotations } }),
+      };
+      this.create("dashboards", { metadata, data: { [`${name}.json`]: JSON.stringify(content) } }, {}, `${name}-dashboard`);
+    }
   }
 
   private metadata(own: Settings["labels"], name: string) {

@@ -268,6 +268,27 @@ describe("the monitoring", () => {
     }
   });
 
+  it("each part has a dashboard in a ConfigMap with the label that Grafana's sidecar selects, or the given ones", async () => {
+    const found = (deployed: Deployed) => deployed.all("ConfigMap").filter(({ metadata }) => metadata.name.endsWith("-dashboard"));
+    const whole = found(await watched({}, everything));
+    expect(whole.map(({ data }) => Object.keys(data)[0])).to.have.members(["trivy.json", "trivy-redis.json", "trivy-registry-scan.json"]);
+    for (const { metadata, data } of whole) {
+      expect(metadata.labels).to.include({ grafana_dashboard: "1", "app.kubernetes.io/part-of": "trivy-server" });
+      expect(JSON.parse(Object.values(data)[0] as string)).to.include.keys("panels", "uid");
+    }
+    const labels = { dashboards: "yes" };
+    const [own, ...others] = found(
+      await watched(
+        { dashboards: { labels, annotations: { folder: "Security" } } },
+        { redis: { mode: "external", host: "redis.example.com" } },
+      ),
+    );
+    expect(others).to.deep.equal([]);
+    expect(own.metadata.labels).to.include(labels).and.not.to.have.property("grafana_dashboard");
+    expect(own.metadata.annotations).to.deep.equal({ folder: "Security" });
+    expect(found(await watched({ dashboards: { enabled: false } }, everything))).to.deep.equal([]);
+  });
+
   it("the children of the monitoring can be transformed", async () => {
     const annotate = { metadata: { annotations: { changed: "yes" } } };
     const transform = {
