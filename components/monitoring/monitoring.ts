@@ -64,14 +64,14 @@ type Settings = WithDefaults<MonitoringArgs, typeof defaults.monitoring>;
  * dashboards.
  *
  * @example
- * const monitoring = new Monitoring("monitoring", {
+ * const watch = new Monitoring("watch", {
  *   context,
  *   monitoring: { namespaces: ["monitoring"], labels: { release: "kube-prometheus-stack" } },
  *   stack: { servers: { selector: { app: "trivy" }, port: 4954, expected: 2 } },
  *   parts: ["redis"],
  *   service: { url: "http://trivy.scanning.svc", selector: { app: "trivy" }, ports: [4954] },
  * });
- * export const results = monitoring.nodes.exporter.resultsUrl;
+ * export const results = watch.nodes.exporter.resultsUrl;
  */
 export class Monitoring extends Component<MonitoringComponentArgs, typeof children> {
   constructor(name: string, args: MonitoringComponentArgs, options?: pulumi.ComponentResourceOptions) {

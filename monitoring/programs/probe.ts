@@ -6,7 +6,9 @@
  * Trivy's client reads.
  */
 import { execFile } from "node:child_process";
+import { once } from "node:events";
 import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
+import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -19,7 +21,25 @@ const known = { vulnerability: "CVE-2021-36159", release: "3.10.9", name: "apk-t
 /** Milliseconds for the scan: longer than Trivy's client retries. */
 const timeout = 90_000;
 
+/** Milliseconds until a new pod may connect to the service: NetworkPolicies take effect some time after its start. */
+const patience = 20_000;
+
 const { SERVICE_URL: service = "", EXPORTER_URL: exporter = "", EXPORTER_TOKEN: token = "", ...environment } = process.env;
+
+/** Waits until the service accepts connections, because Trivy's client does not retry one that is refused; or until that takes too long. */
+async function waitForService(): Promise<void> {
+  const { hostname, port, protocol } = new URL(service);
+  for (const end = Date.now() + patience; Date.now() < end; await sleep(500)) {
+    const socket = connect({
+      host: hostname.replace(/^\[|\]$/g, ""),
+      port: Number(port) || (protocol === "https:" ? 443 : 80),
+      timeout: 2_000,
+    });
+    const connected = await Promise.race([once(socket, "connect"), once(socket, "timeout").then(() => false)]).catch(() => false);
+    socket.destroy();
+    if (connected) return;
+  }
+}
 
 async function scan(): Promise<Omit<ProbeResult, "seconds">> {
   const root = mkdtempSync(join(tmpdir(), "probe-"));
@@ -60,6 +80,7 @@ async function report(result: ProbeResult): Promise<void> {
   }
 }
 
+await waitForService();
 const start = performance.now();
 const outcome = await scan();
 const result = { ...outcome, seconds: (performance.now() - start) / 1000 };

@@ -14,8 +14,8 @@ const trivy = `#!/bin/sh
 for last; do :; done
 { echo "$*"; echo "token=$TRIVY_TOKEN exporter=$EXPORTER_TOKEN"; cat "$last/etc/alpine-release" "$last/lib/apk/db/installed"; } > "$STUBS/call"
 case "$*" in
-  *http://good*) echo '{"Results":[{"Vulnerabilities":[{"VulnerabilityID":"CVE-2021-36159"}]}]}' ;;
-  *http://empty*) echo '{"Results":[]}' ;;
+  *"/good "*) echo '{"Results":[{"Vulnerabilities":[{"VulnerabilityID":"CVE-2021-36159"}]}]}' ;;
+  *"/empty "*) echo '{"Results":[]}' ;;
   *) printf '2026-01-01T00:00:00Z\\tFATAL\\tFatal error\\trun error: connection refused\\n' >&2; exit 1 ;;
 esac
 `;
@@ -78,13 +78,16 @@ describe("the monitoring's programs, as processes", () => {
     (await fetch(`http://127.0.0.1:${ports.results}/probe`, { method: "POST", body, headers: { authorization } })).status;
 
   /** Runs a synthetic scan of the service with this name. Returns its exit code and its output. */
-  async function probe(service: string): Promise<{ code: number | null; output: string; call: string }> {
+  async function probe(
+    service: string,
+    port = (server.address() as AddressInfo).port,
+  ): Promise<{ code: number | null; output: string; call: string }> {
     const child = spawn(process.execPath, [join(folder, "probe.js")], {
       env: {
         PATH: `${folder}:/usr/bin:/bin`,
         STUBS: folder,
         TMPDIR: folder,
-        SERVICE_URL: `http://${service}`,
+        SERVICE_URL: `http://127.0.0.1:${port}/${service}`,
         EXPORTER_URL: `http://127.0.0.1:${ports.results}`,
         EXPORTER_TOKEN: "s3cret",
         TRIVY_TOKEN: "t0ken",
@@ -128,13 +131,24 @@ describe("the monitoring's programs, as processes", () => {
     const { code, output, call } = await probe("good");
     expect(code, output).to.equal(0);
     expect(call)
-      .to.match(/^rootfs --server http:\/\/good .*--format json/)
+      .to.match(/^rootfs --server http:\/\/\S+\/good .*--format json/)
       .and.include("P:apk-tools\n")
       .and.include("3.10.9\n");
     // Trivy gets the service's token and not the exporter's.
     expect(call).to.include("token=t0ken exporter=\n");
     const text = await metrics();
     expect(text).to.include('trivy_probe_runs_total{outcome="success"} 1\n').and.include("trivy_probe_success 1\n");
+  });
+
+  it("a synthetic scan waits until the service accepts its connection", async () => {
+    const port = await freePort();
+    const late = createTcpServer((socket) => socket.destroy());
+    const opening = sleep(1_500).then(() => new Promise<void>((resolve) => late.listen(port, "127.0.0.1", resolve)));
+    const { code, output } = await probe("good", port);
+    await opening;
+    late.close();
+    expect(code, output).to.equal(0);
+    expect(await metrics()).to.include('trivy_probe_runs_total{outcome="success"} 2\n');
   });
 
   it("a synthetic scan that fails or finds nothing is a failure, whose reason the exporter logs, without a token", async () => {
