@@ -415,6 +415,7 @@ spec:
         "index.ts",
         "components",
         "registry-scan",
+        "monitoring",
         "stacks",
         "Pulumi.yaml",
         ...stacks.map((stack) => `Pulumi.${stack}.yaml`),
