@@ -243,7 +243,11 @@ describe("the monitoring", () => {
   it("a synthetic scan goes through the whole service, has a metric, and leaves nothing in the cache", async () => {
     expect(await probe()).to.equal(true);
     await until("the success", `trivy_probe_success{namespace="${stack}"}`, 1);
-    await until("the scan in the gateway", `sum(trivy_gateway_client_scan_duration_seconds_count{namespace="${stack}", client="probe"})`, 1);
+    await until(
+      "the scan in the gateway",
+      `sum(trivy_gateway_client_scan_duration_seconds_count{namespace="${stack}", client="probe"})`,
+      1,
+    );
     await until("an empty cache after the scan", `sum(redis_db_keys{namespace="${stack}"})`, 0);
   });
 
