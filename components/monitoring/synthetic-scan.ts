@@ -117,8 +117,8 @@ export class SyntheticScan extends Component<SyntheticScanArgs, typeof children>
                     image: image("trivy", context),
                     command: ["cp", "/usr/local/bin/trivy", `${paths.tools}/trivy`],
                     resources: containerResources(
-                      { requests: { cpu: "10m", memory: "32Mi" }, limits: { memory: "128Mi" } },
-                      { request: "256Mi", limit: "512Mi" },
+                      { requests: { cpu: "10m", memory: "256Mi" }, limits: { memory: "512Mi" } },
+                      { request: "16Mi", limit: "64Mi" },
                     ),
                     volumeMounts: [{ name: "tools", mountPath: paths.tools }],
                   },
@@ -130,7 +130,7 @@ export class SyntheticScan extends Component<SyntheticScanArgs, typeof children>
                   env: this.environment(token, authorities !== undefined),
                   resources: containerResources(
                     { requests: { cpu: "20m", memory: "96Mi" }, limits: { memory: "512Mi" } },
-                    { request: "256Mi", limit: "640Mi" },
+                    { request: "32Mi", limit: "128Mi" },
                   ),
                 },
                 mounts: this.mounts(authorities),
@@ -163,7 +163,8 @@ export class SyntheticScan extends Component<SyntheticScanArgs, typeof children>
   private mounts(authorities: pulumi.Input<string> | undefined): Mount[] {
     return [
       { name: "programs", mountPath: paths.programs, volume: { configMap: { name: this.args.programs } } },
-      { name: "tools", mountPath: paths.tools, volume: { emptyDir: { sizeLimit: "512Mi" } } },
+      // In memory: Trivy has 200 MB, which every five minutes would be 57 GB a day on the node's disk.
+      { name: "tools", mountPath: paths.tools, volume: { emptyDir: { medium: "Memory", sizeLimit: "384Mi" } } },
       { name: "temporary", mountPath: paths.temporary, options: {}, volume: { emptyDir: { sizeLimit: "64Mi" } } },
       ...(authorities === undefined
         ? []

@@ -243,6 +243,12 @@ describe("the monitoring", () => {
     expect(environment(templates(open).get("probe"))).not.to.have.property("TRIVY_TOKEN");
   });
 
+  it("the synthetic scan does not copy Trivy to the node's disk every few minutes", async () => {
+    const { spec } = templates(await watched()).get("probe");
+    expect(spec.volumes.find(({ name }: Manifest) => name === "tools").emptyDir.medium).to.equal("Memory");
+    expect(spec.initContainers[0].resources.limits.memory).to.equal("512Mi");
+  });
+
   it("the monitoring's pods are restricted, and run the bundled programs with Node", async () => {
     const deployed = await watched({}, { images: { registry: "mirror.example.com" } });
     const programs = deployed.one("ConfigMap", "trivy-monitoring-programs");
