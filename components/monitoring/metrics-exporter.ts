@@ -168,6 +168,7 @@ export class MetricsExporter extends Component<MetricsExporterArgs, typeof child
               ],
               readinessProbe: { ...httpProbe("/healthz", "metrics"), periodSeconds: 5 },
               livenessProbe: { ...httpProbe("/healthz", "metrics"), periodSeconds: 10, failureThreshold: 6 },
+              // Measured: 33 MiB with two servers.
               resources: containerResources(
                 { requests: { cpu: "10m", memory: "64Mi" }, limits: { memory: "192Mi" } },
                 { request: "16Mi", limit: "64Mi" },
