@@ -29,6 +29,8 @@ export interface SettingsArgs {
   readonly exposure?: ExposureSettings;
   /** Scheduled scans of images in registries, with reports and alerts for new findings. */
   readonly registryScan?: RegistryScanArgs;
+  /** Metrics, alerts and dashboards for Prometheus and Grafana. */
+  readonly monitoring?: MonitoringArgs;
   /** Which nodes the pods run on. */
   readonly scheduling?: SchedulingArgs;
   /**
@@ -683,6 +685,55 @@ export interface UrlSecretRef {
   readonly key?: Input<string>;
 }
 
+/** Metrics, alerts and dashboards for Prometheus and Grafana. */
+export interface MonitoringArgs {
+  /**
+   * Creates an exporter of the servers' metrics, a synthetic scan, alerting rules and dashboards, and lets Prometheus find all metrics.
+   * @default false
+   */
+  readonly enabled?: boolean;
+  /** Prometheus' namespaces, whose pods may read the metrics of every part; `*` means every namespace. @default none */
+  readonly namespaces?: readonly Input<string>[];
+  /**
+   * How Prometheus finds the pods and the rules: by PodMonitors and a PrometheusRule of the Prometheus operator, or by the annotations
+   * `prometheus.io/scrape`, `port` and `path` of pods and a ConfigMap with the rules.
+   * @default podMonitors
+   */
+  readonly discovery?: "podMonitors" | "annotations";
+  /**
+   * Labels of the PodMonitors and of the rules, by which your Prometheus selects them, such as `release: kube-prometheus-stack`.
+   * @default none
+   */
+  readonly labels?: Readonly<Record<string, Input<string>>>;
+  /**
+   * URL of docs/guides/alerts.md in your copy of this project, for the annotation `runbook_url` of the alerts.
+   * @default the annotation runbook with the path of that page
+   */
+  readonly runbook?: Input<string>;
+  /** Dashboards for Grafana. */
+  readonly dashboards?: DashboardsArgs;
+  /** A synthetic scan, the only check of the whole path: Service, token, gateway, server, cache and database. */
+  readonly probe?: ProbeArgs;
+}
+
+/** Dashboards for Grafana. */
+export interface DashboardsArgs {
+  /** Creates a ConfigMap for each dashboard, which Grafana's sidecar loads. @default true */
+  readonly enabled?: boolean;
+  /** Labels of the dashboards' ConfigMaps, by which Grafana's sidecar finds them. @default grafana_dashboard: "1" */
+  readonly labels?: Readonly<Record<string, Input<string>>>;
+  /** Annotations of the dashboards' ConfigMaps, such as the one that names Grafana's folder. @default none */
+  readonly annotations?: Readonly<Record<string, Input<string>>>;
+}
+
+/** A synthetic scan, the only check of the whole path: Service, token, gateway, server, cache and database. */
+export interface ProbeArgs {
+  /** Scans a known package through the service on a schedule, as a client would. @default true */
+  readonly enabled?: boolean;
+  /** When to scan: minute, hour, day of the month, month, day of the week; or a macro such as @hourly. @default *\/5 * * * * */
+  readonly schedule?: Input<string>;
+}
+
 /** Which nodes the pods run on. */
 export interface SchedulingArgs {
   /** Labels that a node must have. @default none */
@@ -870,6 +921,20 @@ export const defaults = {
       },
     },
     alerts: [],
+  },
+  monitoring: {
+    enabled: false,
+    namespaces: [],
+    discovery: "podMonitors",
+    labels: {},
+    dashboards: {
+      enabled: true,
+      annotations: {},
+    },
+    probe: {
+      enabled: true,
+      schedule: "*/5 * * * *",
+    },
   },
   scheduling: {
     nodeSelector: {},

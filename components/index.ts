@@ -9,6 +9,9 @@ export { DatabaseCopy, type DatabaseCopyArgs } from "./database-mirror/database-
 export { DatabaseMirror, type DatabaseMirrorComponentArgs } from "./database-mirror/database-mirror.ts";
 export { type Backend, Exposure, type ExposureArgs } from "./exposure/exposure.ts";
 export { Gateway, type GatewayComponentArgs, type GatewayServers } from "./gateway/gateway.ts";
+export { MetricsExporter, type MetricsExporterArgs, type MonitoredServers, type MonitoredStack } from "./monitoring/metrics-exporter.ts";
+export { Monitoring, type MonitoringComponentArgs } from "./monitoring/monitoring.ts";
+export { SyntheticScan, type SyntheticScanArgs } from "./monitoring/synthetic-scan.ts";
 export { Namespace, type NamespaceArgs } from "./namespace/namespace.ts";
 export { RegistryScan, type RegistryScanComponentArgs } from "./registry-scan/registry-scan.ts";
 export { ReportsServer, type ReportsServerArgs } from "./registry-scan/reports-server.ts";

@@ -1,21 +1,24 @@
 import * as pulumi from "@pulumi/pulumi";
-import { blockDefaults, defaults, type GatewayArgs, type ServerArgs, type SettingsArgs } from "./args.ts";
+import type { PreviousSecret } from "../monitoring/programs/configuration.ts";
+import { blockDefaults, defaults, type GatewayArgs, type RedisArgs, type ServerArgs, type SettingsArgs } from "./args.ts";
 import { RedisCache } from "./cache/redis-cache.ts";
 import { DatabaseCopy } from "./database-mirror/database-copy.ts";
 import { DatabaseMirror } from "./database-mirror/database-mirror.ts";
 import { type Backend, Exposure } from "./exposure/exposure.ts";
 import { Gateway } from "./gateway/gateway.ts";
+import { Monitoring } from "./monitoring/monitoring.ts";
 import { Namespace } from "./namespace/namespace.ts";
 import { RegistryScan } from "./registry-scan/registry-scan.ts";
 import type { ServiceConnection } from "./registry-scan/scan-job.ts";
 import { TrivyServer } from "./server/trivy-server.ts";
 import { Component, optional, type Transforms } from "./shared/component.ts";
 import type { Context, Identity } from "./shared/context.ts";
+import { validGenerations } from "./shared/generated-secret.ts";
 import { image, trivyVersion } from "./shared/images.ts";
 import { selector } from "./shared/labels.ts";
 import { withDefaults } from "./shared/merge.ts";
 import { accessPeers, type Peer, podsWith } from "./shared/network.ts";
-import { parts, registryScanClient, serviceName, servicePort } from "./shared/parts.ts";
+import { parts, probeClient, registryScanClient, serviceName, servicePort } from "./shared/parts.ts";
 import type { SecretKey } from "./shared/pod.ts";
 
 const children = {
@@ -27,6 +30,7 @@ const children = {
   gateway: optional(Gateway),
   exposure: Exposure,
   registryScan: optional(RegistryScan),
+  monitoring: optional(Monitoring),
 };
 
 export interface ScanServiceArgs extends SettingsArgs, Pick<Identity, "instance"> {
@@ -78,8 +82,9 @@ export class ScanService extends Component<ScanServiceArgs, typeof children> {
     const gateway = this.gateway.enabled ? this.createGateway(context, cache, server, mirror, namespace) : undefined;
     const exposure = this.createExposure(context, gateway?.backend ?? serversBackend(server));
     const registryScan = this.args.registryScan?.enabled
-      ? this.createRegistryScan(context, connection(exposure, server, gateway), mirror, namespace)
+      ? this.createRegistryScan(context, connection(exposure, server, gateway, registryScanClient), mirror, namespace)
       : undefined;
+    if (this.monitoring.enabled) this.createMonitoring(context, { cache, server, gateway, exposure }, namespace);
 
     this.namespace = namespace.name;
     this.address = exposure.address;
@@ -87,7 +92,7 @@ export class ScanService extends Component<ScanServiceArgs, typeof children> {
     this.portForward = pulumi.interpolate`kubectl port-forward service/${serviceName} 8080:${servicePort} -n ${namespace.name}`;
     this.scan = pulumi.output(scanCommand(gateway !== undefined || server.tokenKey !== undefined));
     this.token = gateway ? gateway.tokens.apply((tokens) => tokens[this.gateway.clients[0]?.name ?? ""] ?? "") : server.token;
-    this.tokens = gateway?.tokens.apply(({ [registryScanClient]: own, ...tokens }) => tokens);
+    this.tokens = gateway?.tokens.apply(({ [registryScanClient]: _scan, [probeClient]: _probe, ...tokens }) => tokens);
     this.caCertificate = gateway?.caCertificate;
     this.reports = registryScan?.portForward;
     this.registerOutputs({
@@ -109,17 +114,29 @@ export class ScanService extends Component<ScanServiceArgs, typeof children> {
 
   private context({ name }: Namespace): Context {
     const { instance, labels, protect, images, scheduling, podAnnotations, proxy, clusterDomain } = this.args;
-    return { instance, labels, protect, namespace: name, images, scheduling, podAnnotations, proxy, clusterDomain };
+    const { enabled, discovery } = this.monitoring;
+    const scrapeAnnotations = enabled && discovery === "annotations";
+    return { instance, labels, protect, namespace: name, images, scheduling, podAnnotations, scrapeAnnotations, proxy, clusterDomain };
   }
 
   private get gateway() {
     return withDefaults(defaults.gateway, this.args.gateway);
   }
 
+  private get monitoring() {
+    return withDefaults(defaults.monitoring, this.args.monitoring);
+  }
+
+  /** Prometheus' namespaces, whose pods may read the metrics of every part. */
+  private get monitors(): readonly pulumi.Input<string>[] {
+    const { enabled, namespaces } = this.monitoring;
+    return enabled ? namespaces : [];
+  }
+
   private createCache(context: Context): RedisCache {
     const { enabled: retried } = this.gateway;
     const allowedPods = [selector(parts.server), ...(retried ? [selector(parts.gateway)] : [])];
-    return this.create("redis", { context, redis: this.args.redis, allowedPods, retried });
+    return this.create("redis", { context, redis: withMonitors(this.args.redis, this.monitors), allowedPods, retried });
   }
 
   /** Creates what copies the database into the stack or into a registry, and returns the mirror in the stack if there is one. */
@@ -148,7 +165,8 @@ export class ScanService extends Component<ScanServiceArgs, typeof children> {
     { policies }: Namespace,
   ): TrivyServer {
     const { server, database } = this.args;
-    const behindGateway = { peers: [podsWith(selector(parts.gateway))], tokenKeepers: this.tokenKeepers(context) };
+    const exporter = this.monitoring.enabled ? [podsWith(selector(parts.exporter))] : [];
+    const behindGateway = { peers: [podsWith(selector(parts.gateway)), ...exporter], tokenKeepers: this.tokenKeepers(context) };
     return this.create(
       "server",
       {
@@ -157,7 +175,7 @@ export class ScanService extends Component<ScanServiceArgs, typeof children> {
         server,
         database,
         mirror: mirror?.connection,
-        ...(this.gateway.enabled ? behindGateway : { peers: this.clients() }),
+        ...(this.gateway.enabled ? behindGateway : { peers: [...this.clients(), ...exporter] }),
       },
       { dependsOn: [...policies, ...ready, ...(mirror?.ready ?? [])] },
     );
@@ -178,10 +196,20 @@ export class ScanService extends Component<ScanServiceArgs, typeof children> {
     };
   }
 
+  /** Whether there is a synthetic scan. */
+  private get probes(): boolean {
+    const { enabled, probe } = this.monitoring;
+    return enabled && probe.enabled;
+  }
+
   /** Who may connect to the service. */
   private clients(): Peer[] {
     const { access, registryScan } = this.args;
-    return [...accessPeers(access ?? {}), ...(registryScan?.enabled ? [podsWith(selector(parts.registryScan))] : [])];
+    return [
+      ...accessPeers(access ?? {}),
+      ...(registryScan?.enabled ? [podsWith(selector(parts.registryScan))] : []),
+      ...(this.probes ? [podsWith(selector(parts.probe))] : []),
+    ];
   }
 
   private createGateway(
@@ -192,11 +220,17 @@ export class ScanService extends Component<ScanServiceArgs, typeof children> {
     { policies }: Namespace,
   ): Gateway {
     const { exposure = {}, registryScan } = this.args;
+    const ownClients = [...(registryScan?.enabled ? [registryScanClient] : []), ...(this.probes ? [probeClient] : [])];
+    const { clients, monitors } = this.gateway;
     return this.create(
       "gateway",
       {
         context,
-        gateway: registryScan?.enabled ? withClient(this.gateway, registryScanClient) : this.gateway,
+        gateway: {
+          ...this.gateway,
+          clients: [...clients, ...ownClients.map((name) => ({ name }))],
+          monitors: [...monitors, ...this.monitors],
+        },
         servers: {
           selector: selector(parts.server),
           port: server.port.number,
@@ -230,9 +264,45 @@ export class ScanService extends Component<ScanServiceArgs, typeof children> {
     mirror: DatabaseMirror | undefined,
     { policies }: Namespace,
   ): RegistryScan {
-    const { registryScan } = this.args;
-    const args = { context, registryScan, service, database: mirror && javaMirror(mirror) };
+    const { registryScan = {} } = this.args;
+    const { reports } = withDefaults(defaults.registryScan, registryScan);
+    const monitored = { ...registryScan, reports: { ...registryScan.reports, viewers: [...reports.viewers, ...this.monitors] } };
+    const args = { context, registryScan: monitored, service, database: mirror && javaMirror(mirror) };
     return this.create("registryScan", args, { dependsOn: [...policies] });
+  }
+
+  private createMonitoring(
+    context: Context,
+    { cache, server, gateway, exposure }: Parts,
+    { policies }: Pick<Namespace, "policies">,
+  ): Monitoring {
+    const { redis = {}, monitoring } = this.args;
+    const registryScan = withDefaults(defaults.registryScan, this.args.registryScan);
+    const { schedule, timeZone } = registryScan;
+    const { clientCertificate } = cache.connection;
+    return this.create(
+      "monitoring",
+      {
+        context,
+        monitoring,
+        stack: {
+          servers: { selector: selector(parts.server), port: server.port.number, expected: minimumServers(this.args.server) },
+          certificates: {
+            ...(gateway?.certificateSecret !== undefined && { gateway: gateway.certificateSecret }),
+            ...(clientCertificate !== undefined && { redis: clientCertificate }),
+          },
+          previousSecrets: previousSecrets(gateway ? this.gateway.clients : [], redis),
+          registryScan: registryScan.enabled ? pulumi.output({ schedule, timeZone }) : undefined,
+        },
+        parts: [
+          ...(gateway ? (["gateway"] as const) : []),
+          ...(redis.mode === "external" ? [] : (["redis"] as const)),
+          ...(registryScan.enabled ? (["registryScan"] as const) : []),
+        ],
+        service: connection(exposure, server, gateway, probeClient),
+      },
+      { dependsOn: [...policies] },
+    );
   }
 }
 
@@ -243,22 +313,49 @@ const settingsOf = ({ transform, ...settings }: ScanServiceArgs) => Object.keys(
 
 const serversBackend = ({ port }: TrivyServer): Backend => ({ selector: selector(parts.server), http: port.name, plainHttp: true });
 
-const withClient = ({ clients, ...gateway }: GatewayArgs, name: string): GatewayArgs => ({
-  ...gateway,
-  clients: [...(clients ?? []), { name }],
-});
+/** What the monitoring needs of other parts. */
+interface Parts {
+  readonly cache: RedisCache;
+  readonly server: TrivyServer;
+  readonly gateway: Gateway | undefined;
+  readonly exposure: Exposure;
+}
+
+/** Lets pods of more namespaces read the metrics of an embedded Redis. */
+function withMonitors(redis: RedisArgs = {}, monitors: readonly pulumi.Input<string>[]): RedisArgs {
+  if (redis.mode === "external" || monitors.length === 0) return redis;
+  return { ...redis, monitors: [...(redis.monitors ?? []), ...monitors] };
+}
+
+/** Returns the tokens and passwords whose previous generation is still valid. */
+function previousSecrets(clients: NonNullable<GatewayArgs["clients"]>, redis: RedisArgs): PreviousSecret[] {
+  const tokens = clients.filter((client) => {
+    const { generation, retire } = withDefaults(blockDefaults.ClientArgs, client);
+    return client.token === undefined ? validGenerations({ generation, retire }).length > 1 : client.previousToken !== undefined;
+  });
+  const password = redis.mode !== "external" && validGenerations(withDefaults(blockDefaults.EmbeddedRedisArgs, redis)).length > 1;
+  return [
+    ...tokens.map(({ name }): PreviousSecret => ({ kind: "token", name })),
+    ...(password ? [{ kind: "password", name: "redis" } as const] : []),
+  ];
+}
+
+function minimumServers(server: ServerArgs | undefined): pulumi.Input<number> {
+  const { autoscaling, replicas } = withDefaults(defaults.server, server);
+  return autoscaling ? withDefaults(blockDefaults.AutoscalingArgs, autoscaling).minReplicas : replicas;
+}
 
 function maximumServers(server: ServerArgs | undefined): pulumi.Input<number> {
   const { autoscaling, replicas } = withDefaults(defaults.server, server);
   return autoscaling?.maxReplicas ?? replicas;
 }
 
-/** Returns how the registry scan reaches the service: as a client of the gateway, or with the servers' token. */
-function connection({ address: url }: Exposure, server: TrivyServer, gateway: Gateway | undefined): ServiceConnection {
+/** Returns how a part of the stack reaches the service: as a client of the gateway with this name, or with the servers' token. */
+function connection({ address: url }: Exposure, server: TrivyServer, gateway: Gateway | undefined, client: string): ServiceConnection {
   if (!gateway) return { url, tokenKey: server.tokenKey, selector: selector(parts.server), ports: [server.port.number] };
   return {
     url,
-    token: gateway.tokens.apply((tokens) => tokens[registryScanClient] ?? ""),
+    token: gateway.tokens.apply((tokens) => tokens[client] ?? ""),
     selector: gateway.backend.selector,
     ports: gateway.ports,
     caCertificate: gateway.caCertificate,

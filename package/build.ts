@@ -5,6 +5,7 @@ import { isBuiltin } from "node:module";
 import { join } from "node:path";
 import { type BuildOptions, build, type Metafile } from "esbuild";
 import { mirrorPrograms, waitPrograms } from "../components/database-mirror/bundle.ts";
+import { monitoringPrograms } from "../components/monitoring/bundle.ts";
 import { bundledPrograms } from "../components/registry-scan/bundle.ts";
 
 const folder = import.meta.dirname;
@@ -63,7 +64,12 @@ function packageName(path: string): string {
 /** Writes the files that components read at run time to where the bundled components expect them: next to themselves. */
 function writeRuntimeFiles(): void {
   cpSync(join(root, "components/gateway/run.sh"), join(dist, "run.sh"));
-  const applications = { "registry-scan": bundledPrograms(), "database-mirror": mirrorPrograms(), "database-wait": waitPrograms() };
+  const applications = {
+    "registry-scan": bundledPrograms(),
+    "database-mirror": mirrorPrograms(),
+    "database-wait": waitPrograms(),
+    monitoring: monitoringPrograms(),
+  };
   for (const [application, files] of Object.entries(applications)) {
     const folder = join(dist, "programs", application);
     mkdirSync(folder, { recursive: true });

@@ -8,6 +8,7 @@ import { join } from "node:path";
 export const bundledPrograms: typeof import("../components/registry-scan/bundle.ts").bundledPrograms = () => filesOf("registry-scan");
 export const mirrorPrograms: typeof import("../components/database-mirror/bundle.ts").mirrorPrograms = () => filesOf("database-mirror");
 export const waitPrograms: typeof import("../components/database-mirror/bundle.ts").waitPrograms = () => filesOf("database-wait");
+export const monitoringPrograms: typeof import("../components/monitoring/bundle.ts").monitoringPrograms = () => filesOf("monitoring");
 
 function filesOf(application: string): Readonly<Record<string, string>> {
   const folder = join(import.meta.dirname, "programs", application);

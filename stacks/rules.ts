@@ -2,6 +2,7 @@ import { databaseRules } from "./database.ts";
 import type { SettingProblem } from "./errors.ts";
 import { exposureRules } from "./exposure.ts";
 import { gatewayRules, gatewayWarnings } from "./gateway.ts";
+import { monitoringRules } from "./monitoring.ts";
 import { redisRules } from "./redis.ts";
 import { registryScanRules } from "./registry-scan.ts";
 import type { Given, RuleProblem } from "./rule.ts";
@@ -11,7 +12,7 @@ import { serverRules } from "./server.ts";
 
 /** Checks settings against each other, block by block. */
 export function* rules(settings: Settings, given: Given): Generator<RuleProblem> {
-  const { server, gateway, database, redis, registryScan, scheduling } = settings;
+  const { server, gateway, database, redis, registryScan, monitoring, scheduling } = settings;
   yield* serverRules(server, gateway.enabled, given);
   yield* gatewayRules(gateway, given);
   yield* databaseRules(database, given);
@@ -19,6 +20,7 @@ export function* rules(settings: Settings, given: Given): Generator<RuleProblem>
   yield* schedulingRules(scheduling);
   yield* exposureRules(settings);
   yield* registryScanRules(registryScan, gateway);
+  yield* monitoringRules(monitoring, gateway);
 }
 
 /** Returns what works, but hardly as intended. */

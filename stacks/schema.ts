@@ -5,6 +5,7 @@ import { exposure } from "./exposure.ts";
 import { gateway } from "./gateway.ts";
 import { images } from "./images.ts";
 import * as v from "./kinds/index.ts";
+import { monitoring } from "./monitoring.ts";
 import { namespace } from "./namespace.ts";
 import { proxy } from "./proxy.ts";
 import { redis } from "./redis.ts";
@@ -25,6 +26,7 @@ export const schema = v
     access,
     exposure,
     registryScan,
+    monitoring,
     scheduling,
     protect: v
       .plain(v.flag())

@@ -2,6 +2,7 @@ import type { KubernetesObject } from "../../recorder/record.ts";
 import type { Cluster } from "../cluster/cluster.ts";
 import type { StackNamespace } from "../namespace.ts";
 import type { StackFile } from "../stack-file.ts";
+import { checkCustomKinds, mayDeclareCustomKinds } from "./custom-kinds.ts";
 import { checkIdentity } from "./identity.ts";
 import { checkNamespace } from "./namespace.ts";
 import type { Operation } from "./operation.ts";
@@ -12,7 +13,7 @@ import type { State } from "./state.ts";
 export interface Preflight {
   readonly cluster: Cluster;
   readonly operation: Operation;
-  readonly file: Pick<StackFile, "stack" | "name">;
+  readonly file: Pick<StackFile, "stack" | "name" | "project" | "config">;
   readonly namespace: StackNamespace;
   readonly state: State;
   /** Records the program and returns the objects that it declares. Called only when they matter. */
@@ -22,7 +23,7 @@ export interface Preflight {
 /**
  * Checks in advance what the engine would only find out after it has created a part of the stack.
  *
- * @throws UserError if the cluster does not respond, permissions are missing, or the cluster or the namespace is not this stack's.
+ * @throws UserError if the cluster does not respond, permissions or custom kinds are missing, or the cluster or the namespace is not this stack's.
  */
 export async function preflight({ cluster, operation, file, namespace, state, declaredObjects }: Preflight): Promise<void> {
   const runsProgram = operation === "up" || operation === "preview";
@@ -32,4 +33,5 @@ export async function preflight({ cluster, operation, file, namespace, state, de
   }));
   if (operation !== "refresh") await checkIdentity(cluster, operation, file.stack, state);
   if (runsProgram) await checkNamespace(cluster, file.name, namespace, state);
+  if (runsProgram && mayDeclareCustomKinds(file)) await checkCustomKinds(cluster, await declaredObjects());
 }

@@ -67,6 +67,7 @@ export class RedisExporter extends Component<RedisExporterArgs, typeof children>
           ...workload(context, {
             part,
             replicated: true,
+            metrics: { port, path: "/metrics" },
             container: {
               name: "redis-exporter",
               image: image("redisExporter", context),

@@ -52,6 +52,18 @@ export interface BalancerOptions {
   readonly rateLimit?: number | undefined;
 }
 
+/** Upper limits of the buckets in which the durations of scans are counted, in seconds. */
+const durationBuckets = [0.1, 0.5, 2.5, 10, 60] as const;
+
+/**
+ * The counters of each client, in the order of HAProxy's general purpose counters. What a client is refused because of its own limits is not
+ * a failure of the service.
+ */
+const counters = ["queueMilliseconds", "failures", "unavailable", "errors", "scans", "scanMilliseconds", ...durationBuckets] as const;
+
+/** Returns the index of a counter in HAProxy. */
+const gpc = (name: (typeof counters)[number]) => counters.indexOf(name);
+
 /** Returns the configuration of the balancer, which retries requests and distributes them fairly over the servers. */
 export function balancerCfg(options: BalancerOptions): string {
   const { servers, cache, rateLimit } = options;
@@ -99,6 +111,7 @@ frontend rpc
   http-request set-var(txn.client) req.hdr(${clientHeader})
   http-request del-header ${clientHeader}
   http-request track-sc0 var(txn.client) table clients
+  http-request set-var(txn.scan) bool(true) if { path_end /Scan }
 ${rateLimiting(rateLimit)}  # A fair share of the servers: a request waits as if it had arrived after all requests of its client that are in progress, at the rate at which the
   # servers accept requests (divided by four, in favour of clients with few requests). So a thousand requests of one client do not delay a single one of
   # another client. The offset is at most 20 s.
@@ -108,11 +121,20 @@ ${rateLimiting(rateLimit)}  # A fair share of the servers: a request waits as if
   http-request set-priority-offset var(txn.wait) if { var(txn.wait) -m int le 20000 }
   # Only a request that has arrived completely can be retried.
   http-request wait-for-body time 60s if { method POST }
-  http-request set-header Trivy-Token "\${SERVER_TOKEN}" if { var(txn.client) -m found }
-  http-request del-header Trivy-Token unless { var(txn.client) -m found }
-  http-after-response sc-add-gpc(0,0) req.timer.queue if { var(txn.client) -m found }
-  http-after-response sc-inc-gpc(1,0) if { var(txn.client) -m found } { status ge 500 }
-  # Uploads that do not fit into the buffer pass through while they arrive. However slow they are, they hold only some of the places at the servers.
+  http-request set-var(txn.began) date(0,ms)
+  acl known var(txn.client) -m found
+  acl limited var(txn.reason) -m str rate-limit
+  acl scanned var(txn.scan) -m bool
+  http-request set-header Trivy-Token "\${SERVER_TOKEN}" if known
+  http-request del-header Trivy-Token unless known
+  http-after-response sc-add-gpc(${gpc("queueMilliseconds")},0) req.timer.queue if known
+  http-after-response sc-inc-gpc(${gpc("failures")},0) if known { status ge 500 }
+  http-after-response sc-inc-gpc(${gpc("unavailable")},0) if known { status gt 500 } !limited
+  http-after-response sc-inc-gpc(${gpc("errors")},0) if known { status 500 }
+  http-after-response set-var(txn.took) date(0,ms),sub(txn.began) if known scanned { status 200 }
+  http-after-response sc-inc-gpc(${gpc("scans")},0) if known { var(txn.took) -m found }
+  http-after-response sc-add-gpc(${gpc("scanMilliseconds")},0) var(txn.took) if known { var(txn.took) -m found }
+${durationBuckets.map((limit) => `  http-after-response sc-inc-gpc(${gpc(limit)},0) if known { var(txn.took) -m int le ${1000 * limit} }\n`).join("")}  # Uploads that do not fit into the buffer pass through while they arrive. However slow they are, they hold only some of the places at the servers.
   use_backend uploads if { method POST } { req.hdr(Content-Length),sub(${retriedBytes}) -m int gt 0 }
   default_backend servers
 
@@ -129,7 +151,7 @@ backend cache
 
 # The requests, bytes and failures of each client.
 backend clients
-  stick-table type string len 64 size 10k expire 24h store conn_cur,http_req_cnt,http_req_rate(1m),bytes_in_cnt,bytes_out_cnt,gpc(2)
+  stick-table type string len 64 size 10k expire 24h store conn_cur,http_req_cnt,http_req_rate(1m),bytes_in_cnt,bytes_out_cnt,gpc(${counters.length})
 
 frontend admin
   no log
@@ -235,17 +257,45 @@ function cacheTls({ tls, clientCertificate }: BalancerOptions["cache"]): string 
 export function clientMetrics(clients: readonly string[]): string {
   const metrics = {
     requests_total: ["counter", "Requests.", "table_http_req_cnt(clients)"],
-    failures_total: ["counter", "Requests answered with a status of 500 or above.", "table_gpc(1,clients)"],
-    queue_milliseconds_total: ["counter", "Time that requests waited for a free server.", "table_gpc(0,clients)"],
+    failures_total: ["counter", "Requests answered with a status of 500 or above.", counter("failures")],
+    unavailable_total: [
+      "counter",
+      "Requests answered with a status above 500, which the client retries, except those over its limits.",
+      counter("unavailable"),
+    ],
+    errors_total: ["counter", "Requests answered with status 500, which ends the scan.", counter("errors")],
+    queue_milliseconds_total: ["counter", "Time that requests waited for a free server.", counter("queueMilliseconds")],
     requests_running: ["gauge", "Requests under way or waiting.", "table_conn_cur(clients)"],
     received_bytes_total: ["counter", "Bytes of requests, in steps of 1024.", "table_kbytes_in(clients),mul(1024)"],
     sent_bytes_total: ["counter", "Bytes of answers, in steps of 1024.", "table_kbytes_out(clients),mul(1024)"],
   };
-  return Object.entries(metrics)
-    .map(([name, [type, help, fetch]]) => {
-      const metric = `trivy_gateway_client_${name}`;
-      const values = clients.map((client) => `${metric}{client="${client}"} %[str(${client}),${fetch}]\n`).join("");
-      return `# HELP ${metric} ${help}\n# TYPE ${metric} ${type}\n${values}`;
-    })
-    .join("");
+  const header = (metric: string, help: string, type: string) => `# HELP ${metric} ${help}\n# TYPE ${metric} ${type}\n`;
+  const simple = Object.entries(metrics).map(([name, [type = "", help = "", fetch = ""]]) => {
+    const metric = `trivy_gateway_client_${name}`;
+    return header(metric, help, type) + clients.map((client) => `${metric}{client="${client}"} ${value(client, fetch)}\n`).join("");
+  });
+  return [
+    ...simple,
+    header(durations, "Durations of successful scans, from the complete request to the answer.", "histogram"),
+    ...clients.map(histogram),
+  ].join("");
+}
+
+const durations = "trivy_gateway_client_scan_duration_seconds";
+
+const counter = (name: (typeof counters)[number]) => `table_gpc(${gpc(name)},clients)`;
+
+/** Returns an expression for a value of a client in the table `clients`. */
+const value = (client: string, fetch: string) => `%[str(${client}),${fetch}]`;
+
+function histogram(client: string): string {
+  const bucket = (limit: string, name: (typeof counters)[number]) =>
+    `${durations}_bucket{client="${client}",le="${limit}"} ${value(client, counter(name))}\n`;
+  return [
+    ...durationBuckets.map((limit) => bucket(String(limit), limit)),
+    bucket("+Inf", "scans"),
+    // HAProxy has no fractions: whole seconds.
+    `${durations}_sum{client="${client}"} ${value(client, `${counter("scanMilliseconds")},div(1000)`)}\n`,
+    `${durations}_count{client="${client}"} ${value(client, counter("scans"))}\n`,
+  ].join("");
 }

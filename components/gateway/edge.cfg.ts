@@ -132,6 +132,7 @@ ${databaseRefusals(database)}  http-request return ${twirp(401, "unauthenticated
   http-request return ${twirp(411, "invalid_argument", "the request has no Content-Length")} if !check !registry chunked or !check !registry !sized
   http-request return ${twirp(413, "resource_exhausted", `the request is larger than gateway.maxRequestSize, ${maxRequestBytes} bytes`)} if { req.hdr(Content-Length),sub(${maxRequestBytes}) -m int gt 0 }
   # No client may use all connections to the balancer.
+  http-request set-var(txn.reason) str(connection-limit) if { sc0_conn_cur gt ${concurrentRequests / 2} }
   http-request return ${retry("this client has too many requests in progress")} if { sc0_conn_cur gt ${concurrentRequests / 2} }
   use_backend checks if check
 ${database ? "  use_backend database if registry\n" : ""}  default_backend requests

@@ -117,6 +117,8 @@ export class Gateway extends Component<GatewayComponentArgs, typeof children> {
   readonly tokens: pulumi.Output<Record<string, string>>;
   /** The certificate authority that clients must trust, PEM; `undefined` if it is not known here. */
   readonly caCertificate: pulumi.Output<string> | undefined;
+  /** Name of the Secret with the certificate; `undefined` without TLS. */
+  readonly certificateSecret: pulumi.Input<string> | undefined;
 
   constructor(name: string, args: GatewayComponentArgs, options?: pulumi.ComponentResourceOptions) {
     super("Gateway", name, args, { children, settings: ["gateway"] }, options);
@@ -131,6 +133,7 @@ export class Gateway extends Component<GatewayComponentArgs, typeof children> {
     const clients = this.createClients(tokens);
     const certificate = tls.enabled ? this.createCertificate(gateway) : undefined;
     this.caCertificate = certificate?.authorities;
+    this.certificateSecret = certificate?.secret;
     const config = this.createConfig(gateway);
     this.createServersService();
     const policy = this.createPolicy(gateway);
@@ -311,6 +314,8 @@ export class Gateway extends Component<GatewayComponentArgs, typeof children> {
           ...workload(context, {
             part,
             replicated: true,
+            // Of its two paths, Prometheus' annotations can name one: that of the metrics that the rules read.
+            metrics: { port: gatewayPorts.admin, path: "/metrics/clients" },
             terminationGracePeriodSeconds: drainSeconds + longestRequest + 15,
             // A container with a restart policy starts before the edge and stops after it, so the edge's requests can complete.
             initContainers: [{ ...this.balancer(resources, volumes), restartPolicy: "Always" }],

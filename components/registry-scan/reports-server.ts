@@ -155,6 +155,7 @@ export class ReportsServer extends Component<ReportsServerArgs, typeof children>
           ...workload(context, {
             part,
             terminationGracePeriodSeconds: 30,
+            metrics: { port: reportsPorts.pages, path: "/metrics" },
             container: {
               name: "reports",
               image: image("node", context),

@@ -21,6 +21,8 @@ export interface Context extends Identity {
   readonly scheduling?: SchedulingArgs;
   /** Annotations of every pod. @default none */
   readonly podAnnotations?: Readonly<Record<string, Input<string>>>;
+  /** Whether pods with metrics have the annotations by which a Prometheus without the operator finds them. @default false */
+  readonly scrapeAnnotations?: boolean;
   /** HTTP proxies for connections that leave the cluster. @default none */
   readonly proxy?: ProxyArgs;
   /** DNS domain of the cluster. @default cluster.local */

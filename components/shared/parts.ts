@@ -11,6 +11,9 @@ export const servicePort = 80;
 /** Name by which the registry scan is a client of the gateway. */
 export const registryScanClient = "registry-scan";
 
+/** Name by which the synthetic scan is a client of the gateway. */
+export const probeClient = "probe";
+
 /** A part of the service that has pods of its own. */
 export interface Part {
   /** Value of the label `app.kubernetes.io/component`. */
@@ -29,4 +32,6 @@ export const parts = {
   registryScan: { component: "registry-scan", objectName: scanName, userId: 10005 },
   database: { component: "database", objectName: mirrorName, userId: 10007 },
   redisExporter: { component: "redis-exporter", objectName: "redis-exporter", userId: 10006 },
+  exporter: { component: "exporter", objectName: "trivy-exporter", userId: 10008 },
+  probe: { component: "probe", objectName: "trivy-probe", userId: 10009 },
 } as const satisfies Readonly<Record<string, Part>>;

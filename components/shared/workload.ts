@@ -17,6 +17,8 @@ interface WorkloadArgs extends Pick<PodSpec, "restartPolicy" | "terminationGrace
   readonly container: Omit<Container, "securityContext" | "volumeMounts">;
   /** Containers that run before `container`, or next to it if they have a restart policy; `mounts` are their volumes. @default none */
   readonly initContainers?: readonly (Omit<Container, "securityContext"> & { readonly mounts?: readonly Mount[] })[];
+  /** Where the pods serve metrics. @default nowhere */
+  readonly metrics?: { readonly port: number; readonly path: string };
   /** The volumes of the pod, and where `container` mounts them. @default none */
   readonly mounts?: readonly Mount[];
 }
@@ -25,15 +27,18 @@ interface WorkloadArgs extends Pick<PodSpec, "restartPolicy" | "terminationGrace
  * Returns what Deployments, StatefulSets and Jobs have in common: the selector, and the template of pods that run without root, API token
  * and writable root file system, where the context schedules them.
  */
-export function workload(context: Context, { part, replicated = false, container, initContainers, mounts = [], ...pod }: WorkloadArgs) {
-  const annotations = context.podAnnotations ?? {};
+export function workload(
+  context: Context,
+  { part, replicated = false, container, initContainers, mounts = [], metrics, ...pod }: WorkloadArgs,
+) {
   const volumes = new Map(
     [...mounts, ...(initContainers ?? []).flatMap((other) => other.mounts ?? [])].map(({ name, volume }) => [name, volume]),
   );
+  const annotations = { ...(context.scrapeAnnotations && metrics && scrapeAnnotations(metrics)), ...context.podAnnotations };
   return {
     selector: { matchLabels: selector(part) },
     template: {
-      metadata: { labels: labels(context, part), ...(Object.keys(annotations).length > 0 && { annotations: { ...annotations } }) },
+      metadata: { labels: labels(context, part), ...(Object.keys(annotations).length > 0 && { annotations }) },
       spec: {
         ...security(part.userId),
         ...placement(context, replicated ? part : undefined),
@@ -48,6 +53,12 @@ export function workload(context: Context, { part, replicated = false, container
 
 const withMounts = (container: Container, mounts: readonly Mount[]): Container =>
   mounts.length > 0 ? { ...container, volumeMounts: mounts.map(volumeMount) } : container;
+/** The annotations that Prometheus' usual configuration for pods reads. */
+const scrapeAnnotations = ({ port, path }: NonNullable<WorkloadArgs["metrics"]>) => ({
+  "prometheus.io/scrape": "true",
+  "prometheus.io/port": String(port),
+  "prometheus.io/path": path,
+});
 
 const volumeMount = ({ name, mountPath, options = { readOnly: true } }: Mount) => ({ name, mountPath, ...options });
 

@@ -148,9 +148,9 @@ function defaultsOf(block: Block): Record<string, unknown> {
 
 const literal = (value: unknown) => JSON.stringify(value, undefined, 2);
 
-/** A JSDoc comment, on one line if it fits. */
+/** A JSDoc comment, on one line if it fits. A default such as a cron expression must not end it. */
 function comment(description: string, defaultValue?: string, indent = ""): string {
-  const tag = defaultValue === undefined ? "" : `@default ${defaultValue.replaceAll("`", "")}`;
+  const tag = defaultValue === undefined ? "" : `@default ${defaultValue.replaceAll("`", "").replaceAll("*/", "*\\/")}`;
   const line = `${indent}/** ${description}${tag && ` ${tag}`} */`;
   if (line.length <= lineWidth) return line;
   const lines = [...wrap(description, lineWidth - indent.length - 3), ...(tag ? wrap(tag, lineWidth - indent.length - 3) : [])];

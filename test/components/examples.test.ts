@@ -23,6 +23,7 @@ import { type Context, ${Object.keys(components).join(", ")}, type Transform } f
 declare const context: Context;
 declare const cache: RedisCache;
 declare const registryScan: RegistryScan;
+declare const monitoring: Monitoring;
 export {};
 `;
 

@@ -1,63 +1,89 @@
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "chai";
-import { parse } from "yaml";
+import { alertGroups } from "../../components/monitoring/rules/alerts.ts";
+import { recordingGroups } from "../../components/monitoring/rules/objective.ts";
+import { allAlerts, scrapeJobs, stackRules } from "../../components/monitoring/rules/render.ts";
 import { images } from "../../components/shared/images.ts";
-import { parseImageReference } from "../../registry-scan/index.ts";
-
-interface Rule {
-  readonly alert: string;
-  readonly expr: string;
-  readonly for?: string;
-  readonly labels: Readonly<Record<string, string>>;
-  readonly annotations: Readonly<Record<string, string>>;
-}
+import { exposedMetrics, recordedNames } from "../support/exposed-metrics.ts";
+import { promqlProblems, selectorsOf } from "../support/promql.ts";
 
 const root = join(import.meta.dirname, "../..");
 const text = (path: string) => readFileSync(join(root, path), "utf8");
-const { groups } = parse(text("monitoring/alerts.yaml")) as { groups: { name: string; rules: Rule[] }[] };
-const rules = groups.flatMap(({ rules }) => rules);
+const alerts = alertGroups.flatMap(({ rules }) => rules);
+const expressions = [
+  ...alerts.flatMap(({ alert, expr, absent }) => [[alert, expr] as const, ...(absent ? [[`${alert}, absent`, absent] as const] : [])]),
+  ...recordingGroups.flatMap(({ rules }) => rules.map(({ record, expr }) => [record, expr] as const)),
+];
 
-/** Types of the metrics that the exporter exposes, by name; recorded from the exporter itself. */
-const exposed = new Map(
-  [...text("test/monitoring/redis-exporter.metrics.txt").matchAll(/^# TYPE (\S+) (\S+)$/gm)].map(
-    ([, ...metric]) => metric as [string, string],
-  ),
-);
-
-describe("the alerts about the cache", () => {
+describe("the alerting rules", () => {
   it("alerts have unique names, a severity, a summary, and a description that names only existing settings", () => {
     const settings = new Set([...text("docs/reference/settings.md").matchAll(/<a id="([^"]+)">/g)].map(([, name]) => name));
     expect(settings).to.include("redis.maxMemory");
-    expect(new Set(rules.map(({ alert }) => alert)).size)
-      .to.equal(rules.length)
-      .and.above(4);
-    for (const { alert, labels, annotations } of rules) {
-      expect(labels["severity"], alert).to.be.oneOf(["warning", "critical"]);
-      expect(annotations, alert).to.have.all.keys("summary", "description");
-      const named = [...(annotations["description"] ?? "").matchAll(/`(redis\.[^`]+)`/g)].map(([, name]) => name ?? "");
-      expect(
-        named.filter((name) => !settings.has(name)),
-        alert,
-      ).to.deep.equal([]);
+    expect(new Set(alerts.map(({ alert }) => alert)).size)
+      .to.equal(alerts.length)
+      .and.above(25);
+    for (const { alert, summary, description } of alerts) {
+      expect(summary, alert).to.match(/^[A-Z].{10,}[^.]$/);
+      const named = [...description.matchAll(/`((?:server|gateway|database|redis|registryScan|monitoring)\.[^` ]+)`/g)].map(
+        ([, name = ""]) => name,
+      );
+      // The mirror's settings come with the mirror.
+      const unknown = named.filter((name) => !settings.has(name) && !name.startsWith("database.mirror"));
+      expect(unknown, alert).to.deep.equal([]);
     }
   });
 
-  it("alert expressions read only metrics that the deployed exporter version exposes, from the scrape job trivy-redis", () => {
-    expect(text("test/monitoring/redis-exporter.metrics.txt")).to.contain(
-      `redis_exporter ${parseImageReference(images.redisExporter)?.tag} `,
-    );
-    for (const { alert, expr } of rules) {
-      const selectors = [...expr.matchAll(/\b([a-z_]+)(\{[^}]*\})/g)];
-      expect(selectors, alert).not.to.have.length(0);
-      for (const [, metric = "", labels] of selectors) {
-        expect(labels, alert).to.equal('{job="trivy-redis"}');
-        if (metric === "up") continue;
-        const counted = expr.includes(`increase(${metric}{`);
-        expect(exposed.get(metric), `${alert}: ${metric}`).to.equal(counted ? "counter" : "gauge");
-      }
-      // No metric is read without the job's selector.
-      expect(expr.replaceAll(/\b[a-z_]+\{[^}]*\}/g, ""), alert).not.to.match(/redis_|\bup\b/);
+  it("each alert has an entry with its severity in the runbook, and the runbook has no other", () => {
+    const entries = [...text("docs/guides/alerts.md").matchAll(/^### (\S+)\n\n`(\w+)`/gm)].map(([, ...entry]) => entry);
+    expect(entries).to.have.deep.members(alerts.map(({ alert, severity }) => [alert, severity]));
+    for (const { alert, annotations } of allAlerts().flatMap(({ rules }) => rules))
+      expect(annotations?.["runbook"]).to.equal(`docs/guides/alerts.md#${alert?.toLowerCase()}`);
+  });
+
+  it("each alert is seen to fire, and at another time not to, in a unit test for promtool", () => {
+    const folder = join(root, "test/monitoring/rules");
+    const tests = readdirSync(folder).map((file) => readFileSync(join(folder, file), "utf8"));
+    for (const { alert } of alerts) {
+      const own = tests.filter((test) => test.includes(`alertname="${alert}"`) || test.includes(`alertname: ${alert}`));
+      expect(own, alert).not.to.deep.equal([]);
+      expect(own.join("\n"), alert).to.match(
+        new RegExp(`ALERTS\\{alertname="${alert}", alertstate="firing"[^}]*\\}', value: 1|alertname: ${alert}\n +exp_alerts:`),
+      );
+      expect(own.join("\n"), alert).to.include("exp_samples: []");
     }
+  });
+
+  it("each expression is PromQL and has braces at each selector, so that it can be narrowed to a namespace", () => {
+    for (const [name, expr] of expressions) {
+      expect(promqlProblems(expr), name).to.deep.equal([]);
+      expect(expr.match(/\{/g)?.length ?? 0, name).to.equal(selectorsOf(expr).length);
+    }
+  });
+
+  it("each expression reads only metrics that their scrape jobs expose, and counters only by their increase", async () => {
+    const exposed = await exposedMetrics();
+    for (const [name, expr] of expressions)
+      for (const { metric, matchers } of selectorsOf(expr)) {
+        const [, job = ""] = /^job="(.+)"$/.exec(matchers.find((matcher) => matcher.startsWith("job=")) ?? "") ?? [];
+        if (recordedNames.has(metric) || metric.startsWith("kubelet_volume_stats_")) continue;
+        expect(Object.keys(scrapeJobs), name).to.include(job);
+        if (metric === "up") continue;
+        const counted = new RegExp(`(increase|rate)\\(${metric}\\{`).test(expr);
+        expect(exposed.get(job)?.get(metric), `${name}: ${metric}`).to.equal(counted ? "counter" : "gauge");
+      }
+  });
+
+  it("the metrics of Redis and HAProxy were recorded from the deployed versions", () => {
+    expect(text("test/monitoring/recorded/trivy-redis.txt")).to.contain(`redis_exporter ${images.redisExporter.split(":").at(-1)} `);
+    expect(text("test/monitoring/recorded/trivy-gateway.txt")).to.contain(`HAProxy ${images.haproxy.split(":").at(-1)}.`);
+  });
+
+  it("two stacks record and alert by themselves", () => {
+    const rules = (namespace: string) =>
+      JSON.stringify(stackRules({ namespace, discovery: "podMonitors", subjects: ["service", "gateway"], runbook: undefined }));
+    expect(rules("a").replaceAll('namespace=\\"a\\"', 'namespace=\\"b\\"').replaceAll('"namespace":"a"', '"namespace":"b"')).to.equal(
+      rules("b"),
+    );
   });
 });

@@ -21,6 +21,7 @@ const shapes: Readonly<Record<string, readonly string[]>> = {
   JavaDatabaseArgs: ["repositories"],
   RedisTlsArgs: ["", "existingSecret!", "caCertificates!", "caCertificates! clientCertificate! clientKey!"],
   RegistryScanArgs: ["* targets!"],
+  MonitoringArgs: ["* namespaces!"],
   ReceiverArgs: ["name! type! url! authorization", "name! type! existingSecret! authorization"],
   TolerationArgs: ["key! operator effect", "key! value effect", "operator! effect"],
 };

@@ -9,7 +9,7 @@ const ajv = new Ajv({ allErrors: true, strict: false, formats: { "int-or-string"
 ajv.addSchema(schema as object, "kubernetes");
 
 /** Kinds of custom resources, for which Kubernetes has no schema. */
-const custom = ["gateway.networking.k8s.io/v1 HTTPRoute"];
+const custom = ["gateway.networking.k8s.io/v1 HTTPRoute", "monitoring.coreos.com/v1 PodMonitor", "monitoring.coreos.com/v1 PrometheusRule"];
 
 /** Returns the violations of Kubernetes' schema in a manifest. */
 export function schemaProblems(manifest: unknown): string[] {

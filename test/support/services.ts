@@ -22,6 +22,7 @@ export const services: Readonly<Record<string, Partial<ScanServiceArgs>>> = {
     gateway: { enabled: true, tls: { enabled: true }, clients: [{ name: "a", generation: 2 }, { name: "b" }] },
     exposure: { type: "loadBalancer" },
     registryScan,
+    monitoring: { enabled: true, namespaces: ["monitoring"] },
   },
   "an external Redis, no gateway and an Ingress": {
     redis: {
@@ -32,6 +33,7 @@ export const services: Readonly<Record<string, Partial<ScanServiceArgs>>> = {
     },
     exposure: { type: "ingress", host: "trivy.example.com" },
     registryScan: { ...registryScan, existingSecret: "logins" },
+    monitoring: { enabled: true, namespaces: ["monitoring"], discovery: "annotations" },
   },
   "a route of the Gateway API and a given certificate": {
     namespace: { name: "shared", create: false },

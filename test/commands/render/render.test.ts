@@ -416,6 +416,7 @@ spec:
         "components",
         "database-mirror",
         "registry-scan",
+        "monitoring",
         "stacks",
         "Pulumi.yaml",
         ...stacks.map((stack) => `Pulumi.${stack}.yaml`),

@@ -80,10 +80,11 @@ describe("the preflight checks", () => {
       undefined,
       {},
     );
-  const check = (operation: Operation, state: State, { at = cluster, objects = declared } = {}) =>
+  const file = { stack: "dev", name: "dev", project: "trivy-server", config: {} };
+  const check = (operation: Operation, state: State, { at = cluster, objects = declared, config = {} } = {}) =>
     preflight({
       ...{ cluster: at, operation, state },
-      file: { stack: "dev", name: "dev" },
+      file: { ...file, config },
       namespace: { name: "trivy", create: objects.some(({ kind }) => kind === "Namespace") },
       declaredObjects: async () => objects,
     });
@@ -98,7 +99,7 @@ describe("the preflight checks", () => {
 
   it("an administrator's permissions are checked with one question, without recording the program", async () => {
     await preflight({
-      ...{ cluster, operation: "up", file: { stack: "dev", name: "dev" }, namespace: { name: "trivy", create: true }, state: empty },
+      ...{ cluster, operation: "up", file, namespace: { name: "trivy", create: true }, state: empty },
       declaredObjects: () => Promise.reject(new Error("the program was recorded")),
     });
     expect(asked).to.have.length(2);
@@ -163,6 +164,43 @@ describe("the preflight checks", () => {
 
   it("a refresh may read any cluster", async () => {
     await check("refresh", stateWith("mine"));
+  });
+
+  describe("custom kinds", () => {
+    const monitor = namespaced("monitoring.coreos.com", "PodMonitor");
+    const rule = namespaced("monitoring.coreos.com", "PrometheusRule");
+    const route = namespaced("gateway.networking.k8s.io", "HTTPRoute");
+    const config = { "trivy-server:monitoring": { enabled: true } };
+    const kinds = (...names: string[]) => ({ resources: names.map((kind) => ({ kind })) });
+
+    it("custom kinds that the cluster does not have are refused in one message that says how to do without", async () => {
+      for (const operation of ["up", "preview"] as const)
+        expect(await refusal(check(operation, empty, { config, objects: [...declared, monitor, monitor, rule, route] }))).to.equal(
+          "The cluster of context there has no PodMonitor and no PrometheusRule (monitoring.coreos.com/v1), which this stack needs.\n" +
+            "Install the Prometheus operator, or set `trivy-server:monitoring: {discovery: annotations}`.\n" +
+            "The cluster of context there has no HTTPRoute (gateway.networking.k8s.io/v1), which this stack needs.\n" +
+            "Install the Gateway API and a controller for it, or set another `trivy-server:exposure: {type: …}`.",
+        );
+    });
+
+    it("one custom kind that is missing is refused, and a cluster with all of them is accepted", async () => {
+      api.objects = { "/apis/monitoring.coreos.com/v1": kinds("PodMonitor", "ServiceMonitor") };
+      const message = await refusal(check("up", empty, { config, objects: [...declared, monitor, rule] }));
+      expect(message).to.contain("has no PrometheusRule (").and.not.contain("PodMonitor");
+      api.objects = { "/apis/monitoring.coreos.com/v1": kinds("PodMonitor", "PrometheusRule") };
+      await check("up", empty, { config, objects: [...declared, monitor, rule] });
+    });
+
+    it("custom kinds do not matter to a stack that is destroyed, nor to one that declares none", async () => {
+      await check("destroy", empty, { config, objects: [...declared, monitor] });
+      await check("up", empty, { config });
+      expect(asked.filter((path) => path.startsWith("/apis/monitoring"))).to.deep.equal([]);
+    });
+
+    it("a route of the Gateway API is looked for because of the exposure's type", async () => {
+      const exposed = { "trivy-server:exposure": { type: "gatewayApi" } };
+      expect(await refusal(check("up", empty, { config: exposed, objects: [...declared, route] }))).to.contain("has no HTTPRoute");
+    });
   });
 
   it("a namespace of another owner is refused, except to destroy the stack", async () => {

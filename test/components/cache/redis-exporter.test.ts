@@ -1,7 +1,4 @@
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import { expect } from "chai";
-import { parseAllDocuments } from "yaml";
 import type { EmbeddedRedisArgs } from "../../../components/args.ts";
 import type { ScanServiceArgs } from "../../../components/scan-service.ts";
 import { plain } from "../../../recorder/record.ts";
@@ -140,18 +137,6 @@ describe("the Redis exporter", () => {
     for (const probe of [readinessProbe, livenessProbe]) expect(probe.httpGet).to.deep.equal({ path: "/health", port: "metrics" });
     const whole = await watched({}, { images: { registry: "mirror.example.com", redisExporter: "example.com/exporter:1.0" } });
     expect(container(whole).image).to.equal("example.com/exporter:1.0");
-  });
-
-  it("the PodMonitor in the documentation selects the exporter's pod", async () => {
-    const deployed = await watched();
-    const text = readFileSync(join(import.meta.dirname, "../../../docs/guides/redis.md"), "utf8");
-    const [monitor] = [...text.matchAll(/```yaml\n(.*?)```/gs)]
-      .flatMap(([, block = ""]) => parseAllDocuments(block).map((document) => document.toJS() as Manifest))
-      .filter(({ kind }) => kind === "PodMonitor");
-    expect(monitor.spec.namespaceSelector.matchNames).to.deep.equal([deployed.one("Deployment", "redis-exporter").metadata.namespace]);
-    expect(pod(deployed).metadata.labels).to.include(monitor.spec.selector.matchLabels);
-    expect(monitor.spec.podMetricsEndpoints[0].port).to.equal(container(deployed).ports[0].name);
-    expect(monitor.spec.podMetricsEndpoints[0].relabelings).to.deep.equal([{ targetLabel: "job", replacement: "trivy-redis" }]);
   });
 
   it("the children of the exporter can be transformed", async () => {

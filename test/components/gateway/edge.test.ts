@@ -1,45 +1,25 @@
-import { type ChildProcess, spawn, spawnSync } from "node:child_process";
-import { createHash } from "node:crypto";
 import { once } from "node:events";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type IncomingHttpHeaders, type Server } from "node:http";
-import { type AddressInfo, connect, createServer as createTcpServer, type Socket } from "node:net";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { type AddressInfo, connect, type Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { connect as connectTls } from "node:tls";
 import { expect } from "chai";
-import { balancerCfg, clientMetrics } from "../../../components/gateway/balancer.cfg.ts";
-import { edgeCfg } from "../../../components/gateway/edge.cfg.ts";
-import { gatewayPaths, gatewayPorts } from "../../../components/gateway/haproxy.ts";
-import { serverCertificate } from "../../support/certificate.ts";
-import { usualBalancer, usualEdge } from "../../support/haproxy.ts";
+import { type GatewayProcesses, hasHaproxy, startGateway } from "../../support/gateway-processes.ts";
 
 const token = "the-token-of-the-client";
 const serverToken = "the-token-of-the-servers";
 const connectionsPerAddress = 10;
 const cache = "/twirp/trivy.cache.v1.Cache";
 
-const freePort = async (): Promise<number> => {
-  const server = createTcpServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
-};
-
 /** The edge and the balancer as in a pod, in front of a server that answers everything. Skipped where HAProxy 3 is not installed. */
 describe("the gateway in HAProxy", () => {
-  const folder = mkdtempSync(join(tmpdir(), "edge-"));
-  const processes: ChildProcess[] = [];
-  let ports: Record<keyof typeof gatewayPorts, number>;
+  let gateway: GatewayProcesses | undefined;
+  let ports: GatewayProcesses["ports"];
   let server: Server;
   let received: { path: string; headers: IncomingHttpHeaders; length: number }[] = [];
 
   before(async function () {
-    const [, version] = /version (\d+)/.exec(spawnSync("haproxy", ["-v"], { encoding: "utf8" }).stdout ?? "") ?? [];
-    if (!(Number(version) >= 3)) this.skip();
+    if (!hasHaproxy()) this.skip();
     server = createServer((request, response) => {
       let length = 0;
       request.on("data", (chunk: Buffer) => {
@@ -52,58 +32,16 @@ describe("the gateway in HAProxy", () => {
       });
     }).listen(0, "127.0.0.1");
     await once(server, "listening");
-    ports = { http: await freePort(), https: await freePort(), admin: await freePort(), edgeAdmin: await freePort() };
-    const put = (path: string, text: string) => writeFileSync(join(folder, path), text);
-    for (const path of Object.values(gatewayPaths)) mkdirSync(join(folder, path), { recursive: true });
-    put(`${gatewayPaths.certificate}/tls.crt`, `${serverCertificate.leaf}\n${serverCertificate.intermediate}`);
-    put(`${gatewayPaths.certificate}/tls.key`, serverCertificate.key);
-    put(`${gatewayPaths.clients}/clients.map`, `${createHash("sha256").update(token).digest("hex")} ci\n`);
-    put(`${gatewayPaths.configuration}/client-metrics.txt`, clientMetrics(["ci"]));
     const { port } = server.address() as AddressInfo;
-    const start = async (name: string, configuration: string) => {
-      const file = `${gatewayPaths.configuration}/${name}`;
-      const text = Object.entries(gatewayPorts)
-        .reduce((all, [key, value]) => all.replaceAll(`:${value}"`, `:${ports[key as keyof typeof ports]}"`), configuration)
-        .replaceAll("/etc/trivy-gateway", `${folder}/etc/trivy-gateway`)
-        // Tests that run at the same time have gateways of their own.
-        .replaceAll("abns@trivy-gateway", `abns@${folder}`)
-        // There is no cluster's DNS.
-        .replace(/^resolvers cluster[\s\S]*?\n\n/m, "")
-        .replaceAll("init-addr none resolvers cluster", "");
-      put(file, text);
-      const child = spawn("haproxy", ["-db", "-f", `${folder}${file}`], {
-        env: { ...process.env, SERVER_TOKEN: serverToken, ADDRESS: "127.0.0.1" },
-        stdio: ["ignore", "ignore", "pipe"],
-      });
-      let errors = "";
-      child.stderr.setEncoding("utf8").on("data", (chunk: string) => {
-        errors += chunk;
-      });
-      child.on("exit", (code) => code && console.error(errors));
-      processes.push(child);
-    };
-    const address = { host: "127.0.0.1", port };
-    await start(
-      "balancer.cfg",
-      balancerCfg({
-        ...usualBalancer,
-        servers: { ...usualBalancer.servers, ...address, slots: 1 },
-        cache: { ...usualBalancer.cache, ...address },
-      }),
-    );
-    await start("edge.cfg", edgeCfg({ ...usualEdge, tls: true, connectionsPerAddress }));
-    for (let time = 0; (await ask("GET", "/healthz").catch(() => "")) !== "200"; time++) {
-      if (time > 100) throw new Error("the gateway does not answer");
-      await sleep(100);
-    }
+    gateway = await startGateway({ clients: { ci: token }, serverToken, server: port, connectionsPerAddress });
+    ports = gateway.ports;
   });
   beforeEach(() => {
     received = [];
   });
-  after(async () => {
-    for (const child of processes) child.kill("SIGKILL");
+  after(() => {
+    gateway?.stop();
     server?.close();
-    rmSync(folder, { recursive: true });
   });
 
   const connection = async (): Promise<Socket> => {

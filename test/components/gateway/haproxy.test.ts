@@ -1,5 +1,7 @@
 import { spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createServer, type Server } from "node:http";
+import { type AddressInfo, createServer as createTcpServer, type Server as TcpServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "chai";
@@ -7,6 +9,7 @@ import { balancerCfg, clientMetrics } from "../../../components/gateway/balancer
 import { edgeCfg } from "../../../components/gateway/edge.cfg.ts";
 import { gatewayPaths } from "../../../components/gateway/haproxy.ts";
 import { certificate, serverCertificate } from "../../support/certificate.ts";
+import { type GatewayProcesses, hasHaproxy, startGateway } from "../../support/gateway-processes.ts";
 import { usualBalancer, usualEdge } from "../../support/haproxy.ts";
 
 const { cache, servers } = usualBalancer;
@@ -32,8 +35,7 @@ const variants: Record<string, string> = {
 describe("haproxy.cfg in HAProxy", () => {
   const folder = mkdtempSync(join(tmpdir(), "haproxy-"));
   before(function () {
-    const [, version] = /version (\d+)/.exec(spawnSync("haproxy", ["-v"], { encoding: "utf8" }).stdout ?? "") ?? [];
-    if (!(Number(version) >= 3)) this.skip();
+    if (!hasHaproxy()) this.skip();
   });
   after(() => rmSync(folder, { recursive: true }));
 
@@ -56,4 +58,71 @@ describe("haproxy.cfg in HAProxy", () => {
       expect(status, stderr).to.equal(0);
       expect(stderr).not.to.match(/WARNING|ALERT/);
     });
+});
+
+/** Skipped where HAProxy 3 is not installed. */
+describe("the gateway's metrics of clients", () => {
+  const servers: (Server | TcpServer)[] = [];
+  let gateway: GatewayProcesses | undefined;
+  /** The status with which the Trivy server answers. */
+  let status = 200;
+
+  const listen = async (server: Server | TcpServer): Promise<number> => {
+    servers.push(server);
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    return (server.address() as AddressInfo).port;
+  };
+
+  before(async function () {
+    if (!hasHaproxy()) this.skip();
+    const server = await listen(
+      createServer(({ url }, response) => {
+        if (url === "/healthz") return response.end("ok");
+        return setTimeout(() => response.writeHead(status).end('{"code":"internal","msg":"service panic"}'), 120);
+      }),
+    );
+    const cache = await listen(
+      createTcpServer((socket) => socket.on("data", () => socket.write("+OK\r\n+PONG\r\n")).on("error", () => {})),
+    );
+    gateway = await startGateway({ clients: { ci: "secret", web: "another secret" }, serverToken: "token", server, cache, rateLimit: 6 });
+  });
+  after(() => {
+    gateway?.stop();
+    for (const server of servers) server.close();
+  });
+
+  const post = async (path: string) =>
+    (await fetch(`http://127.0.0.1:${gateway?.ports.http}${path}`, { method: "POST", body: "{}", headers: { "Trivy-Token": "secret" } }))
+      .status;
+  const metrics = async () => {
+    const text = await (await fetch(`http://127.0.0.1:${gateway?.ports.admin}/metrics/clients`)).text();
+    const samples = [...text.matchAll(/^trivy_gateway_client_(\S+) (\d+)$/gm)].map(([, name, value]) => [name, Number(value)]);
+    return Object.fromEntries(samples);
+  };
+
+  it("errors, retried answers and durations of scans are counted for each client, and its own limits are not failures", async () => {
+    const scan = "/twirp/trivy.scanner.v1.Scanner/Scan";
+    expect([await post(scan), await post(scan), await post("/twirp/trivy.cache.v1.Cache/PutBlob")]).to.deep.equal([200, 200, 200]);
+    status = 500;
+    expect(await post(scan)).to.equal(500);
+    status = 503;
+    expect(await post(scan)).to.equal(503);
+    status = 200;
+    expect(await post("/twirp/trivy.cache.v1.Cache/MissingBlobs")).to.equal(200);
+    // The seventh request within a minute is over the limit.
+    expect(await post(scan)).to.equal(503);
+    const counted = await metrics();
+    expect(counted).to.include({
+      'requests_total{client="ci"}': 7,
+      'failures_total{client="ci"}': 3,
+      'errors_total{client="ci"}': 1,
+      'unavailable_total{client="ci"}': 1,
+      'scan_duration_seconds_bucket{client="ci",le="0.1"}': 0,
+      'scan_duration_seconds_bucket{client="ci",le="60"}': 2,
+      'scan_duration_seconds_bucket{client="ci",le="+Inf"}': 2,
+      'scan_duration_seconds_count{client="ci"}': 2,
+      'requests_total{client="web"}': 0,
+      'scan_duration_seconds_count{client="web"}': 0,
+    });
+  });
 });

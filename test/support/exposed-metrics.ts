@@ -1,0 +1,45 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { clientMetrics } from "../../components/gateway/balancer.cfg.ts";
+import { recordingGroups } from "../../components/monitoring/rules/objective.ts";
+import { configuredMetrics, Probe } from "../../monitoring/programs/metrics.ts";
+import { Servers } from "../../monitoring/programs/servers.ts";
+import { metrics } from "../../registry-scan/server/report/metrics.ts";
+import { finding, Runs, scanned } from "./registry-reports.ts";
+
+const recorded = (job: string) => readFileSync(join(import.meta.dirname, "../monitoring/recorded", `${job}.txt`), "utf8");
+
+/** Returns the types of metrics by name, from their comments in Prometheus' text format. A histogram has three counters. */
+const types = (text: string): Map<string, string> =>
+  new Map(
+    [...text.matchAll(/^# TYPE (\S+) (\S+)$/gm)].flatMap(([, name = "", type = ""]) =>
+      type === "histogram" ? ["bucket", "count", "sum"].map((part) => [`${name}_${part}`, "counter"] as const) : [[name, type] as const],
+    ),
+  );
+
+async function exporterMetrics(): Promise<Map<string, string>> {
+  const servers = await new Servers({ host: "none", port: 1, expected: 0 }, async () => []).metrics(0);
+  const configuration = { servers: { host: "", port: 0, expected: 0 }, certificates: {}, previousSecrets: [] };
+  const others = [...new Probe().metrics(), ...configuredMetrics(configuration, new Date(), new Date())];
+  return new Map([...servers, ...others].map(({ name, type }) => [name, type]));
+}
+
+function registryScanMetrics(): string {
+  const report = new Runs().next([scanned("r/a:1", [finding()], { endOfLife: true })]);
+  return metrics(report, { undelivered: { slack: 0 }, isRunning: false, pendingCopies: 0, hasVolumeError: false });
+}
+
+/** Returns the type of each metric that the service exposes, by the scrape job and the metric's name. */
+export async function exposedMetrics(): Promise<ReadonlyMap<string, ReadonlyMap<string, string>>> {
+  return new Map([
+    ["trivy-exporter", await exporterMetrics()],
+    ["trivy-gateway", types(recorded("trivy-gateway"))],
+    ["trivy-gateway-clients", types(clientMetrics(["ci"]))],
+    ["trivy-redis", types(recorded("trivy-redis"))],
+    ["trivy-registry-scan", types(registryScanMetrics())],
+    ["trivy-mirror", types(recorded("trivy-mirror"))],
+  ]);
+}
+
+/** The names of the recording rules, whose results have no scrape job. */
+export const recordedNames = new Set(recordingGroups.flatMap(({ rules }) => rules.map(({ record }) => record)));
