@@ -50,9 +50,8 @@ async function main(environment: NodeJS.ProcessEnv): Promise<void> {
       );
 
   const registry = new RegistryServer(databases);
-  const tls = { cert: readFileSync(join(certificate, "tls.crt")), key: readFileSync(join(certificate, "tls.key")) };
   const servers = [
-    await listen(createHttpsServer(tls, registry.listener), Number(registryPort)),
+    await listen(createHttpsServer(readCertificate(certificate), registry.listener), Number(registryPort)),
     await listen(
       createHttpServer(({ url }, response) => {
         const body = url === "/metrics" ? metrics(registry.served) : "ok\n";
@@ -81,6 +80,11 @@ async function main(environment: NodeJS.ProcessEnv): Promise<void> {
     await sleep((answered ? interval : Math.min(retryInterval, interval)) * (0.9 + Math.random() * 0.2) * 1000);
   }
 }
+
+const readCertificate = (folder: string) => ({
+  cert: readFileSync(join(folder, "tls.crt")),
+  key: readFileSync(join(folder, "tls.key")),
+});
 
 /** Returns whether every database's registry has answered. */
 async function updateAll(databases: readonly MirroredDatabase[]): Promise<boolean> {
