@@ -19,7 +19,7 @@ $1 == "new" || $1 == "known" {
   print "\"identifiers\":[{\"type\":" json(kind == "vulnerability" ? decode(link_type()) : kind) ",\"name\":" json(decode(id)) ",\"value\":" json(decode(id)) \
     (link == "" ? "" : ",\"url\":" json(link)) "}],"
   links = ""
-  many = split(references, all, " ")
+  many = split(references, all, / /)
   for (m = 1; m <= many; m++) if (address(decode(all[m])) != "") links = links (links == "" ? "" : ",") "{\"url\":" json(decode(all[m])) "}"
   print "\"links\":[" links "],"
   if (state == "known") print "\"details\":{\"baseline\":{\"type\":\"text\",\"name\":\"Baseline\",\"value\":\"known from the baseline\"}},"

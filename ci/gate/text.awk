@@ -97,8 +97,8 @@ function sentence() {
     (where_() == "" ? "" : " in " decode(where_()))
 }
 
-# `url` if it is a plain address.
-function address(text) { return text ~ /^https?:\/\/[^ ()|<>"'\\\]\[`]+$/ ? text : "" }
+# `url` if it is a plain address. Implementations differ in how they read a backslash in brackets.
+function address(text) { return text ~ /^https?:\/\/[^][ ()|<>"'`]+$/ && !index(text, "\\") ? text : "" }
 
 # The parts of a finding that do not change with a release: the identifier, the package, and the place without the version.
 function identity(  p) {

@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "chai";
@@ -289,6 +290,21 @@ describe("the states of the scan gate, with the real client and service", functi
       if (junit) expect(junit.failures > 0, "JUnit fails with the gate").to.equal(exitCode === 1);
       if (gitlab) expect(gitlab.status).to.equal(exitCode === 2 ? "failure" : "success");
     });
+
+  it("every implementation of awk writes the same reports", async () => {
+    const installed = ["mawk", "gawk", "original-awk", "busybox"].filter((name) => spawnSync("which", [name]).status === 0);
+    expect(installed).not.to.deep.equal([]);
+    const written: unknown[] = [];
+    for (const name of installed) {
+      gate.write("../bin/awk", `#!/bin/sh\nexec ${name} ${name === "busybox" ? "awk " : ""}"$@"\n`, 0o755);
+      const env = { SCAN_GATE_BASELINE: gate.lab.reference(image.base) };
+      const { exitCode, output, reports } = await gate.run({ images: [image.vulnerable], env });
+      expect(exitCode, output).to.equal(0);
+      const { sarif, codeQuality, gitlab, junit } = reports;
+      written.push({ sarif, codeQuality, vulnerabilities: gitlab?.vulnerabilities, junit });
+      expect(written.at(-1), name).to.deep.equal(written[0]);
+    }
+  });
 
   it("dash, bash and BusyBox's shell come to the same verdict", async () => {
     for (const shell of [["dash"], ["bash"], ["busybox", "sh"]]) {
