@@ -21,8 +21,6 @@ import { type Answer, type RecordedResource, RecordingMonitor } from "../../reco
 import { type Properties, registration } from "../../recorder/sdk.ts";
 
 const root = join(import.meta.dirname, "../..");
-/** What Pulumi's language host for Node starts. */
-const runPlugin = createRequire(import.meta.url).resolve("@pulumi/pulumi/cmd/run-plugin");
 const features = ["secrets", "resourceReferences", "outputValues", "deletedWith", "aliasSpecs"];
 
 type Call<Request> = grpc.ServerUnaryCall<Request, unknown>;
@@ -58,7 +56,7 @@ export class Plugin {
     this.#address = address;
   }
 
-  /** Starts the plugin in a folder. */
+  /** Starts the plugin in a folder, as Pulumi's language host for Node does. */
   static async start(folder = join(root, "provider")): Promise<Plugin> {
     const server = new grpc.Server();
     let plugin: Plugin | undefined;
@@ -93,6 +91,7 @@ export class Plugin {
       server.bindAsync("127.0.0.1:0", grpc.ServerCredentials.createInsecure(), (error, bound) => (error ? reject(error) : resolve(bound))),
     );
     const address = `127.0.0.1:${port}`;
+    const runPlugin = createRequire(join(folder, "index.js")).resolve("@pulumi/pulumi/cmd/run-plugin");
     const process = spawn(globalThis.process.execPath, [runPlugin, folder, address], {
       cwd: folder,
       stdio: ["ignore", "pipe", "inherit"],
