@@ -55,7 +55,7 @@ export interface Facts {
 }
 
 /** Milliseconds for an answer of a pod. */
-const timeout = 1500;
+const timeout = 4000;
 
 /** @throws RequestError if the cluster cannot be read */
 export async function readFacts(cluster: Cluster, namespace: string): Promise<Facts> {

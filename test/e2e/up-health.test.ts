@@ -9,8 +9,8 @@ const stack = "e2e-health";
 /** A registry that the nodes reach and that has no such image. */
 const registry = (process.env["E2E_DATABASE"] ?? "ghcr.io/x").replace(/\/.*/, "");
 
-/** Seconds within which `npm run up` must report why a stack cannot work. */
-const limit = 60;
+/** Seconds within which `npm run up` must report why a stack cannot work. Measured: less than 60; the engine waits for at least 600. */
+const limit = 180;
 
 describe("`npm run up` of a stack that cannot work", () => {
   let project: Project;
@@ -38,9 +38,7 @@ describe("`npm run up` of a stack that cannot work", () => {
     const { exitCode, stdout, stderr } = await up();
     const seconds = (performance.now() - began) / 1000;
     const output = stdout + stderr;
-    console.log(`      up ended after ${seconds.toFixed(0)} s`);
     expect(exitCode, output).to.equal(1);
-    if (process.env["E2E_OUTPUT"]) console.log(output);
     for (const reason of reasons) typeof reason === "string" ? expect(output).to.include(reason) : expect(output).to.match(reason);
     expect(output, "a stack trace").not.to.match(/^\s+at .*[:(]\d+/m);
     expect(seconds, output).to.be.below(limit);

@@ -1,6 +1,11 @@
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect } from "chai";
 import { Progress } from "../../../commands/engine/progress.ts";
+import { checkHealth, runWatched } from "../../../commands/up/health.ts";
+import type { Request } from "../../../commands/up/operation.ts";
 import { watch } from "../../../commands/up/watch.ts";
 import { ApiServer, type Behaviour } from "../../support/api-server.ts";
 
@@ -124,4 +129,61 @@ describe("watching the namespace while the engine waits", () => {
       api.behaviour = "good";
       expect(await watching).to.have.length(1);
     }).timeout(60_000);
+
+  describe("as part of npm run up", () => {
+    const request: Request = { operation: "up", stack: "dev", flags: [], approved: true, patient: false };
+    const place = () => ({ cluster: api.cluster, namespace: "trivy", clusterDomain: "cluster.local" });
+    const outcome = (status: number) => ({ status, error: "", interrupted: false });
+    let printed: string[];
+    const { error } = console;
+    beforeEach(() => {
+      printed = [];
+      console.error = (text: string) => void printed.push(text);
+    });
+    afterEach(() => {
+      console.error = error;
+    });
+
+    it("an engine that waits in vain is interrupted once and ends by itself, and the reason and the next step are printed", async () => {
+      refuse(missingLimit);
+      const folder = mkdtempSync(join(tmpdir(), "engine-"));
+      try {
+        const script = `#!/bin/sh
+          trap 'echo interrupted >>${folder}/signals; exit 255' INT
+          for last; do :; done
+          echo '${JSON.stringify({ resourcePreEvent: step("StatefulSet") })}' >"$last"
+          while :; do sleep 0.1; done`;
+        writeFileSync(join(folder, "pulumi"), script);
+        chmodSync(join(folder, "pulumi"), 0o755);
+        const engine = {
+          project: folder,
+          command: join(folder, "pulumi"),
+          env: process.env,
+          backend: { env: {}, local: undefined, url: "" },
+        };
+        const ended = await runWatched(engine, ["up"], place(), request);
+        expect(ended).to.include({ status: 1, stopped: true });
+        expect(readFileSync(join(folder, "signals"), "utf8")).to.equal("interrupted\n");
+        expect(printed.join("\n"))
+          .to.match(/The stack dev is not complete:\n! redis: the cluster refuses its pods: failed quota: q/)
+          .and.contain("npm run up -- dev");
+      } finally {
+        rmSync(folder, { recursive: true });
+      }
+    });
+
+    it("after up without changes, what does not work is reported", async () => {
+      refuse(missingLimit);
+      expect(await checkHealth(place(), outcome(0), request)).to.equal(false);
+      expect(printed.join("\n")).to.match(/The stack dev is up to date, but it does not work:\n! redis: the cluster refuses its pods/);
+    });
+
+    it("after up, a stack that works is not reported, and one whose cluster does not answer is", async () => {
+      expect(await checkHealth(place(), outcome(0), request)).to.equal(true);
+      expect(printed).to.deep.equal([]);
+      api.behaviour = "cut";
+      expect(await checkHealth(place(), outcome(0), request)).to.equal(true);
+      expect(printed.join("\n")).to.match(/^The health of the stack dev is unknown: The cluster of context c cannot be reached/);
+    });
+  });
 });
