@@ -19,7 +19,7 @@ export function stackNamespace({ project, config }: Pick<StackFile, "project" | 
 }
 
 /** `pulumi config set` without `--path` stores an object as a string of JSON. */
-function parsed(value: unknown): unknown {
+export function parsed(value: unknown): unknown {
   if (typeof value !== "string" || !value.startsWith("{")) return value;
   try {
     return JSON.parse(value);

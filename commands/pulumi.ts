@@ -21,7 +21,7 @@ async function pulumi(args: readonly string[]): Promise<number> {
   // A setting may be changed before the first `up`: a local stack is created as soon as it has a file.
   if (local && stack && args[0] === "config" && stacksOf(projectFolder).includes(stack) && (await exportStack(engine, stack)) === undefined)
     await createStack(engine, readStackFile(projectFolder, stack));
-  const { status, error } = await run(engine, ...args, ...extra);
+  const { status, error } = await run(engine, [...args, ...extra]);
   if (error) console.error(explain(error, { stack: stack ?? "", backend: engine.backend, env: process.env }));
   return status;
 }

@@ -12,6 +12,11 @@ export interface KubernetesObject {
   readonly name: string;
 }
 
+/** An object that a program declares. */
+export interface DeclaredObject extends KubernetesObject {
+  readonly apiVersion: string;
+}
+
 interface Metadata {
   readonly name?: string;
   readonly namespace?: string;
@@ -20,11 +25,11 @@ interface Metadata {
 export const isKubernetes = ({ type }: Pick<Registration, "type">) => type.startsWith("kubernetes:");
 
 /** Returns the cluster object that a resource represents; undefined for components and other providers' resources. */
-export function kubernetesObject({ type, state }: Pick<Registration, "type"> & Pick<Registered, "state">): KubernetesObject | undefined {
+export function kubernetesObject({ type, state }: Pick<Registration, "type"> & Pick<Registered, "state">): DeclaredObject | undefined {
   const { apiVersion, kind, metadata } = plain(state) as { apiVersion?: string; kind?: string; metadata?: Metadata };
   if (!isKubernetes({ type }) || apiVersion === undefined || kind === undefined) return undefined;
   const group = apiVersion.includes("/") ? apiVersion.replace(/\/.*/, "") : "";
-  return { group, kind, namespace: metadata?.namespace, name: metadata?.name ?? "" };
+  return { apiVersion, group, kind, namespace: metadata?.namespace, name: metadata?.name ?? "" };
 }
 
 /**

@@ -1,7 +1,7 @@
 import { type MonitorOptions, type RecordedResource, RecordingMonitor } from "./monitor.ts";
 import { callsFinished, catchRejections, connect, withoutStackTraces } from "./sdk.ts";
 
-export { contentHash, type KubernetesObject, kubernetesObject } from "./kubernetes.ts";
+export { contentHash, type DeclaredObject, type KubernetesObject, kubernetesObject } from "./kubernetes.ts";
 export type { Answer, RecordedResource } from "./monitor.ts";
 export { isSecret, markSecret, plain, settled, unknownValue } from "./sdk.ts";
 

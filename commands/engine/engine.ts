@@ -121,8 +121,12 @@ export async function ask(engine: Engine, args: readonly string[], { stack, inpu
 export const isInteractive = () =>
   Boolean(process.stdin.isTTY && process.stdout.isTTY && process.env["TERM"] !== "dumb" && !process.env["CI"]);
 
-/** Runs a Pulumi command in the foreground, with the user's terminal. Only its final error is withheld, so that it can be explained. */
-export async function run(engine: Engine, ...args: string[]): Promise<Outcome> {
+/**
+ * Runs a Pulumi command in the foreground, with the user's terminal. Only its final error is withheld, so that it can be explained.
+ *
+ * @param cancelled makes the engine end as ^C does: it records what it has done.
+ */
+export async function run(engine: Engine, args: readonly string[], cancelled?: AbortSignal): Promise<Outcome> {
   // On a terminal, ^C reaches the engine because it is in the foreground process group. Elsewhere it gets a group of its own and each
   // signal once from here: a signal to a whole group would otherwise reach it twice, and the second one makes it drop everything.
   const interactive = isInteractive();
@@ -140,6 +144,7 @@ export async function run(engine: Engine, ...args: string[]): Promise<Outcome> {
     signalled = now;
   };
   process.on("SIGINT", forward).on("SIGTERM", forward);
+  cancelled?.addEventListener("abort", () => child.kill("SIGINT"));
   const error: string[] = [];
   createInterface({ input: child.stderr }).on("line", (line) => {
     if (error.length > 0 || stripVTControlCharacters(line).startsWith("error: ")) error.push(line);
@@ -177,6 +182,6 @@ export async function createStack(engine: Engine, file: StackFile): Promise<void
     writeFileSync(join(local, "Pulumi.yaml"), `name: ${file.project}\nruntime: nodejs\n`);
     args.push("--cwd", local);
   }
-  const { status, error } = await run(engine, ...args);
+  const { status, error } = await run(engine, args);
   if (status !== 0) throw new UserError(explain(error, { stack: file.stack, backend: engine.backend, env: process.env }), status);
 }

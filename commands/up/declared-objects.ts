@@ -1,5 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
-import { type KubernetesObject, kubernetesObject } from "../../recorder/record.ts";
+import { type DeclaredObject, kubernetesObject } from "../../recorder/record.ts";
 import { recordStack, stackConfig } from "../program.ts";
 import { readProject, type StackFile } from "../stack-file.ts";
 
@@ -9,7 +9,7 @@ import { readProject, type StackFile } from "../stack-file.ts";
  *
  * @param folder the project's folder.
  */
-export async function declaredObjects(folder: string, file: StackFile): Promise<KubernetesObject[]> {
+export async function declaredObjects(folder: string, file: StackFile): Promise<DeclaredObject[]> {
   try {
     const { resources } = await recordStack(folder, file, stackConfig(readProject(folder), file));
     return resources.flatMap((resource) => kubernetesObject(resource) ?? []);

@@ -1,7 +1,8 @@
-import type { KubernetesObject } from "../../recorder/record.ts";
+import type { DeclaredObject } from "../../recorder/record.ts";
 import type { Cluster } from "../cluster/cluster.ts";
 import type { StackNamespace } from "../namespace.ts";
 import type { StackFile } from "../stack-file.ts";
+import { checkConflicts } from "./conflicts.ts";
 import { checkCustomKinds, mayDeclareCustomKinds } from "./custom-kinds.ts";
 import { checkIdentity } from "./identity.ts";
 import { checkNamespace } from "./namespace.ts";
@@ -17,21 +18,27 @@ export interface Preflight {
   readonly namespace: StackNamespace;
   readonly state: State;
   /** Records the program and returns the objects that it declares. Called only when they matter. */
-  readonly declaredObjects: () => Promise<readonly KubernetesObject[]>;
+  readonly declaredObjects: () => Promise<readonly DeclaredObject[]>;
 }
 
 /**
  * Checks in advance what the engine would only find out after it has created a part of the stack.
  *
- * @throws UserError if the cluster does not respond, permissions or custom kinds are missing, or the cluster or the namespace is not this stack's.
+ * @throws UserError if the cluster does not respond, permissions or custom kinds are missing, the cluster or the namespace is not this
+ *   stack's, or objects of others are in the way.
  */
 export async function preflight({ cluster, operation, file, namespace, state, declaredObjects }: Preflight): Promise<void> {
+  let recorded: Promise<readonly DeclaredObject[]> | undefined;
+  const declared = () => (recorded ??= declaredObjects());
   const runsProgram = operation === "up" || operation === "preview";
   await checkPermissions(cluster, operation, namespace.name, async () => ({
-    declared: runsProgram ? await declaredObjects() : [],
+    declared: runsProgram ? await declared() : [],
     existing: existingObjects(state, namespace.name),
   }));
   if (operation !== "refresh") await checkIdentity(cluster, operation, file.stack, state);
-  if (runsProgram) await checkNamespace(cluster, file.name, namespace, state);
-  if (runsProgram && mayDeclareCustomKinds(file)) await checkCustomKinds(cluster, await declaredObjects());
+  if (!runsProgram) return;
+  await checkNamespace(cluster, file.name, namespace, state);
+  // A namespace of its own has no objects of others.
+  if (!namespace.create) await checkConflicts(cluster, file.name, state, await declared());
+  if (mayDeclareCustomKinds(file)) await checkCustomKinds(cluster, await declared());
 }

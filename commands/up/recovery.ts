@@ -95,6 +95,6 @@ export async function recover(
   console.error(["An earlier run was interrupted during these operations:", ...lines].join("\n"));
   await ask(engine, ["stack", "import"], { stack, input: recoveredState(exported, adopted) });
   if (state.pending.every(({ type }) => type === "creating")) return;
-  const { status, error } = await run(engine, "refresh", ...flags, "--yes", "--skip-preview");
+  const { status, error } = await run(engine, ["refresh", ...flags, "--yes", "--skip-preview"]);
   if (status !== 0) throw new UserError(explain(error, { stack, backend: engine.backend, env: process.env }), status);
 }

@@ -4,16 +4,17 @@
  */
 import { z } from "zod";
 import type { Cluster } from "../cluster/cluster.ts";
-import { unreadyPods } from "../cluster/pods.ts";
 import { localStackFile } from "../engine/backend.ts";
 import { ask, createStack, type Engine, exportStack, isInteractive, type Outcome, openEngine, run } from "../engine/engine.ts";
 import { explain } from "../engine/explain.ts";
 import { liveness, lockedMessage, readLocks } from "../engine/locks.ts";
 import { stackNamespace } from "../namespace.ts";
+import { clusterDomain } from "../settings.ts";
 import { stackCluster } from "../stack-cluster.ts";
 import { projectFolder, readStackFile, type StackFile } from "../stack-file.ts";
 import { main, UserError } from "../user-error.ts";
 import { declaredObjects } from "./declared-objects.ts";
+import { checkHealth, runWatched } from "./health.ts";
 import { isOtherCluster } from "./identity.ts";
 import { parseArguments, type Request } from "./operation.ts";
 import { preflight } from "./preflight.ts";
@@ -63,16 +64,21 @@ export async function operate(args: readonly string[]): Promise<number> {
 
   // So that `npm run pulumi -- stack output` needs no --stack. In a backend of the user's own, the selection is the user's.
   const selection = local && exported === undefined && ask(engine, ["stack", "select"], { stack }).catch(() => undefined);
-  const outcome = await run(engine, operation, ...common, ...confirmation(request, cluster, state, forgets), ...flags);
-  await selection;
-
-  reportError(engine, request, outcome);
-  if ((operation === "up" || operation === "preview") && outcome.status !== 0 && !outcome.interrupted) printHint(request, state);
-  if (operation === "up") {
-    if (outcome.status === 0) await printNextSteps(engine, stack);
-    else await printUnreadyPods(cluster, namespace.name);
+  const command = [operation, ...common, ...confirmation(request, cluster, state, forgets), ...flags];
+  if (operation !== "up") {
+    const outcome = await run(engine, command);
+    await selection;
+    reportError(engine, request, outcome, state);
+    return outcome.status;
   }
-  return outcome.status;
+  const place = { cluster, namespace: namespace.name, clusterDomain: clusterDomain(file) };
+  const outcome = await runWatched(engine, command, place, request);
+  await selection;
+  if (outcome.stopped) return outcome.status;
+  reportError(engine, request, outcome, state);
+  const healthy = await checkHealth(place, outcome, request);
+  if (outcome.status === 0 && healthy) await printNextSteps(engine, stack);
+  return outcome.status || (healthy ? 0 : 1);
 }
 
 /** Refuses to change a cluster that is not local unless the user can be asked or has approved. */
@@ -94,12 +100,6 @@ function refuseConfigFlag({ backend }: Engine, { stack, flags }: Request): void 
 function refuseProtected({ stack, flags }: Request, state: State): void {
   const problem = destroyProblem(stack, state, flags);
   if (problem !== undefined) throw new UserError(problem);
-}
-
-/** The engine names the protected object in its progress, but not this project's setting. */
-function printHint({ stack }: Request, state: State): void {
-  const hint = protectionHint(stack, state);
-  if (hint !== undefined) console.error(hint);
 }
 
 function refuseForgetting(cluster: Cluster, { stack, approved }: Request): void {
@@ -131,19 +131,17 @@ function confirmation({ operation, approved }: Request, cluster: Cluster, state:
   return operation === "up" && isNew ? ["--yes", "--skip-preview"] : ["--yes"];
 }
 
-function reportError(engine: Engine, { operation, stack }: Request, { status, error, interrupted }: Outcome): void {
+function reportError(engine: Engine, { operation, stack }: Request, { status, error, interrupted }: Outcome, state: State): void {
   if (interrupted && status !== 0) {
     if (error) console.error(error);
     console.error(`Interrupted. Completed changes are recorded; \`npm run ${operation} -- ${stack}\` continues from there.`);
   } else if (error) {
     console.error(explain(error, { stack, backend: engine.backend, env: process.env }));
   }
-}
-
-/** The engine only reports that pods are not ready, not why. */
-async function printUnreadyPods(cluster: Cluster, namespace: string): Promise<void> {
-  const pods = await unreadyPods(cluster, namespace);
-  if (pods.length > 0) console.error(["", `Not ready in the namespace ${namespace}:`, ...pods].join("\n"));
+  if (status === 0 || interrupted || (operation !== "up" && operation !== "preview")) return;
+  // The engine names a protected object in its progress, but not this project's setting.
+  const hint = protectionHint(stack, state);
+  if (hint !== undefined) console.error(hint);
 }
 
 const stackOutputs = z.object({ portForward: z.string(), scan: z.string(), token: z.unknown() }).partial();

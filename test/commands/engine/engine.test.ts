@@ -59,7 +59,7 @@ describe("Pulumi's CLI", () => {
   const foreground = (script: string) => {
     const program = `
       import { run } from ${JSON.stringify(join(import.meta.dirname, "../../../commands/engine/engine.ts"))};
-      console.log(JSON.stringify(await run(${JSON.stringify(engine(script))}, "up", "--yes")));
+      console.log(JSON.stringify(await run(${JSON.stringify(engine(script))}, ["up", "--yes"])));
     `;
     return ["--input-type=module", "--eval", program];
   };

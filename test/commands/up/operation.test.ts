@@ -4,12 +4,19 @@ import { UserError } from "../../../commands/user-error.ts";
 
 describe("the arguments of an operation", () => {
   it("arguments are the stack and flags for Pulumi, of which those that approve are recognised", () => {
-    expect(parseArguments(["up", "acme/dev"])).to.deep.equal({ operation: "up", stack: "acme/dev", flags: [], approved: false });
+    expect(parseArguments(["up", "acme/dev"])).to.deep.equal({
+      operation: "up",
+      stack: "acme/dev",
+      flags: [],
+      approved: false,
+      patient: false,
+    });
     expect(parseArguments(["destroy", "dev", "--yes", "--debug"])).to.deep.equal({
-      ...{ operation: "destroy", stack: "dev", flags: ["--debug"], approved: true },
+      ...{ operation: "destroy", stack: "dev", flags: ["--debug"], approved: true, patient: false },
     });
     for (const flag of ["-f", "--skip-preview"]) expect(parseArguments(["up", "dev", flag])).to.include({ approved: true });
     expect(parseArguments(["up", "dev", "-y"]).flags).to.deep.equal([]);
+    expect(parseArguments(["up", "dev", "--keep-waiting"])).to.deep.include({ flags: [], patient: true });
   });
 
   it("a missing stack or an unknown operation is refused with the usage and exit code 2", () => {

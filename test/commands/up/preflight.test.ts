@@ -8,11 +8,17 @@ import { preflight } from "../../../commands/up/preflight.ts";
 import { adoptableObjects } from "../../../commands/up/recovery.ts";
 import { parseState, type State } from "../../../commands/up/state.ts";
 import { UserError } from "../../../commands/user-error.ts";
-import type { KubernetesObject } from "../../../recorder/record.ts";
+import type { DeclaredObject } from "../../../recorder/record.ts";
 
-const namespaced = (group: string, kind: string): KubernetesObject => ({ group, kind, namespace: "trivy", name: "trivy" });
-const declared: readonly KubernetesObject[] = [
-  { group: "", kind: "Namespace", namespace: undefined, name: "trivy" },
+const namespaced = (group: string, kind: string): DeclaredObject => ({
+  apiVersion: group ? `${group}/v1` : "v1",
+  group,
+  kind,
+  namespace: "trivy",
+  name: "trivy",
+});
+const declared: readonly DeclaredObject[] = [
+  { apiVersion: "v1", group: "", kind: "Namespace", namespace: undefined, name: "trivy" },
   namespaced("", "Secret"),
   namespaced("", "Secret"),
   namespaced("apps", "Deployment"),

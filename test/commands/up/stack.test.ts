@@ -61,7 +61,8 @@ describe("npm run up|preview|refresh|destroy", () => {
         "stack export") cat '${folder}/state.json' 2>/dev/null || { echo "error: no stack named 'dev' found" >&2; exit 255; } ;;
         "stack import") cat >'${folder}/imported.json' ;;
         "stack output") echo '{"portForward": "kubectl port-forward x", "token": "[secret]"}' ;;
-        "up --stack") [ ! -e '${folder}/broken' ] || { echo "error: incorrect passphrase" >&2; exit 255; } ;;
+        "up --stack") [ ! -e '${folder}/events' ] || cat '${folder}/events' >"$(echo "$*" | sed 's/.*--event-log //')"
+          [ ! -e '${folder}/broken' ] || { echo "error: incorrect passphrase" >&2; exit 255; } ;;
       esac
     `;
     writeFileSync(join(folder, "pulumi"), script);
@@ -94,7 +95,12 @@ describe("npm run up|preview|refresh|destroy", () => {
         stderr?.push(refusal.message);
         return refusal.status ?? 1;
       });
-      const noted = existsSync(calls) ? readFileSync(calls, "utf8").trim().split("\n") : [];
+      const noted = existsSync(calls)
+        ? readFileSync(calls, "utf8")
+            .trim()
+            .replaceAll(/ --event-log \S+/g, "")
+            .split("\n")
+        : [];
       return { status, stdout: stdout?.join("\n"), stderr: stderr?.join("\n"), calls: noted };
     } finally {
       Object.assign(console, { log, error });

@@ -1,0 +1,28 @@
+import { checkSettings, type Settings, SettingsError } from "../stacks/index.ts";
+import { parsed } from "./namespace.ts";
+import { stackConfig } from "./program.ts";
+import { projectFolder, readProject, type StackFile } from "./stack-file.ts";
+
+/**
+ * Returns the settings of a stack with their defaults, and placeholders in place of encrypted values.
+ *
+ * @throws SettingsError if the stack's file has mistakes
+ */
+export function stackSettings(file: StackFile): Settings {
+  const { config } = stackConfig(readProject(projectFolder), file);
+  const prefix = `${file.project}:`;
+  const given = Object.entries(config).flatMap(([key, value]) =>
+    key.startsWith(prefix) ? [[key.slice(prefix.length), parsed(value)] as const] : [],
+  );
+  return checkSettings(Object.fromEntries(given));
+}
+
+/** Returns the DNS domain of a stack's cluster; the default one if the stack's file has mistakes, which the program reports. */
+export function clusterDomain(file: StackFile): string {
+  try {
+    return stackSettings(file).clusterDomain;
+  } catch (error) {
+    if (!(error instanceof SettingsError)) throw error;
+    return checkSettings({}).clusterDomain;
+  }
+}
