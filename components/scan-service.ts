@@ -84,7 +84,7 @@ export class ScanService extends Component<ScanServiceArgs, typeof children> {
     const registryScan = this.args.registryScan?.enabled
       ? this.createRegistryScan(context, connection(exposure, server, gateway, registryScanClient), mirror, namespace)
       : undefined;
-    if (this.monitoring.enabled) this.createMonitoring(context, { cache, server, gateway, exposure }, namespace);
+    if (this.monitoring.enabled) this.createMonitoring(context, { cache, mirror, server, gateway, exposure }, namespace);
 
     this.namespace = namespace.name;
     this.address = exposure.address;
@@ -142,9 +142,10 @@ export class ScanService extends Component<ScanServiceArgs, typeof children> {
   /** Creates what copies the database into the stack or into a registry, and returns the mirror in the stack if there is one. */
   private createMirror(context: Context, { policies }: Namespace): DatabaseMirror | undefined {
     const { database, server, registryScan } = this.args;
-    const { enabled, to, java } = withDefaults(defaults.database.mirror, database?.mirror);
+    const { enabled, to, java, monitors } = withDefaults(defaults.database.mirror, database?.mirror);
     if (!enabled) return undefined;
-    const args = { context, database: database ?? {}, caCertificates: server?.caCertificates };
+    const monitored = { ...database, mirror: { ...database?.mirror, monitors: [...monitors, ...this.monitors] } };
+    const args = { context, database: monitored, caCertificates: server?.caCertificates };
     if (to === undefined) {
       const clients = [
         parts.server,
@@ -273,7 +274,7 @@ export class ScanService extends Component<ScanServiceArgs, typeof children> {
 
   private createMonitoring(
     context: Context,
-    { cache, server, gateway, exposure }: Parts,
+    { cache, mirror, server, gateway, exposure }: Parts,
     { policies }: Pick<Namespace, "policies">,
   ): Monitoring {
     const { redis = {}, monitoring } = this.args;
@@ -290,6 +291,7 @@ export class ScanService extends Component<ScanServiceArgs, typeof children> {
           certificates: {
             ...(gateway?.certificateSecret !== undefined && { gateway: gateway.certificateSecret }),
             ...(clientCertificate !== undefined && { redis: clientCertificate }),
+            ...(mirror !== undefined && { mirror: mirror.connection.authority.name }),
           },
           previousSecrets: previousSecrets(gateway ? this.gateway.clients : [], redis),
           registryScan: registryScan.enabled ? pulumi.output({ schedule, timeZone }) : undefined,
@@ -298,6 +300,7 @@ export class ScanService extends Component<ScanServiceArgs, typeof children> {
           ...(gateway ? (["gateway"] as const) : []),
           ...(redis.mode === "external" ? [] : (["redis"] as const)),
           ...(registryScan.enabled ? (["registryScan"] as const) : []),
+          ...(mirror ? (["mirror"] as const) : []),
         ],
         service: connection(exposure, server, gateway, probeClient),
       },
@@ -316,6 +319,7 @@ const serversBackend = ({ port }: TrivyServer): Backend => ({ selector: selector
 /** What the monitoring needs of other parts. */
 interface Parts {
   readonly cache: RedisCache;
+  readonly mirror: DatabaseMirror | undefined;
   readonly server: TrivyServer;
   readonly gateway: Gateway | undefined;
   readonly exposure: Exposure;

@@ -56,7 +56,9 @@ export async function render({
   const outputs = Object.entries((await settled(result)) as Record<string, unknown>);
 
   const all = manifests(resources);
-  const inOrder = [...all].sort((a, b) => (a.file < b.file ? -1 : 1));
+  // Secrets share a file. Their order must not depend on which of them was declared first, which varies between runs.
+  const key = ({ file, object }: Manifest) => `${file} ${object.name}`;
+  const inOrder = [...all].sort((a, b) => (key(a) < key(b) ? -1 : 1));
   const open = inOrder.filter(({ object }) => object.kind !== "Secret");
   const closed = inOrder.filter(({ object }) => object.kind === "Secret");
   refuseEncrypted(open, secrets);

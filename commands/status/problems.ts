@@ -16,14 +16,18 @@ export interface PartFacts {
   readonly exists: boolean;
 }
 
+const monitorsOf = ({ enabled, namespaces }: Settings["monitoring"]) => (enabled ? namespaces : []);
+
 /** Returns the parts that a stack must have according to its settings, with the numbers of their pods. */
-export function partsOf({ snapshot }: Facts, { redis, gateway, registryScan }: Settings): PartFacts[] {
+export function partsOf({ snapshot }: Facts, { redis, gateway, registryScan, database, monitoring }: Settings): PartFacts[] {
   const expected = [
     parts.server,
     ...(gateway.enabled ? [parts.gateway] : []),
     ...(redis.mode === "embedded" ? [parts.cache] : []),
-    ...(redis.mode === "embedded" && redis.monitors.length > 0 ? [parts.redisExporter] : []),
+    ...(redis.mode === "embedded" && (redis.monitors.length > 0 || monitorsOf(monitoring).length > 0) ? [parts.redisExporter] : []),
     ...(registryScan.enabled ? [parts.reports] : []),
+    ...(database.mirror.enabled && database.mirror.to === undefined ? [parts.database] : []),
+    ...(monitoring.enabled ? [parts.exporter] : []),
   ];
   const workloads = [...snapshot.deployments, ...snapshot.statefulSets];
   return expected.map(({ component, objectName: name }) => {
@@ -44,7 +48,7 @@ export function problems(facts: Facts, settings: Settings, stack: string): strin
     ...registryScan(facts, settings),
     ...expiring(facts, stack),
     ...monitors(facts),
-    ...mirror(facts),
+    ...mirror(facts, settings),
   ];
 }
 
@@ -66,6 +70,8 @@ const imageOf: Readonly<Record<string, keyof typeof images>> = {
   [parts.gateway.component]: "haproxy",
   [parts.reports.component]: "node",
   [parts.redisExporter.component]: "redisExporter",
+  [parts.database.component]: "node",
+  [parts.exporter.component]: "node",
 };
 
 function imageDifferences({ snapshot }: Facts, settings: Settings, stack: string): string[] {
@@ -204,8 +210,8 @@ function monitors({ podMonitors }: Facts): string[] {
 /** Hours after which a mirror has missed builds. */
 const mirrorHours = 12;
 
-function mirror({ mirror, time: now }: Facts): string[] {
-  if (!mirror) return [];
+function mirror({ mirror, time: now }: Facts, { database: { mirror: settings } }: Settings): string[] {
+  if (!mirror || settings.offline) return [];
   const success =
     mirror.get("trivy_mirror_last_success_timestamp_seconds") ??
     Math.max(0, ...labelled(mirror, "trivy_mirror_last_success_timestamp_seconds", "repository").map(([, value]) => value));

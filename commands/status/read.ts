@@ -87,7 +87,7 @@ export async function readFacts(cluster: Cluster, namespace: string): Promise<Fa
     ),
     fromRedis(ready(parts.cache.component)[0]),
     fromFirst(parts.reports.component, () => reportsPorts.pages),
-    fromFirst("database", (pod) => portOf(pod, "metrics")),
+    fromFirst(parts.database.component, (pod) => portOf(pod, "metrics")),
     attempt("CronJob", () =>
       respond(cluster, cluster.config.makeApiClient(BatchV1Api).readNamespacedCronJob({ name: scanName, namespace })),
     ),

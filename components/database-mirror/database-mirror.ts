@@ -187,6 +187,7 @@ export class DatabaseMirror extends Component<DatabaseMirrorComponentArgs, typeo
           replicas: 1,
           ...workload(context, {
             part,
+            metrics: { port: mirrorPorts.metrics, path: "/metrics" },
             terminationGracePeriodSeconds: 30,
             initContainers: copyTools(context),
             container: {

@@ -111,7 +111,7 @@ export class Monitoring extends Component<MonitoringComponentArgs, typeof childr
     return { name: this.create("token", secret(this.args.context, parts.exporter, { [tokenKey]: token })).metadata.name, key: tokenKey };
   }
 
-  private createPodMonitor(monitoring: Settings, { part, port, jobs }: ScrapeTarget): void {
+  private createPodMonitor(monitoring: Settings, { part, jobs }: ScrapeTarget): void {
     const relabelings = (replacement: string) => [{ targetLabel: "job", replacement }];
     this.create(
       "podMonitors",
@@ -121,7 +121,7 @@ export class Monitoring extends Component<MonitoringComponentArgs, typeof childr
         metadata: this.metadata(monitoring.labels, part.objectName),
         spec: {
           selector: { matchLabels: selector(part) },
-          podMetricsEndpoints: Object.entries(jobs).map(([job, path]) => ({ port, path, relabelings: relabelings(job) })),
+          podMetricsEndpoints: Object.entries(jobs).map(([job, endpoint]) => ({ ...endpoint, relabelings: relabelings(job) })),
         },
       },
       {},

@@ -1,25 +1,29 @@
 import { type Part, parts } from "../shared/parts.ts";
 import type { RuleSubject } from "./rules/rule.ts";
 
-/** Pods with metrics. */
+/** Pods with metrics, and the names of their containers' ports. */
 export interface ScrapeTarget {
   readonly part: Pick<Part, "component" | "objectName">;
-  /** Name of the container's port. */
-  readonly port: string;
-  /** The paths of the metrics, by the scrape job in which the rules expect them. */
-  readonly jobs: Readonly<Record<string, string>>;
+  /** Where the metrics are, by the scrape job in which the rules expect them. */
+  readonly jobs: Readonly<Record<string, { readonly port: string; readonly path: string }>>;
   /** The rules about these pods; there are no such pods in a stack without it. */
   readonly subject: RuleSubject;
 }
 
+const path = "/metrics";
+
 export const scrapeTargets: readonly ScrapeTarget[] = [
-  { part: parts.exporter, port: "metrics", jobs: { "trivy-exporter": "/metrics" }, subject: "service" },
+  { part: parts.exporter, jobs: { "trivy-exporter": { port: "metrics", path } }, subject: "service" },
   {
     part: parts.gateway,
-    port: "admin",
-    jobs: { "trivy-gateway": "/metrics", "trivy-gateway-clients": "/metrics/clients" },
+    jobs: {
+      "trivy-gateway": { port: "admin", path },
+      "trivy-gateway-clients": { port: "admin", path: "/metrics/clients" },
+      "trivy-gateway-edge": { port: "edge-admin", path },
+    },
     subject: "gateway",
   },
-  { part: parts.redisExporter, port: "metrics", jobs: { "trivy-redis": "/metrics" }, subject: "redis" },
-  { part: parts.reports, port: "http", jobs: { "trivy-registry-scan": "/metrics" }, subject: "registryScan" },
+  { part: parts.redisExporter, jobs: { "trivy-redis": { port: "metrics", path } }, subject: "redis" },
+  { part: parts.reports, jobs: { "trivy-registry-scan": { port: "http", path } }, subject: "registryScan" },
+  { part: parts.database, jobs: { "trivy-mirror": { port: "metrics", path } }, subject: "mirror" },
 ];

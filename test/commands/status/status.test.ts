@@ -78,6 +78,15 @@ describe("npm run status", () => {
     expect(of({})).to.deep.equal([]);
   });
 
+  it("a mirror without upstreams does not miss builds", () => {
+    const { mirror, ...database } = settings.database;
+    const offline = { ...settings, database: { ...database, mirror: { ...mirror, enabled: true, offline: true } } };
+    const statefulSets = [...good.snapshot.statefulSets, workload("trivy-database", 1)];
+    const pods = [...good.snapshot.pods, pod("trivy-database-0", "database", images.node)];
+    const snapshot = { ...good.snapshot, statefulSets, pods };
+    expect(problems({ ...good, snapshot, mirror: samples("") }, offline, "prod")).to.deep.equal([]);
+  });
+
   const faults: readonly (readonly [string, Partial<Facts>, RegExp])[] = [
     [
       "what the cluster refuses or cannot start",
@@ -98,7 +107,7 @@ describe("npm run status", () => {
     [
       "an image that differs from the settings",
       withPods([pod("trivy-server-a", "server", "ghcr.io/aquasecurity/trivy:0.73.0"), ...good.snapshot.pods.slice(1)]),
-      /^trivy-server-a run ghcr\.io\/aquasecurity\/trivy:0\.73\.0 instead of ghcr\.io.*:0\.74\.0 of the settings; run `npm run refresh/,
+      /^trivy-server-a run ghcr\.io\/aquasecurity\/trivy:0\.73\.0 instead of ghcr\.io.*:0\.74\.0@sha256:\w+ of the settings; run `npm run refresh/,
     ],
     [
       "an old database",

@@ -225,13 +225,13 @@ describe("the mirror of the Java database", () => {
     expect(JSON.stringify(deployed.one("Deployment", "trivy-gateway").spec.template.spec.volumes)).to.include(
       deployed.one("Secret", "trivy-database-mirror-certificate").metadata.name,
     );
-    expect(data["haproxy.cfg"]).to.match(
+    expect(data["edge.cfg"]).to.match(
       /server database trivy-database\.trivy\.svc\.cluster\.local:443 ssl verify required .* verifyhost trivy-database\.trivy\.svc\.cluster\.local /,
     );
     expect(policy(deployed, "trivy-gateway").egress).to.deep.include({ to: [podsOf("database")], ports: tcp(8443) });
     expect(policy(deployed, "trivy-database").ingress[0].from).to.deep.equal([podsOf("server"), podsOf("gateway")]);
     const without = await mirrored({}, {}, { gateway: { enabled: true } });
-    expect(without.one("ConfigMap", "trivy-gateway-config").data["haproxy.cfg"]).not.to.include("/v2");
+    expect(without.one("ConfigMap", "trivy-gateway-config").data["edge.cfg"]).not.to.include("/v2");
     expect(policy(without, "trivy-database").ingress[0].from).to.deep.equal([podsOf("server")]);
   });
 

@@ -8,7 +8,11 @@ import { plainSecrets } from "../../../recorder/secret-leaks.ts";
 import { type Deployed, deploy, type Manifest } from "../../support/service.ts";
 
 const targets = [{ image: "registry.example.com/team/app:1.0" }];
-const everything: Partial<ScanServiceArgs> = { gateway: { enabled: true }, registryScan: { enabled: true, targets } };
+const everything: Partial<ScanServiceArgs> = {
+  gateway: { enabled: true },
+  registryScan: { enabled: true, targets },
+  database: { mirror: { enabled: true } },
+};
 
 const watched = (monitoring: MonitoringArgs = {}, more: Partial<ScanServiceArgs> = {}) =>
   deploy({ ...more, monitoring: { enabled: true, namespaces: ["monitoring"], ...monitoring } });
@@ -16,6 +20,10 @@ const watched = (monitoring: MonitoringArgs = {}, more: Partial<ScanServiceArgs>
 const label = (component: string) => ({ "app.kubernetes.io/part-of": "trivy-server", "app.kubernetes.io/component": component });
 const peer = (component: string) => ({ podSelector: { matchLabels: label(component) } });
 const prometheus = { namespaceSelector: { matchLabels: { "kubernetes.io/metadata.name": "monitoring" } } };
+
+/** The ports of a pod's containers, with those that start before the others. */
+const ports = ({ spec }: Manifest): Manifest[] =>
+  [...(spec.initContainers ?? []), ...spec.containers].flatMap((container: Manifest) => container.ports ?? []);
 
 /** The pods' templates of a service, by their component. */
 const templates = (deployed: Deployed): Map<string, Manifest> =>
@@ -37,7 +45,7 @@ describe("the monitoring", () => {
   it("a service without monitoring has nothing of it", async () => {
     const { resources, ...deployed } = await deploy(everything);
     expect(deployed.service.nodes.monitoring).to.equal(undefined);
-    expect(resources.map(({ name }) => name).join()).not.to.match(/monitor|exporter|probe/);
+    expect(resources.map(({ name }) => name).join()).not.to.match(/monitoring|trivy-exporter|probe/);
   });
 
   it("each part with metrics has a PodMonitor with the given labels that selects its pods and a port that they have", async () => {
@@ -48,15 +56,15 @@ describe("the monitoring", () => {
       "trivy-gateway",
       "redis-exporter",
       "trivy-reports",
+      "trivy-database",
     ]);
     for (const { metadata, spec } of monitors) {
       expect(metadata).to.deep.include({ namespace: "trivy" });
       expect(metadata.labels).to.include({ release: "kube-prometheus-stack", "app.kubernetes.io/part-of": "trivy-server" });
       const template = templates(deployed).get(spec.selector.matchLabels["app.kubernetes.io/component"]);
       expect(template.metadata.labels).to.include(spec.selector.matchLabels);
-      const ports = template.spec.containers[0].ports.map(({ name }: Manifest) => name);
       for (const { port, relabelings } of spec.podMetricsEndpoints) {
-        expect(ports).to.include(port);
+        expect(ports(template).map(({ name }) => name)).to.include(port);
         expect(relabelings[0]).to.have.keys("targetLabel", "replacement");
       }
     }
@@ -67,6 +75,8 @@ describe("the monitoring", () => {
       "trivy-exporter": "/metrics",
       "trivy-gateway": "/metrics",
       "trivy-gateway-clients": "/metrics/clients",
+      "trivy-gateway-edge": "/metrics",
+      "trivy-mirror": "/metrics",
       "trivy-redis": "/metrics",
       "trivy-registry-scan": "/metrics",
     });
@@ -82,8 +92,8 @@ describe("the monitoring", () => {
       "trivy-redis",
       "trivy-registry-scan",
       "trivy-probe",
+      "trivy-mirror",
     ]);
-    expect(groupNames(whole.one("PrometheusRule"))).not.to.include("trivy-mirror");
   });
 
   it("the rules of a service select only metrics of its namespace, and link to the runbook", async () => {
@@ -101,14 +111,19 @@ describe("the monitoring", () => {
   it("without the operator, pods with metrics have annotations, and the rules are a ConfigMap that selects the pods", async () => {
     const deployed = await watched({ discovery: "annotations", labels: { prometheus: "rules" } }, everything);
     expect([...deployed.all("PodMonitor"), ...deployed.all("PrometheusRule")]).to.deep.equal([]);
-    const annotated = [...templates(deployed)].flatMap(([component, { metadata, spec }]) => {
-      const { "prometheus.io/scrape": scrape, "prometheus.io/port": port, "prometheus.io/path": path } = metadata.annotations ?? {};
+    const annotated = [...templates(deployed)].flatMap(([component, template]) => {
+      const {
+        "prometheus.io/scrape": scrape,
+        "prometheus.io/port": port,
+        "prometheus.io/path": path,
+      } = template.metadata.annotations ?? {};
       if (scrape !== "true") return [];
-      expect(spec.containers[0].ports.map(({ containerPort }: Manifest) => String(containerPort))).to.include(port);
+      expect(ports(template).map(({ containerPort }) => String(containerPort))).to.include(port);
       return [[component, path]];
     });
     expect(Object.fromEntries(annotated)).to.deep.equal({
       exporter: "/metrics",
+      database: "/metrics",
       gateway: "/metrics/clients",
       "redis-exporter": "/metrics",
       reports: "/metrics",
@@ -130,7 +145,7 @@ describe("the monitoring", () => {
 
   it("Prometheus' namespaces may connect to the metrics of every part, in addition to the part's own", async () => {
     const deployed = await watched({}, { ...everything, gateway: { enabled: true, monitors: ["grafana"] } });
-    const port = { exporter: 8080, gateway: 8405, "redis-exporter": 9121, reports: 8080 };
+    const port = { exporter: 8080, database: 8080, gateway: 8405, "redis-exporter": 9121, reports: 8080 };
     for (const [component, number] of Object.entries(port)) {
       const rule = policy(deployed, component).ingress.find(({ ports }: Manifest) => ports[0].port === number);
       expect(rule.from, component).to.deep.include(prometheus);
@@ -184,9 +199,16 @@ describe("the monitoring", () => {
   });
 
   it("the exporter reads the certificates of the gateway and of Redis, without their keys", async () => {
-    const deployed = await watched({}, { gateway: { enabled: true, tls: { enabled: true } }, redis: { tls: { enabled: true } } });
+    const deployed = await watched(
+      {},
+      { gateway: { enabled: true, tls: { enabled: true } }, redis: { tls: { enabled: true } }, database: { mirror: { enabled: true } } },
+    );
     const { volumes, containers } = templates(deployed).get("exporter").spec;
-    const names = { gateway: "trivy-gateway-certificate", redis: "trivy-redis-client-certificate" };
+    const names = {
+      gateway: "trivy-gateway-certificate",
+      redis: "trivy-redis-client-certificate",
+      mirror: "trivy-database-mirror-certificate",
+    };
     for (const [certificate, name] of Object.entries(names)) {
       const { secret } = volumes.find((volume: Manifest) => volume.name === `certificate-${certificate}`);
       expect(secret.secretName).to.equal(deployed.one("Secret", name).metadata.name);
