@@ -44,7 +44,7 @@ describe("other scanners that use the service", () => {
     const findings = Results.flatMap(({ Vulnerabilities = [] }) => Vulnerabilities);
     expect(findings.map(({ VulnerabilityID }: { VulnerabilityID: string }) => VulnerabilityID)).to.include(knownFinding.VulnerabilityID);
     expect(await readdir(cache)).to.not.include.members(["db"]);
-    const log = await kubectl("logs", "-n", stack, "-l", "app.kubernetes.io/component=gateway", "--tail=-1");
+    const log = await kubectl("logs", "-n", stack, "-l", "app.kubernetes.io/component=gateway", "-c", "balancer", "--tail=-1");
     expect(log).to.match(/"client": "harbor".*"path": "\/twirp\/trivy\.scanner\.v1\.Scanner\/Scan", "status": 200/);
   });
 

@@ -286,7 +286,17 @@ describe("the registry scan", () => {
       const { result, run: name } = await scan();
       expect(result.exitCode, result.stdout + result.stderr).to.equal(1);
       const { images } = await report(name);
-      const gateway = ["logs", "-n", stack, "-l", "app.kubernetes.io/component=gateway", "--tail=-1", `--since-time=${begun}`];
+      const gateway = [
+        "logs",
+        "-n",
+        stack,
+        "-l",
+        "app.kubernetes.io/component=gateway",
+        "-c",
+        "balancer",
+        "--tail=-1",
+        `--since-time=${begun}`,
+      ];
       const log = await kubectl(...gateway);
       const times = (method: string) => log.split(`/${method}"`).length - 1;
       const found = images.map(({ name, error, findings }: KubernetesObject) => [

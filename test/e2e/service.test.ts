@@ -83,7 +83,7 @@ describe("the service", () => {
       const { items } = await get("secrets", "-n", stack);
       const values: string[] = items.flatMap(({ data }: KubernetesObject) => [data.password, data.token].filter(Boolean));
       secrets = values.flatMap((value) => [value, Buffer.from(value, "base64").toString()]);
-      expect(secrets).to.have.length(4).and.include(token);
+      expect(secrets).to.have.length(6).and.include(token);
     });
 
     const clean = (where: string, text: string) => {
