@@ -43,7 +43,7 @@ function requestsOf(settings: Properties): RequestedEgress {
 }
 
 /** Paths of settings with a host, a reference of an image or repository, or a URL. */
-const hosts = /(?:^|\.)(?:host|registry|repository|image|url|endpoint|http|https|\w*[rR]epositories\.\d+)$/;
+const hosts = /(?:^|\.)(?:host|registry|repository|to|image|url|endpoint|http|https|\w*[rR]epositories\.\d+)$/;
 
 /** Returns the ports of every address that connections to a host request. */
 function portsOf(text: string): number[] {
