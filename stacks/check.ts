@@ -1,5 +1,6 @@
 import type { z } from "zod";
 import { type SettingProblem, SettingsError } from "./errors.ts";
+import { withHiddenValues } from "./hidden-values.ts";
 import { exampleOf, modelOf, type Union, type Variant, variantOf } from "./model.ts";
 import { formatPath, isRaw, overlaps, type Path, parsePath, type Raw, valueAt } from "./paths.ts";
 import type { RuleProblem } from "./rule.ts";
@@ -12,7 +13,7 @@ import { unknownKeyProblem } from "./unknown-keys.ts";
 const model = modelOf(schema);
 
 export interface CheckOptions {
-  /** Returns whether a value is encrypted in the stack's file. @default every value is */
+  /** Returns whether a value is encrypted in the stack's file. @default unknown: no secret is reported as plain text */
   readonly isEncrypted?: IsEncrypted;
   /**
    * Paths of settings whose values are not known yet, so that the settings have examples: no problem that depends on one is reported.
@@ -29,17 +30,20 @@ export interface CheckOptions {
  * @param given the settings by block, secrets in plain text
  * @throws {SettingsError} with every problem
  */
-export function checkSettings(given: Raw, { isEncrypted = () => true, assumed = [], others = [] }: CheckOptions = {}): Settings {
+export function checkSettings(given: Raw, { isEncrypted, assumed = [], others = [] }: CheckOptions = {}): Settings {
   const problems: SettingProblem[] = [...others];
   // Whatever cannot be used is replaced by something that can, and the rest checked again, so that one mistake does not hide another.
-  const usable = structuredClone(given) as Raw;
+  const usable = copyOf(given) as Raw;
   const unusable = new Set<string>();
   for (;;) {
     const { data, error } = schema.safeParse(usable);
     if (data) {
-      const found = [...rules(data, (path) => valueAt(usable, parsePath(path))), ...structuralRules(model, usable, isEncrypted)];
+      const found = [
+        ...rules(data, (path) => valueAt(usable, parsePath(path))),
+        ...structuralRules(model, usable, isEncrypted ?? (() => true)),
+      ];
       problems.push(...reliable(found, [...unusable, ...assumed]));
-      if (problems.length > 0) throw new SettingsError(problems);
+      if (problems.length > 0) throw new SettingsError(withHiddenValues(problems, model, given, isEncrypted ?? (() => false)));
       return data;
     }
     const replaced = new Set(unusable);
@@ -62,6 +66,12 @@ export function checkSettings(given: Raw, { isEncrypted = () => true, assumed = 
       repair(usable, issue);
     }
   }
+}
+
+/** Returns a deep copy in which nothing is shared: aliases in YAML give several settings the same list or block. */
+function copyOf(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(copyOf);
+  return isRaw(value) ? Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, copyOf(inner)])) : value;
 }
 
 /** Returns the problems that do not depend on something unusable, one for each path. */

@@ -1,6 +1,6 @@
 import { distance } from "fastest-levenshtein";
 import { type Block, fieldOf, type Node, type Variant } from "./model.ts";
-import { formatPath, type Path, type Raw } from "./paths.ts";
+import { formatPath, type Path, parsePath, type Raw } from "./paths.ts";
 import { type SelectedVariant, trace, variantsAround } from "./trace.ts";
 
 /** Settings that had another name before. */
@@ -24,14 +24,40 @@ export function unknownKeyProblem(model: Block, settings: Raw, path: Path): Unkn
     if (others.length > 0) return { message: otherVariantMessage(around, others, path), ofOtherVariant: true };
   }
   const key = String(path.at(-1));
+  if (path.length === 1 && key.includes(".")) return { message: nestingAdvice(model, key), ofOtherVariant: false };
   const block = trace(model, settings, path.slice(0, -1))[path.length - 1]?.selected;
   const known = block?.type === "block" ? block.fields.map((field) => field.key) : [];
   const [nearest] = known
     .map((name) => ({ name, away: distance(key.toLowerCase(), name.toLowerCase()) }))
     .filter(({ name, away }) => away <= Math.max(1, Math.ceil(name.length / 3)))
     .sort((one, other) => one.away - other.away);
-  const advice = nearest ? `did you mean ${nearest.name}?` : `use one of ${known.join(", ")}`;
+  const elsewhere = nearest ? [] : [...pathsTo(model, key)].filter((other) => other.length <= deepest);
+  const advice = nearest
+    ? `did you mean ${nearest.name}?`
+    : elsewhere.length > 0 && elsewhere.length <= 3
+      ? `did you mean ${elsewhere.map(formatPath).join(" or ")}?`
+      : `use one of ${known.join(", ")}`;
   return { message: `is not a setting; ${advice}`, ofOtherVariant: false };
+}
+
+/** Number of keys down to which a setting is suggested for a key in another block. */
+const deepest = 3;
+
+/** Returns where blocks have a key, outside of lists. */
+function* pathsTo(node: Node, key: string, at: Path = []): Generator<Path> {
+  for (const { fields } of node.type === "block" ? [node] : node.type === "union" ? node.variants : [])
+    for (const field of fields) {
+      if (field.key === key) yield [...at, key];
+      yield* pathsTo(field.node, key, [...at, field.key]);
+    }
+}
+
+/** Explains a key with dots, as `pulumi config set` writes it without `--path`. */
+function nestingAdvice(model: Block, key: string): string {
+  const path = parsePath(key);
+  if (!hasPath(model, path)) return "is not a setting; write blocks of settings, not names with dots";
+  const block = path.toReversed().reduce((inner, part) => `{ ${part}: ${inner} }`, "…");
+  return `is not a setting; write the block ${block.slice(2, -2)}, or use pulumi config set --path`;
 }
 
 function otherVariantMessage({ path: block, union, variant }: SelectedVariant, others: readonly Variant[], path: Path): string {

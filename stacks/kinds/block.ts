@@ -27,7 +27,19 @@ declare module "zod" {
   }
 }
 
-const blockAdvice = "use a block of settings, `key: value`";
+/** Returns the message for what is not a block. A text is not shown: the short form of a block is often its secret. */
+const notBlock = (advice: string) => (issue: { readonly input?: unknown }) =>
+  typeof issue.input === "string" ? `is a text; ${advice}` : wrong(advice)(issue);
+
+const blockAdvice = (keys: readonly string[]) => `use a block of settings with ${either(keys)}`;
+
+const either = (words: readonly string[]) => (words.length < 2 ? words.join() : `${words.slice(0, -1).join(", ")} or ${words.at(-1)}`);
+
+/** Values that users write in place of a block that can be enabled; those of YAML 1.1 are texts in YAML 1.2. */
+const switches: ReadonlyMap<unknown, boolean> = new Map<unknown, boolean>([
+  ...([true, "true", "yes", "on"] as const).map((value) => [value, true] as const),
+  ...([false, "false", "no", "off"] as const).map((value) => [value, false] as const),
+]);
 
 /** A block of settings, in components/args.ts the interface called `name`; unknown keys are refused. */
 export const block = <Shape extends z.core.$ZodShape>(name: string, shape: Shape) =>
@@ -35,9 +47,10 @@ export const block = <Shape extends z.core.$ZodShape>(name: string, shape: Shape
     .strictObject(shape, {
       error: ({ code, input }) => {
         if (code === "unrecognized_keys") return undefined;
-        return typeof input === "boolean" && "enabled" in shape
-          ? `is ${input}; use the block { enabled: ${input} }`
-          : wrong(blockAdvice)({ input });
+        const enabled = "enabled" in shape ? switches.get(input) : undefined;
+        return enabled === undefined
+          ? notBlock(blockAdvice(Object.keys(shape)))({ input })
+          : `is ${input}; use the block { enabled: ${enabled} }`;
       },
     })
     .meta({ interface: name });
@@ -51,7 +64,7 @@ export const variants = <Key extends string, Options extends readonly [z.core.$Z
   z
     .discriminatedUnion(key, options, {
       error: (issue) => {
-        if (issue.code !== "invalid_union") return wrong(blockAdvice)(issue);
+        if (issue.code !== "invalid_union") return notBlock(`use a block of settings with ${key}`)(issue);
         const values = (issue["options"] as unknown[]).filter((value) => value !== undefined);
         return wrong(`use one of ${values.join(", ")}`)({ input: (issue.input as Record<string, unknown>)[key] });
       },
@@ -68,20 +81,20 @@ export const alternatives = <const Options extends readonly [Variant, ...Variant
       error: ({ code, input }) =>
         code === "invalid_union" && typeof input === "object" && !Array.isArray(input) && input !== null
           ? `has neither ${keys.join(" nor ")}; use one of them`
-          : wrong(blockAdvice)({ input }),
+          : notBlock(blockAdvice(keys.filter((key) => key !== undefined)))({ input }),
     })
     .meta({ interface: name });
 };
 
 export const listOf = <Item extends z.ZodType>(item: Item) =>
-  z.array(item, { error: wrong("use a list, each item on its own line after a dash") });
+  z.array(item, { error: notBlock("use a list, each item on its own line after a dash") });
 
 /** A list whose items differ; of blocks, in the value of `key`, or without it altogether. */
 export const uniqueListOf = <Item extends z.ZodType>(item: Item, key?: string) => listOf(item).meta({ unique: key ?? true });
 
 /** A table of names and texts. */
 export const tableOf = <Key extends z.core.$ZodRecordKey>(key: Key, value = anyText()) =>
-  z.record(key, value, { error: wrong("use `name: value` pairs") }).meta({ kind: "name: text" });
+  z.record(key, value, { error: notBlock("use `name: value` pairs") }).meta({ kind: "name: text" });
 
 /** A value that decides which resources exist or what they are called: components take it as it is, not as an output. */
 export const plain = <Type extends z.ZodType>(type: Type) => type.meta({ plain: true });

@@ -19,7 +19,8 @@ export const jsonText = (advice: string) =>
       const found: unknown = JSON.parse(value);
       return typeof found === "object" && found !== null && !Array.isArray(found) ? undefined : "is JSON, but not an object";
     } catch (error) {
-      return `is not valid JSON (${error instanceof Error ? error.message : error})`;
+      // The parser repeats some of the text.
+      return `is not valid JSON (${(error as SyntaxError).message.replace(/, .*is not valid JSON$/s, "")})`;
     }
   }).meta({ example: "{}" });
 

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { pinnedImageProblem } from "../../components/shared/images.ts";
 import { parseImageReference, scannedImageProblem, scannedRepositoryProblem, versionRangeProblem } from "../../registry-scan/index.ts";
-import { wrong } from "./message.ts";
+import { describeValue, wrong } from "./message.ts";
 import { checked, matching, text } from "./text.ts";
 
 const imageAdvice = "use an image with an exact tag or a digest";
@@ -13,7 +13,7 @@ export const image = ({ isTrivy }: { readonly isTrivy?: true } = {}) =>
     .string({ error: wrong(imageAdvice) })
     .superRefine((value, context) => {
       const found = pinnedImageProblem(value, isTrivy);
-      if (found !== undefined) context.addIssue({ code: "custom", message: `is ${JSON.stringify(value)}, which ${found}` });
+      if (found !== undefined) context.addIssue({ code: "custom", message: `${describeValue(value)}, which ${found}` });
     })
     .meta({ kind: "image", advice: imageAdvice, pattern: imagePattern.source });
 

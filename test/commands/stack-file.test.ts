@@ -52,7 +52,53 @@ describe("a stack's file", () => {
   it("a missing stack's file is reported with the existing stacks, and one with invalid YAML by name", () => {
     read("");
     expect(() => readStackFile(project, "prod")).to.throw(UserError, "Stacks: dev.");
-    expect(() => read("config: {")).to.throw(UserError, "Pulumi.dev.yaml is not valid YAML");
+    expect(() => read("config: {")).to.throw(UserError, /^Pulumi\.dev\.yaml, line 1: is not valid YAML: Flow map/);
+  });
+
+  const refused: readonly (readonly [string, string, RegExp])[] = [
+    [
+      "settings without `config:`",
+      "server: {replicas: 3}\n",
+      /^ {2}server is not a key of a stack's file; .* write settings below `config:`$/m,
+    ],
+    ["a misspelt `config:`", "Config:\n  a: 1\n", /^ {2}Config is not a key of a stack's file; use one of config, /m],
+    ["a list", "- a\n", /^ {2}use `config:` with the settings below it$/m],
+    ["a text", "a\n", /^ {2}use `config:` with the settings below it$/m],
+    ["a list of settings", "config: []\n", /^ {2}config is not a block/m],
+    ["a text in place of the settings", "config: text\n", /^ {2}config is not a block/m],
+    [
+      "a misspelt project",
+      "config:\n  trivy-servr:server: {}\n",
+      /config\.trivy-servr:server is not a setting of trivy-server; did you mean trivy-server:server\?/,
+    ],
+    [
+      "a setting twice",
+      "config:\n  server: {}\n  trivy-server:server: {}\n",
+      /config\.server and config\.trivy-server:server are the same/,
+    ],
+    [
+      "a glob without quotes",
+      "config:\n  a:\n    - *-alpine\n",
+      /^Pulumi\.dev\.yaml, line 3: \*-alpine reads as a YAML alias; quote it: "\*-alpine"$/,
+    ],
+    ["an unknown tag", "config:\n  a: !x 1\n", /^Pulumi\.dev\.yaml, line 2: has a tag that is not known/],
+    ["two documents", "config: {}\n---\nconfig: {}\n", /^Pulumi\.dev\.yaml, line 2: a second document begins/],
+  ];
+  for (const [what, text, message] of refused)
+    it(`${what} is refused`, () => {
+      expect(() => read(text)).to.throw(UserError, message);
+    });
+
+  it("anchors, aliases and merge keys are read as Pulumi reads them", () => {
+    const { config } = read("config:\n  a: &base {x: 1, y: 2}\n  b: *base\n  c: {<<: *base, y: 3}\n");
+    expect(config).to.deep.equal({ "trivy-server:a": { x: 1, y: 2 }, "trivy-server:b": { x: 1, y: 2 }, "trivy-server:c": { x: 1, y: 3 } });
+  });
+
+  it("no message about invalid YAML repeats the file's text", () => {
+    expect(() => read("config:\n  server: {token: {value: hunter2hunter2\n"))
+      .to.throw(UserError)
+      .with.property("message")
+      .not.include("hunter2");
   });
 });
 
@@ -69,6 +115,13 @@ describe("Pulumi.yaml", () => {
       backend: "s3://state",
       config: { "small:shop": { size: 2 }, "kubernetes:context": "kind", "small:plain": undefined, "small:empty": undefined },
     });
+    rmSync(project, { recursive: true });
+  });
+
+  it("a project's file without a name is refused", () => {
+    const project = mkdtempSync(join(tmpdir(), "project-"));
+    writeFileSync(join(project, "Pulumi.yaml"), "runtime: nodejs\n");
+    expect(() => readProject(project)).to.throw(UserError, "Pulumi.yaml is not a project's file: name");
     rmSync(project, { recursive: true });
   });
 });

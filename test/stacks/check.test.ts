@@ -70,6 +70,12 @@ describe("settings", () => {
       expect(paths({ redis })).to.have.members(["redis.host", "redis.existingSecret", "redis.tls.caCertificates"]);
     });
 
+    it("settings that share a list, as aliases in YAML do, are checked separately", () => {
+      const shared = [[]];
+      const settings = { database: { mirror: { enabled: true, credentials: shared } }, access: { namespaces: shared } };
+      expect(paths(settings)).to.have.members(["database.mirror.credentials[0]", "access.namespaces[0]"]);
+    });
+
     it("an invalid item does not hide those of the same list", () => {
       const clients = [{ name: "A" }, { name: "b", generation: 1, retire: 1 }, {}, { name: "b" }];
       expect(paths(withGateway({ clients }))).to.have.members([

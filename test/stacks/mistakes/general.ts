@@ -18,7 +18,7 @@ export const general: Mistakes = {
     ],
     ["an unknown key that every object has", { constructor: {} }, "constructor", /is not a setting; use one of namespace,/],
     ["an unknown key that resembles none", { namespace: { zzzzzz: 1 } }, "namespace.zzzzzz", /use one of name, create/],
-    ["a text in place of a block", { server: "large" }, "server", /is "large"; use a block of settings/],
+    ["a text in place of a block", { server: "large" }, "server", /is a text; use a block of settings with replicas, .* or \w+$/],
     ["an empty block", { server: null }, "server", /is empty; use a block of settings/],
     ["a block in place of a list", { images: { pullSecrets: {} } }, "images.pullSecrets", /is a block of settings; use a list/],
     [

@@ -29,7 +29,7 @@ export const registryScan: Mistakes = {
       "a text in place of a target",
       withScan({ targets: ["alpine:3.10"] }),
       "registryScan.targets[0]",
-      /is "alpine:3\.10"; use a block of settings/,
+      /is a text; use a block of settings with image or repository/,
     ],
     ["an image with a scheme", withTargets({ image: "https://r.example.com/a:1" }), "registryScan.targets[0].image", /leave .* out/],
     [
