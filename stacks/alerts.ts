@@ -3,7 +3,11 @@ import { secretKeyRef } from "./common.ts";
 import * as v from "./kinds/index.ts";
 import type { RuleProblem } from "./rule.ts";
 
-const isAlertmanager = (receiver: unknown) => (receiver as { readonly type?: unknown }).type === "alertmanager";
+/** Whether a receiver's URL is only an address, as that of an Alertmanager without a user: a webhook's is all that a client needs to send to it. */
+const isAddress = (receiver: unknown) => {
+  const { type, url } = receiver as { readonly type?: unknown; readonly url?: unknown };
+  return type === "alertmanager" && typeof url === "string" && !url.includes("@");
+};
 
 export const alerts = v
   .uniqueListOf(
@@ -17,8 +21,7 @@ export const alerts = v
           ),
         url: v
           .secretUrl()
-          // An Alertmanager's URL is only an address; a webhook's is all that a client needs to send to it.
-          .meta({ isPublic: isAlertmanager })
+          .meta({ isPublic: isAddress })
           .optional()
           .describe("URL to send to, as a secret: the root of an Alertmanager, or the complete URL of a webhook."),
         existingSecret: secretKeyRef("UrlSecretRef", "url").optional().describe("An existing Secret that holds the URL, instead of `url`."),

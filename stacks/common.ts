@@ -32,8 +32,11 @@ export const resources = ({ requests, limits }: ResourceDefaults, description: s
         .prefault({}),
       limits: v
         .block("ResourceLimits", {
-          cpu: v.cpu().optional().describe("Maximum CPU."),
-          memory: v.size().default(limits.memory).describe("Maximum memory."),
+          cpu: v.cpu({ least: "50m" }).optional().describe("Maximum CPU."),
+          memory: v
+            .size({ least: "32Mi", because: "any container of the service needs" })
+            .default(limits.memory)
+            .describe("Maximum memory."),
         })
         .describe("The maximum for each pod.")
         .prefault({}),

@@ -120,6 +120,7 @@ const publicRegistries = ["mirror.gcr.io", "ghcr.io", "public.ecr.aws", "docker.
 const shortestInterval = 15;
 
 export function* databaseRules({ repositories, mirror }: Database, given: Given): Generator<RuleProblem> {
+  yield* repositoryProblems(repositories);
   const path = "database.mirror";
   if (!mirror.enabled) return;
   yield* resourceRules(`${path}.resources`, mirror.resources);
@@ -140,6 +141,18 @@ export function* databaseRules({ repositories, mirror }: Database, given: Given)
     yield { path: `${path}.interval`, message: `is ${mirror.interval}, ${advice}`, concerns: ["database.repositories"] };
   if (mirror.schedule !== undefined && minutesBetween(mirror.schedule) < shortestInterval)
     yield { path: `${path}.schedule`, message: `is ${mirror.schedule}, ${advice}`, concerns: ["database.repositories"] };
+}
+
+/** The database has a tag for its schema, which is 2 for all versions of Trivy that the service works with. */
+function* repositoryProblems(repositories: readonly string[]): Generator<RuleProblem> {
+  for (const [index, text] of repositories.entries()) {
+    const [name, tag] = text.slice(text.lastIndexOf("/") + 1).split(":");
+    const path = `database.repositories[${index}]`;
+    if (name === "trivy-java-db")
+      yield { path, message: `is ${text}, the Java database; use a repository of trivy-db, and database.mirror.java for this one` };
+    else if (name === "trivy-db" && (tag === "latest" || tag === "1"))
+      yield { path, message: `is ${text}, of a schema that Trivy does not read; use the tag 2` };
+  }
 }
 
 function* podRules({ size, keep, java, schedule }: Database["mirror"]): Generator<RuleProblem> {

@@ -79,6 +79,12 @@ export function* exposureRules({ exposure, access, server, gateway }: Related): 
       message: `allows no client, so exposure.type: ${type} has no effect; add ${type === "loadBalancer" ? "the clients' addresses to access.cidrs" : "the controller's namespace to access.namespaces"}`,
       concerns,
     };
+  else if (type === "loadBalancer" && access.cidrs.length === 0)
+    yield {
+      path: "access.cidrs",
+      message: "is empty, so that no client outside the cluster could connect through the load balancer; add the clients' addresses",
+      concerns,
+    };
   if (!gateway.enabled && !server.token.enabled)
     yield {
       path: "server.token.enabled",

@@ -90,7 +90,7 @@ export const gateway = v
       .count(1, 10_000)
       .default(16)
       .describe("Number of requests that one server processes at a time; further requests wait in the gateway."),
-    rateLimit: v.count(1, 10_000_000).optional().meta({
+    rateLimit: v.count(30, 10_000_000).optional().meta({
       description:
         "Maximum number of requests per minute from each client. A scan needs three, and one more for each new layer. Requests above the limit are refused with a request to retry, which Trivy does for half a minute.",
       otherwise: "no limit",

@@ -1,4 +1,6 @@
+import type { z } from "zod";
 import * as v from "./kinds/index.ts";
+import type { RuleProblem } from "./rule.ts";
 
 export const proxy = v
   .block("ProxyArgs", {
@@ -11,3 +13,12 @@ export const proxy = v
   })
   .describe("HTTP proxies for connections that leave the cluster.")
   .prefault({});
+
+export function* proxyRules({ http, https, noProxy }: z.output<typeof proxy>): Generator<RuleProblem> {
+  if (noProxy.length > 0 && http === undefined && https === undefined)
+    yield {
+      path: "proxy.noProxy",
+      message: "has no effect without a proxy; set proxy.https or proxy.http, or remove it",
+      concerns: ["proxy.http", "proxy.https"],
+    };
+}

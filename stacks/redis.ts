@@ -7,7 +7,7 @@ import * as v from "./kinds/index.ts";
 import type { Given, RuleProblem } from "./rule.ts";
 
 const ttl = v
-  .duration()
+  .duration({ least: "10m", because: "a scan of a large image takes" })
   .default("168h")
   .describe("How long the analysis of an image stays in the cache, counted from the analysis; reading does not renew it.");
 
@@ -31,7 +31,7 @@ const embedded = v
     mode: v.literal("embedded").optional().default("embedded").describe("A Redis of the service's own."),
     ttl,
     maxMemory: v
-      .size()
+      .size({ least: "16Mi", because: "the analysis of a few images needs" })
       .default("512Mi")
       .describe(
         "Memory for the cache's data; when it is full, the least recently used entries are evicted. 10,000 images with 500 packages each need about 1Gi (measured: 205 bytes a package). The container gets twice as much.",

@@ -35,11 +35,11 @@ export const registryScan = v
       .default(["vuln"])
       .describe("Kinds of findings to look for."),
     ignoreFile: v
-      .yamlText("use the content of a .trivyignore.yaml")
+      .ignoreFile("use the content of a .trivyignore.yaml")
       .optional()
       .describe("Content of a .trivyignore.yaml: findings to leave out, with reasons and expiry dates."),
     vex: v
-      .listOf(v.jsonText("use a VEX document as JSON: OpenVEX, CycloneDX or CSAF"))
+      .listOf(v.vexDocument("use a VEX document as JSON: OpenVEX, CycloneDX or CSAF"))
       .default([])
       .describe("VEX documents (OpenVEX, CycloneDX or CSAF), each the text of a JSON file."),
     credentials: credentials(),
@@ -65,12 +65,18 @@ export const registryScan = v
         otherwise: "Trivy's",
       }),
     parallelism: v.count(1, 1000).default(4).describe("Number of images that are scanned at a time, each by its own pod."),
-    timeout: v.duration().default("10m").describe("Maximum duration of the scan of one image."),
+    timeout: v
+      .duration({ least: "30s", because: "a scan of a small image takes" })
+      .default("10m")
+      .describe("Maximum duration of the scan of one image."),
     deadline: v
       .duration()
       .default("6h")
       .describe("Maximum duration of a run; images that are not finished by then are reported as missing."),
-    workVolume: v.size().default("4Gi").describe("Size limit of each scanning pod's volume, on which layers are unpacked."),
+    workVolume: v
+      .size({ least: "256Mi", because: "the layers of one image need" })
+      .default("4Gi")
+      .describe("Size limit of each scanning pod's volume, on which layers are unpacked."),
     resources: resources(
       { requests: { cpu: "200m", memory: "256Mi" }, limits: { memory: "2Gi" } },
       "CPU and memory of each scanning pod, which analyses large layers in memory.",

@@ -17,7 +17,10 @@ const bucket = v
 export const reports = v
   .block("ReportsArgs", {
     keep: v.count(1, 1000).default(30).describe("Number of runs whose reports are kept."),
-    size: v.size().default("2Gi").describe("Size of the volume claim for the reports."),
+    size: v
+      .size({ least: "64Mi", because: "the reports of a few runs need" })
+      .default("2Gi")
+      .describe("Size of the volume claim for the reports."),
     storageClass: v.objectName().optional().meta({ description: "StorageClass of the claim.", otherwise: "the cluster's default" }),
     cycloneDx: v.flag().default(false).describe("Also writes a CycloneDX document for each image: a list of its components."),
     url: v.webUrl().optional().meta({ description: "URL under which users open the reports, for links in alerts.", otherwise: "no links" }),

@@ -3,6 +3,7 @@ import type { SettingProblem } from "./errors.ts";
 import { exposureRules } from "./exposure.ts";
 import { gatewayRules, gatewayWarnings } from "./gateway.ts";
 import { monitoringRules } from "./monitoring.ts";
+import { proxyRules } from "./proxy.ts";
 import { redisRules } from "./redis.ts";
 import { registryScanRules } from "./registry-scan.ts";
 import type { Given, RuleProblem } from "./rule.ts";
@@ -17,6 +18,8 @@ export function* rules(settings: Settings, given: Given): Generator<RuleProblem>
   yield* gatewayRules(gateway, given);
   yield* databaseRules(database, given);
   yield* redisRules(redis, given);
+  yield* proxyRules(settings.proxy);
+  yield* labelRules(settings.labels);
   yield* schedulingRules(scheduling);
   yield* exposureRules(settings);
   yield* registryScanRules(registryScan, gateway);
@@ -26,4 +29,12 @@ export function* rules(settings: Settings, given: Given): Generator<RuleProblem>
 /** Returns what works, but hardly as intended. */
 export function warnings({ gateway, server, namespace }: Settings): SettingProblem[] {
   return [...gatewayWarnings(gateway, server, namespace.name)];
+}
+
+/** Labels that the program sets itself, or that would weaken the namespace. */
+const reservedLabels = /^(app\.kubernetes\.io\/(component|part-of|instance|managed-by)|pod-security\.kubernetes\.io\/.*)$/;
+
+function* labelRules(labels: Settings["labels"]): Generator<RuleProblem> {
+  for (const name of Object.keys(labels))
+    if (reservedLabels.test(name)) yield { path: `labels.${name}`, message: "is set by the service itself; remove it" };
 }

@@ -40,7 +40,7 @@ export const server = v
       "CPU and memory of each server. The vulnerability database is mapped into the memory, and read from disk again when memory is short.",
     ),
     databaseVolume: v
-      .size()
+      .size({ least: "1536Mi", because: "the vulnerability database needs" })
       .default("2Gi")
       .describe(
         "Size limit of each of two volumes: one for the vulnerability database (1.2 GB in 2026, doubling every two years), one for unpacking an update.",
@@ -77,5 +77,10 @@ export function* serverRules({ autoscaling, token, resources, env }: Server, has
   for (const name of Object.keys(env)) {
     const setting = managedVariables[name.toUpperCase()];
     if (setting) yield { path: `server.env.${name}`, message: `is set by ${setting}; remove it here` };
+    else if (/(^|_)(TOKEN|PASSWORD|PASSWD|SECRET|API_?KEY|ACCESS_KEY|PRIVATE_KEY)$/i.test(name))
+      yield {
+        path: `server.env.${name}`,
+        message: "would be readable in the manifests; put it into a Secret and name that in server.envFromSecrets",
+      };
   }
 }

@@ -44,6 +44,9 @@ export function image(
   return pulumi.all({ registry, [name]: own }).apply((args) => imageReference(name, args));
 }
 
+/** Tags that name another image with every build. */
+const movingTags = new Set(["latest", "canary", "edge", "nightly", "main", "master", "stable"]);
+
 /** Releases whose images contained malware: GHSA-69fq-xp46-6x23, March 2026. Pull-through caches may still hold them. */
 const malicious = {
   tag: /^v?0\.69\.[456](?:-|$)/,
@@ -79,7 +82,7 @@ export function pinnedImageProblem(text: string, isTrivy?: boolean): string | un
   const reference = parseImageReference(text);
   if (!reference) return imageReferenceProblem(text);
   const { repository, tag, digest } = reference;
-  if (tag === "latest") return "names no version; use an exact tag instead of latest";
+  if (tag !== undefined && digest === undefined && movingTags.has(tag)) return `names no version; use an exact tag instead of ${tag}`;
   if (tag === undefined && digest === undefined) return "names no version; add an exact tag or a digest";
   const hasMaliciousTag = (isTrivy ?? /(^|\/)trivy$/.test(repository)) && tag !== undefined && malicious.tag.test(tag);
   if (hasMaliciousTag || (digest !== undefined && malicious.digests.has(digest)))

@@ -1,4 +1,4 @@
-import { validRange } from "semver";
+import { minVersion, validRange } from "semver";
 import { imageReferenceProblem, parseImageReference } from "./image-reference.ts";
 
 /** What to scan: one image, or tags of a repository. */
@@ -47,5 +47,7 @@ export function scannedRepositoryProblem(repository: string): string | undefined
  * @returns a phrase that follows the text in a sentence; `undefined` for a valid range
  */
 export function versionRangeProblem(range: string): string | undefined {
-  return validRange(range) === null ? "is not a valid range of semantic versions; use one such as `>=1.4 <3`, `^2.1` or `1.x`" : undefined;
+  const examples = "use one such as `>=1.4 <3`, `^2.1` or `1.x`";
+  if (validRange(range) === null) return `is not a valid range of semantic versions; ${examples}`;
+  return minVersion(range) === null ? `no version satisfies; ${examples}` : undefined;
 }

@@ -1,4 +1,4 @@
-import { isMap, parseDocument } from "yaml";
+import { parseDocument } from "yaml";
 import { z } from "zod";
 import { wrong } from "./message.ts";
 
@@ -12,22 +12,50 @@ const document = (kind: string, advice: string, problem: (value: string) => stri
     })
     .meta({ kind });
 
-/** A JSON object, such as a VEX document. */
-export const jsonText = (advice: string) =>
+/** What tells the formats of VEX documents from each other and from other JSON. */
+const vexFormats: readonly ((document: Record<string, unknown>) => boolean)[] = [
+  (document) => /openvex/.test(JSON.stringify(document["@context"] ?? "")),
+  (document) => document["bomFormat"] === "CycloneDX",
+  (document) => typeof document["document"] === "object" && document["document"] !== null && "csaf_version" in document["document"],
+];
+
+/** A VEX document. */
+export const vexDocument = (advice: string) =>
   document("JSON", advice, (value) => {
     try {
       const found: unknown = JSON.parse(value);
-      return typeof found === "object" && found !== null && !Array.isArray(found) ? undefined : "is JSON, but not an object";
+      if (typeof found !== "object" || found === null || Array.isArray(found)) return "is JSON, but not an object";
+      return vexFormats.some((is) => is(found as Record<string, unknown>)) ? undefined : "is JSON, but none of these formats";
     } catch (error) {
       // The parser repeats some of the text.
       return `is not valid JSON (${(error as SyntaxError).message.replace(/, .*is not valid JSON$/s, "")})`;
     }
-  }).meta({ example: "{}" });
+  }).meta({ example: JSON.stringify({ bomFormat: "CycloneDX" }) });
 
-/** YAML with names and values, such as an ignore file; it may be empty. */
-export const yamlText = (advice: string) =>
+/** What Trivy's ignore file may contain: https://trivy.dev/docs/latest/configuration/filtering/#trivyignoreyaml */
+const ignoredKinds = ["vulnerabilities", "misconfigurations", "secrets", "licenses"];
+const ignoreEntry = z.looseObject({ id: z.string(), expired_at: z.unknown() });
+
+/** The content of an ignore file; it may be empty. Trivy would ignore what it does not know, and so report what should be left out. */
+export const ignoreFile = (advice: string) =>
   document("YAML", advice, (value) => {
-    const { errors, contents } = parseDocument(value);
-    if (errors[0]) return `is not valid YAML (${errors[0].message.split("\n")[0]?.replace(/:$/, "")})`;
-    return contents === null || isMap(contents) ? undefined : "is YAML, but not a table of names and values";
+    const parsed = parseDocument(value);
+    if (parsed.errors[0]) return `is not valid YAML (${parsed.errors[0].message.split("\n")[0]?.replace(/:$/, "")})`;
+    const content: unknown = parsed.toJS();
+    if (content === null || content === undefined) return undefined;
+    if (typeof content !== "object" || Array.isArray(content)) return "is YAML, but not a table of names and values";
+    for (const [kind, entries] of Object.entries(content)) {
+      if (!ignoredKinds.includes(kind)) return `has the key ${kind}, which Trivy does not read: it reads ${ignoredKinds.join(", ")}`;
+      if (!Array.isArray(entries)) return `has no list below ${kind}`;
+      for (const [index, entry] of entries.entries()) {
+        const { data } = ignoreEntry.safeParse(entry);
+        if (!data) return `has no id in ${kind}[${index}]`;
+        if (data.expired_at !== undefined && !isDate(data.expired_at))
+          return `has in ${kind}[${index}] an expired_at that is not a date such as 2027-01-31`;
+      }
+    }
+    return undefined;
   });
+
+const isDate = (value: unknown) =>
+  value instanceof Date || (typeof value === "string" && /^\d{4}-\d{2}-\d{2}$/.test(value) && !Number.isNaN(Date.parse(value)));

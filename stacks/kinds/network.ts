@@ -41,6 +41,7 @@ export const redisHost = () =>
       if (value.includes("@")) return "user and password have their own settings; use redis.user and redis.password";
       if (/^rediss:/i.test(value)) return "Trivy does not support rediss:// addresses; use the host only and set redis.tls.enabled: true";
       if (/sentinel/i.test(value) && value.includes(":")) return "Trivy does not support Sentinel; use the one address that accepts writes";
+      if (/^[^:]+:\d+$/.test(value)) return "the port has its own setting; use redis.port";
       if (value.includes(",")) return "Trivy supports neither Redis Cluster nor several addresses; use the one that accepts writes";
       return isDnsName(value) || isAddress(value) ? undefined : redisHostAdvice;
     },
@@ -56,6 +57,7 @@ export const cidr = () =>
     cidrAdvice,
     (value) => {
       const [address = "", prefix] = value.split("/");
+      if (isAddress(value)) return `${cidrAdvice}; for this one address, ${value}/${isIP(value) === 4 ? 32 : 128}`;
       if (!isAddress(address) || !ipaddr.isValidCIDR(value)) return cidrAdvice;
       const family = ipaddr.parse(address).kind() === "ipv4" ? ipaddr.IPv4 : ipaddr.IPv6;
       const network = `${family.networkAddressFromCIDR(value)}/${prefix}`;

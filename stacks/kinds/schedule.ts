@@ -32,7 +32,23 @@ function cronProblem(value: string): string | undefined {
         return `its ${name} is ${part}, which is not from ${least} to ${most}; ${cronAdvice}`;
     }
   }
-  return undefined;
+  const [, , days = "", months = "", weekdays = ""] = fields;
+  return weekdays === "*" && !hasDay(days, months) ? `there is no such day; ${cronAdvice}` : undefined;
+}
+
+/** Days of the months, in a leap year. */
+const lengths = [31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+
+/** Whether a month of a valid cron expression has a day of it. */
+function hasDay(days: string, months: string): boolean {
+  const first = Math.min(...days.split(",").map((part) => Number(part.split(/[-/]/)[0]) || 1));
+  const names: readonly string[] = cronFields[3].names;
+  const numberOf = (text: string) => names.indexOf(text.toUpperCase()) + 1 || Number(text);
+  return months.split(",").some((part) => {
+    const [from = "", to = from] = part.replace(/\/.*/, "").split("-");
+    const [least, most] = /^[*?]$/.test(from) || part.includes("/") ? [1, 12] : [numberOf(from), numberOf(to)];
+    return lengths.slice(least - 1, most).some((length) => first <= length);
+  });
 }
 
 export const schedule = () =>

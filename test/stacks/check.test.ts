@@ -168,6 +168,14 @@ describe("settings", () => {
       const inScan = (keys: (string | undefined)[]) => keys.map((text) => `registryScan.${text}`);
       expect(paths(receivers("slack"), () => false)).to.deep.equal(inScan([password, url, authorization]));
       expect(paths(receivers("alertmanager"), () => false)).to.deep.equal(inScan([password, authorization]));
+      const withUser = {
+        registryScan: {
+          enabled: true,
+          targets: [{ image: "a:1" }],
+          alerts: [{ name: "a", type: "alertmanager", url: "http://u:hunter2@a.example.com" }],
+        },
+      };
+      expect(paths(withUser, () => false)).to.deep.equal(inScan([url]));
     });
 
     it("the secrets of a block that is disabled must be encrypted too", () => {

@@ -52,7 +52,7 @@ const byKind: Readonly<Record<string, Arbitrary<unknown>>> = {
   repository: fc.constantFrom("alpine", "ghcr.io/team/app", "10.1.2.3:5000/app", "harbor.corp/security/app"),
   "tag or glob": fc.constantFrom("latest", "1.*", "release-{a,b}"),
   "range of versions": fc.constantFrom(">=1.4 <3", "^2.1", "1.x || 3"),
-  duration: fc.constantFrom("1h30m", "168h", "90s"),
+  duration: fc.constantFrom("1h30m", "168h", "600s"),
   "quantity of bytes": fc
     .tuple(fc.integer({ min: 2, max: 4096 }), fc.constantFrom("Mi", "Gi", "M", "G"))
     .map(([number, unit]) => `${number}${unit}`),
@@ -75,6 +75,10 @@ const byKey: Readonly<Record<string, Arbitrary<unknown>>> = {
   "ResourceRequests.memory": fc.constantFrom("64Mi", "128Mi"),
   "ResourceLimits.memory": fc.constantFrom("512Mi", "4096Mi", "4Gi"),
   "ResourceLimits.cpu": fc.constantFrom(64, "100"),
+  "ServerArgs.databaseVolume": fc.constantFrom("2Gi", "1536Mi", "8G"),
+  "EmbeddedRedisArgs.maxMemory": fc.constantFrom("16Mi", "512Mi", "4G"),
+  "RegistryScanArgs.workVolume": fc.constantFrom("256Mi", "8Gi"),
+  "ReportsArgs.size": fc.constantFrom("64Mi", "2G"),
   "AutoscalingArgs.minReplicas": fc.integer({ min: 1, max: 5 }),
   "AutoscalingArgs.maxReplicas": fc.integer({ min: 5, max: 20 }),
   "DatabaseMirrorArgs.size": fc.constant("64Ti"),

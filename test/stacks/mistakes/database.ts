@@ -29,6 +29,18 @@ export const database: Mistakes = {
   ],
   beyondSchema: [
     [
+      "the Java database for servers",
+      { database: { repositories: ["ghcr.io/aquasecurity/trivy-java-db:1"] } },
+      "database.repositories[0]",
+      /the Java database; use a repository of trivy-db/,
+    ],
+    [
+      "a database of another schema",
+      { database: { repositories: ["ghcr.io/aquasecurity/trivy-db:1"] } },
+      "database.repositories[0]",
+      /use the tag 2/,
+    ],
+    [
       "a target without a login",
       mirror({ to: "registry.example.com/a/trivy-db:2" }),
       "database.mirror.to",

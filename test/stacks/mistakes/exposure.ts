@@ -14,7 +14,7 @@ export const exposure: Mistakes = {
     ],
     [
       "a host of a load balancer",
-      { access, exposure: { type: "loadBalancer", host: "trivy.example.com" } },
+      { access: { cidrs: ["10.0.0.0/8"] }, exposure: { type: "loadBalancer", host: "trivy.example.com" } },
       "exposure.host",
       /has no effect because exposure\.type is loadBalancer/,
     ],
@@ -32,6 +32,12 @@ export const exposure: Mistakes = {
     ],
   ],
   beyondSchema: [
+    [
+      "a load balancer that lets nobody through",
+      { access, exposure: { type: "loadBalancer" } },
+      "access.cidrs",
+      /no client outside the cluster could connect/,
+    ],
     [
       "plain HTTP for public addresses",
       { server: { token: { enabled: true } }, access: { cidrs: ["10.0.0.0/8", "203.0.113.0/24"] }, exposure: { type: "loadBalancer" } },

@@ -9,6 +9,7 @@ const withTls = (tls: Record<string, unknown>) => withGateway({ tls: { enabled: 
 
 export const gateway: Mistakes = {
   inSchema: [
+    ["a rate below that of one scan", withGateway({ rateLimit: 1 }), "gateway.rateLimit", /use a whole number from 30/],
     [
       "clients without the gateway",
       { gateway: { clients: [{ name: "a" }] } },

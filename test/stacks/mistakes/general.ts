@@ -2,6 +2,10 @@ import type { Mistakes } from "./mistake.ts";
 
 export const general: Mistakes = {
   inSchema: [
+    ["a switch in place of a block", { gateway: "yes" }, "gateway", /is yes; use the block \{ enabled: true \}/],
+    ["a setting of a block at the top", { replicas: 3 }, "replicas", /did you mean server\.replicas or gateway\.replicas\?/],
+    ["a namespace twice", { access: { namespaces: ["ci", "ci"] } }, "access.namespaces[1]", /is ci, the same as access\.namespaces\[0\]/],
+    ["an address in place of a block of one", { access: { cidrs: ["10.0.0.5"] } }, "access.cidrs[0]", /10\.0\.0\.5\/32/],
     ["an unknown block", { serevr: {} }, "serevr", /is not a setting; did you mean server\?/],
     ["an unknown key", { server: { replcas: 3 } }, "server.replcas", /did you mean replicas\?/],
     [
@@ -39,6 +43,25 @@ export const general: Mistakes = {
     ["an invalid domain of the cluster", { clusterDomain: "http://cluster" }, "clusterDomain", /use a DNS name/],
   ],
   beyondSchema: [
+    ["exceptions to no proxy", { proxy: { noProxy: ["a.example.com"] } }, "proxy.noProxy", /has no effect without a proxy/],
+    [
+      "a label of the service",
+      { labels: { "app.kubernetes.io/component": "x" } },
+      "labels.app.kubernetes.io/component",
+      /is set by the service itself/,
+    ],
+    [
+      "a weaker namespace",
+      { labels: { "pod-security.kubernetes.io/enforce": "privileged" } },
+      "labels.pod-security.kubernetes.io/enforce",
+      /is set by the service itself/,
+    ],
+    [
+      "an image tag that moves",
+      { images: { trivy: "ghcr.io/aquasecurity/trivy:canary" } },
+      "images.trivy",
+      /use an exact tag instead of canary/,
+    ],
     [
       "a toleration without a key",
       { scheduling: { tolerations: [{ value: "a" }] } },

@@ -8,6 +8,7 @@ const withTls = (tls: Record<string, unknown>) => ({
 
 export const redis: Mistakes = {
   inSchema: [
+    ["memory with a short unit", { redis: { maxMemory: "2g" } }, "redis.maxMemory", /use 2Gi/],
     ["an unknown mode", { redis: { mode: "cluster" } }, "redis.mode", /is "cluster"; use one of embedded, external/],
     ["megabytes of memory", { redis: { maxMemory: "512MB" } }, "redis.maxMemory", /use 512Mi/],
     ["an amount of memory in words", { redis: { maxMemory: "much" } }, "redis.maxMemory", /use a Kubernetes quantity such as 512Mi/],
@@ -76,6 +77,9 @@ export const redis: Mistakes = {
     ],
   ],
   beyondSchema: [
+    ["entries that expire during a scan", { redis: { ttl: "1s" } }, "redis.ttl", /is "1s", less than .*; use at least 10m/],
+    ["memory for nothing", { redis: { maxMemory: "1Mi" } }, "redis.maxMemory", /use at least 16Mi/],
+    ["a host with a port", { redis: { mode: "external", host: "r.example.com:6379" } }, "redis.host", /use redis\.port/],
     ["memory without a unit", { redis: { maxMemory: "512" } }, "redis.maxMemory", /use a unit/],
     [
       "half of mutual TLS",

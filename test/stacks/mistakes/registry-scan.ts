@@ -98,6 +98,35 @@ export const registryScan: Mistakes = {
   ],
   beyondSchema: [
     [
+      "an ignore file with an unknown key",
+      withScan({ ignoreFile: "vulns: []" }),
+      "registryScan.ignoreFile",
+      /the key vulns, which Trivy does not read/,
+    ],
+    [
+      "an ignore file with a wrong date",
+      withScan({ ignoreFile: "vulnerabilities: [{id: CVE-2020-1, expired_at: 31.12.2026}]" }),
+      "registryScan.ignoreFile",
+      /expired_at that is not a date/,
+    ],
+    [
+      "an ignore file without an identifier",
+      withScan({ ignoreFile: "vulnerabilities: [{paths: [a]}]" }),
+      "registryScan.ignoreFile",
+      /has no id in vulnerabilities\[0\]/,
+    ],
+    ["a VEX document of no known format", withScan({ vex: ["{}"] }), "registryScan.vex[0]", /none of these formats; use a VEX document/],
+    ["time for no scan", withScan({ timeout: "1s" }), "registryScan.timeout", /use at least 30s/],
+    ["space for no image", withScan({ workVolume: "1Mi" }), "registryScan.workVolume", /use at least 256Mi/],
+    ["space for no report", withScan({ reports: { size: "2Mi" } }), "registryScan.reports.size", /use at least 64Mi/],
+    [
+      "a range that no version satisfies",
+      withTargets({ repository: "a", versions: ">4 <2" }),
+      "registryScan.targets[0].versions",
+      /no version satisfies/,
+    ],
+    ["a day that does not exist", withScan({ schedule: "0 3 31 2,4 *" }), "registryScan.schedule", /there is no such day/],
+    [
       "a cron expression with a wrong hour",
       withScan({ schedule: "0 25 * * *" }),
       "registryScan.schedule",

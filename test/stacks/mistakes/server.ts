@@ -3,6 +3,12 @@ import type { Mistakes } from "./mistake.ts";
 
 export const server: Mistakes = {
   inSchema: [
+    [
+      "a secret variable in a name of a Secret",
+      { server: { envFromSecrets: ["TOKEN=abc"] } },
+      "server.envFromSecrets[0]",
+      /is \[hidden\]; use a DNS name/,
+    ],
     ["a text in place of a number", { server: { replicas: "three" } }, "server.replicas", /is "three"; use a whole number from 1 to 100/],
     ["zero replicas", { server: { replicas: 0 } }, "server.replicas", /is 0; use a whole number from 1/],
     ["a negative number of replicas", { server: { replicas: -1 } }, "server.replicas", /use a whole number from 1/],
@@ -48,6 +54,36 @@ export const server: Mistakes = {
     ],
   ],
   beyondSchema: [
+    [
+      "a volume smaller than the database",
+      { server: { databaseVolume: "100Mi" } },
+      "server.databaseVolume",
+      /less than .* use at least 1536Mi/,
+    ],
+    [
+      "memory for no program",
+      { server: { resources: { limits: { memory: "1Mi" } } } },
+      "server.resources.limits.memory",
+      /use at least 32Mi/,
+    ],
+    [
+      "CPU for no program",
+      { server: { resources: { limits: { cpu: "1m" }, requests: { cpu: "1m" } } } },
+      "server.resources.limits.cpu",
+      /use at least 50m/,
+    ],
+    [
+      "a variable that servers cannot start with",
+      { server: { env: { TRIVY_SKIP_DB_UPDATE: "true" } } },
+      "server.env.TRIVY_SKIP_DB_UPDATE",
+      /is set by the service/,
+    ],
+    [
+      "a secret in a variable",
+      { server: { env: { AWS_SECRET_ACCESS_KEY: "abc" } } },
+      "server.env.AWS_SECRET_ACCESS_KEY",
+      /put it into a Secret and name that in server\.envFromSecrets/,
+    ],
     [
       "a minimum above the maximum of replicas",
       { server: { autoscaling: { minReplicas: 5, maxReplicas: 2 } } },
