@@ -24,12 +24,15 @@ interface ListedBuild {
   readonly layer: { readonly size: number };
 }
 
+const usage = () => `Usage: npm run database -- <stack>             lists the builds that the mirror keeps
+       npm run database -- <stack> push FILE   adds db.tar.gz or javadb.tar.gz
+
+Stacks: ${stacksOf(projectFolder).join(", ")}
+Exit codes: 0 success, 1 error, 2 wrong usage`;
+
 async function database([stack, command, path, ...others]: readonly string[]): Promise<number> {
   const isPush = command === "push" && path !== undefined && others.length === 0;
-  if (!stack || stack.startsWith("-") || (command !== undefined && !isPush))
-    throw new UserError(
-      `Usage: npm run database -- <stack>             lists the builds that the mirror keeps\n       npm run database -- <stack> push FILE   adds db.tar.gz or javadb.tar.gz\nStacks: ${stacksOf(projectFolder).join(", ")}`,
-    );
+  if (!stack || stack.startsWith("-") || (command !== undefined && !isPush)) throw new UserError(usage(), 2);
   const file = isPush ? fileToPush(path) : undefined;
   const stackFile = readStackFile(projectFolder, stack);
   const cluster = await stackCluster(stackFile, () => openEngine(projectFolder));
@@ -113,4 +116,4 @@ async function send(
   }
 }
 
-if (import.meta.main) await main(() => database(process.argv.slice(2)));
+if (import.meta.main) await main(database, { usage });

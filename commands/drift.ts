@@ -78,4 +78,4 @@ async function drift(args: readonly string[]): Promise<number> {
   }
 }
 
-if (import.meta.main) await main(() => drift(process.argv.slice(2)));
+if (import.meta.main) await main(drift, { usage: () => usage });

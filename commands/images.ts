@@ -68,4 +68,4 @@ function imagesOf(stack: string): string[] {
   }
 }
 
-if (import.meta.main) await main(() => listImages(process.argv.slice(2)));
+if (import.meta.main) await main(listImages, { usage });

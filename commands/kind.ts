@@ -42,4 +42,4 @@ async function kind([version, ...others]: readonly string[]): Promise<number> {
 const command = (program: string, ...args: string[]): string =>
   execFileSync(program, args, { encoding: "utf8", stdio: ["ignore", "pipe", "inherit"] }).trim();
 
-if (import.meta.main) await main(() => kind(process.argv.slice(2)));
+if (import.meta.main) await main(kind, { usage: () => usage });

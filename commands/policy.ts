@@ -11,16 +11,17 @@ import { exportStack, openEngine } from "./engine/engine.ts";
 import { projectFolder, stacksOf } from "./stack-file.ts";
 import { main, UserError } from "./user-error.ts";
 
+const usage = () => `Usage: npm run policy -- <stack>
+       npm run policy -- --file <output of \`pulumi stack export\`; - for standard input>
+
+Stacks: ${stacksOf(projectFolder).join(", ")}
+Exit codes: 0 without violations, 1 with violations, 2 for wrong usage`;
+
 /** Checks a state and returns the exit code. */
 export async function checkPolicy(args: readonly string[]): Promise<number> {
   const [first, file, ...rest] = args;
   const isFile = first === "--file" && file !== undefined && rest.length === 0;
-  if (!isFile && (first === undefined || first.startsWith("-") || file !== undefined))
-    throw new UserError(
-      `Usage: npm run policy -- <stack>\n       npm run policy -- --file <output of \`pulumi stack export\`; - for standard input>\n` +
-        `Stacks: ${stacksOf(projectFolder).join(", ")}\nExit codes: 0 without violations, 1 with violations, 2 for wrong usage`,
-      2,
-    );
+  if (!isFile && (first === undefined || first.startsWith("-") || file !== undefined)) throw new UserError(usage(), 2);
   const source = isFile ? (file === "-" ? "The standard input" : file) : `The stack ${first}`;
   const resources = parse(source, isFile ? readState(file) : await exported(first));
   if (resources.length === 0) throw new UserError(`${source} has no resources: nothing to check.`);
@@ -68,4 +69,4 @@ function* report(found: readonly Violation[]): Generator<string> {
   }
 }
 
-if (import.meta.main) await main(() => checkPolicy(process.argv.slice(2)));
+if (import.meta.main) await main(checkPolicy, { usage });

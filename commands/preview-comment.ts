@@ -62,4 +62,4 @@ async function postComment(reports: readonly StackReport[], frame: Frame, { forg
   }
 }
 
-if (import.meta.main) await main(() => previewComment(process.argv.slice(2)));
+if (import.meta.main) await main(previewComment, { usage: () => usage });

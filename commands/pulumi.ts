@@ -35,4 +35,4 @@ function stackFlag(args: readonly string[]): string | undefined {
 
 const selectedStack = async (engine: Engine) => (await ask(engine, ["stack", "--show-name"]).catch(() => "")).trim();
 
-if (import.meta.main) await main(() => pulumi(process.argv.slice(2)));
+if (import.meta.main) await main(pulumi);

@@ -57,12 +57,8 @@ function parse(args: readonly string[]): { version: string; output: string } {
     const { positionals, values } = parseArgs({
       args: [...args],
       allowPositionals: true,
-      options: { output: { type: "string", default: "release" }, help: { type: "boolean", default: false } },
+      options: { output: { type: "string", default: "release" } },
     });
-    if (values.help) {
-      console.log(usage);
-      process.exit(0);
-    }
     const [version = "", ...others] = positionals;
     if (!/^\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?$/.test(version) || others.length > 0) throw new Error("Name one version, such as 1.2.3");
     return { version, output: resolve(values.output) };
@@ -81,4 +77,4 @@ function sbom(): string {
 const command = (program: string, ...args: string[]): string =>
   execFileSync(program, args, { cwd: projectFolder, encoding: "utf8", stdio: ["ignore", "pipe", "inherit"], maxBuffer: 64 * 1024 * 1024 });
 
-if (import.meta.main) await main(() => release(process.argv.slice(2)));
+if (import.meta.main) await main(release, { usage: () => usage });

@@ -16,11 +16,15 @@ import { stackCluster } from "./stack-cluster.ts";
 import { projectFolder, readStackFile, stacksOf } from "./stack-file.ts";
 import { main, UserError } from "./user-error.ts";
 
+const usage = () => `Usage: npm run scan -- <stack> [image…]
+
+Starts a run of the registry scan, or scans the images given, and shows its result.
+
+Stacks: ${stacksOf(projectFolder).join(", ")}
+Exit codes: 0 clean, 1 findings, 2 errors, or the run could not be started`;
+
 async function scan([stack, ...images]: readonly string[]): Promise<number> {
-  if (!stack || stack.startsWith("-"))
-    throw new UserError(
-      `Usage: npm run scan -- <stack> [image…]\nStacks: ${stacksOf(projectFolder).join(", ")}\nExit codes: 0 clean, 1 findings, 2 errors, or the run could not be started`,
-    );
+  if (!stack || stack.startsWith("-")) throw new UserError(usage());
   const problems = images.flatMap((image) => {
     const problem = scannedImageProblem(image);
     return problem === undefined ? [] : [`${image} ${problem}`];
@@ -236,4 +240,4 @@ class PodLog {
 const exitCode = ({ status }: V1Pod) => status?.containerStatuses?.find(({ name }) => name === scanContainer)?.state?.terminated?.exitCode;
 
 // 1 means findings: a scan that could not start must not look like one.
-if (import.meta.main) await main(() => scan(process.argv.slice(2)), exitCodes.errors);
+if (import.meta.main) await main(scan, { usage, failure: exitCodes.errors });

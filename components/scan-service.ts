@@ -14,7 +14,7 @@ import { TrivyServer } from "./server/trivy-server.ts";
 import { Component, optional, type Transforms } from "./shared/component.ts";
 import type { Context, Identity } from "./shared/context.ts";
 import { validGenerations } from "./shared/generated-secret.ts";
-import { image, trivyVersion } from "./shared/images.ts";
+import { image } from "./shared/images.ts";
 import { selector } from "./shared/labels.ts";
 import { withDefaults } from "./shared/merge.ts";
 import { accessPeers, type Peer, podsWith } from "./shared/network.ts";
@@ -90,7 +90,9 @@ export class ScanService extends Component<ScanServiceArgs, typeof children> {
     this.address = exposure.address;
     this.externalAddress = exposure.externalAddress;
     this.portForward = pulumi.interpolate`kubectl port-forward service/${serviceName} 8080:${servicePort} -n ${namespace.name}`;
-    this.scan = pulumi.output(scanCommand(gateway !== undefined || server.tokenKey !== undefined));
+    this.scan = image("trivy", context).apply((reference) =>
+      scanCommand(gateway !== undefined || server.tokenKey !== undefined, reference),
+    );
     this.token = gateway ? gateway.tokens.apply((tokens) => tokens[this.gateway.clients[0]?.name ?? ""] ?? "") : server.token;
     this.tokens = gateway?.tokens.apply(({ [registryScanClient]: _scan, [probeClient]: _probe, ...tokens }) => tokens);
     this.caCertificate = gateway?.caCertificate;
@@ -366,5 +368,9 @@ function connection({ address: url }: Exposure, server: TrivyServer, gateway: Ga
   };
 }
 
-const scanCommand = (token: boolean) =>
-  `trivy image --server http://localhost:8080${token ? ' --token "$TRIVY_TOKEN"' : ""} alpine:3.10   # client ${trivyVersion}`;
+/** Returns the command of a first scan, with the version of the client, which is in the tag of the servers' image. */
+function scanCommand(token: boolean, image: string): string {
+  const [, version] = /:v?(\d+\.\d+\.\d+)[^/]*$/.exec(image.replace(/@.*/, "")) ?? [];
+  const client = version === undefined ? "the client of the servers' version" : `client ${version}`;
+  return `trivy image --server http://localhost:8080${token ? ' --token "$TRIVY_TOKEN"' : ""} alpine:3.10   # ${client}`;
+}

@@ -11,7 +11,7 @@ import { type Frame, render, type StackReport } from "./render.ts";
 const summaryLimit = 1000 * 1024;
 
 /**
- * Parses `<stack>… [--output FILE] [--no-POST]`. Prints the usage and ends the process for `--help`.
+ * Parses `<stack>… [--output FILE] [--no-POST]`.
  *
  * @param post name of what is posted: `comment`, `issue`.
  * @throws UserError with exit code 2 and the usage.
@@ -25,13 +25,8 @@ export function parseArguments(args: readonly string[], usage: string, post: str
       options: {
         output: { type: "string", default: output },
         [post]: { type: "boolean", default: true },
-        help: { type: "boolean", default: false },
       },
     });
-    if (values["help"]) {
-      console.log(usage);
-      process.exit(0);
-    }
     if (stacks.length > 0) return { stacks, output: String(values["output"]), post: values[post] === true };
     throw new Error(`Name at least one stack: ${stacksOf(projectFolder).join(", ")}`);
   } catch (error) {

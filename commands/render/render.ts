@@ -105,6 +105,9 @@ export async function render({
       title("Next"),
       ...indented([
         `kubectl apply --server-side -f ${display(folder)}/`,
+        ...(written.length > 0 && "tokens" in Object.fromEntries(outputs)
+          ? [`grep 'gateway-token' ${display(secretsPath)}   # the clients' tokens`]
+          : []),
         `npm run up -- ${stack}   # by Pulumi instead: waits, shows differences, removes what is no longer declared`,
       ]),
     ],
@@ -136,11 +139,7 @@ Shows what a stack (default: dev) would create and writes the manifests to out/<
 Exit codes: 0 success, 1 error, 2 wrong usage`;
 
 async function start(args: readonly string[]): Promise<number> {
-  const { stack, omitSecrets, help } = parseArguments(args);
-  if (help) {
-    console.log(usage);
-    return 0;
-  }
+  const { stack, omitSecrets } = parseArguments(args);
   const width = Math.min(Math.max(process.stdout.columns ?? 120, 80), 140);
   const paint: Paint = (style, text) => styleText(style, text, { stream: process.stdout });
   console.log(await render({ project: projectFolder, stack, omitSecrets, width, paint }));
@@ -153,15 +152,17 @@ export function parseArguments(args: readonly string[]) {
     const { values, positionals } = parseArgs({
       args: [...args],
       allowPositionals: true,
-      options: { secrets: { type: "string" }, help: { type: "boolean", short: "h", default: false } },
+      options: { secrets: { type: "string" } },
     });
+    // Without `--` before it, npm takes the option for one of its own.
+    values.secrets ??= process.env["npm_config_secrets"];
     const [stack = "dev", ...others] = positionals;
     if (others.length > 0) throw new Error(`${positionals.join(", ")} are several stacks; name one`);
     if (values.secrets !== undefined && values.secrets !== "omit") throw new Error(`--secrets is ${values.secrets}; use --secrets=omit`);
-    return { stack, omitSecrets: values.secrets === "omit", help: values.help };
+    return { stack, omitSecrets: values.secrets === "omit" };
   } catch (error) {
     throw new UserError(`${error instanceof Error ? error.message.split(". ")[0] : error}\n\n${usage}`, 2);
   }
 }
 
-if (import.meta.main) await main(() => start(process.argv.slice(2)));
+if (import.meta.main) await main(start, { usage: () => usage });

@@ -19,10 +19,6 @@ Stacks: ${stacksOf(projectFolder).join(", ")}
 Exit codes: 0 all is well, 1 something is to be done, 2 the state is not known or wrong usage`;
 
 export async function status(args: readonly string[]): Promise<number> {
-  if (args.includes("--help") || args.includes("-h")) {
-    console.log(usage());
-    return exitCodes.ok;
-  }
   const [stack, ...more] = args.filter((arg) => arg !== "--json");
   if (!stack || stack.startsWith("-") || more.length > 0) throw new UserError(usage());
   const file = readStackFile(projectFolder, stack);
@@ -50,4 +46,4 @@ function settingsOf(file: ReturnType<typeof readStackFile>) {
   }
 }
 
-if (import.meta.main) await main(() => status(process.argv.slice(2)), exitCodes.unknown);
+if (import.meta.main) await main(status, { usage, failure: exitCodes.unknown });

@@ -23,18 +23,32 @@ const patientFlag = "--keep-waiting";
 export const isOption = (flags: readonly string[], ...names: readonly string[]): boolean =>
   flags.some((flag) => names.some((name) => flag === name || flag.startsWith(`${name}=`)));
 
+/** Returns the text for `--help`; the operation is the first argument. */
+export function usage([operation = ""]: readonly string[]): string {
+  const known = operations.find((known) => known === operation);
+  if (!known) return `Usage: node commands/up/stack.ts ${operations.join("|")} <stack> [flags of the Pulumi command]`;
+  const yes = known === "preview" ? "" : known === "up" ? `--yes] [${patientFlag}] [` : "--yes] [";
+  return `Usage: npm run ${known} -- <stack> [${yes}flags of \`pulumi ${known}\`]
+
+${summaries[known]}
+
+Stacks: ${stacksOf(projectFolder).join(", ")}
+Exit codes: that of Pulumi; 1 if it was not started${known === "up" ? " or the service does not work" : ""}, 2 for wrong usage`;
+}
+
+const summaries: Readonly<Record<Operation, string>> = {
+  up: `Creates or changes the service as the stack's file says, and reports what keeps it from working.
+  --yes            changes a cluster that is not on this machine without asking
+  ${patientFlag}   waits also where waiting cannot help`,
+  preview: "Shows what `npm run up` would change. Changes nothing.",
+  refresh: "Compares the state with the cluster, and updates the state. Changes nothing in the cluster.",
+  destroy: "Deletes everything that the stack has created, unless it is protected.",
+};
+
 /** @throws UserError with exit code 2 and the usage. */
 export function parseArguments([operation, stack, ...flags]: readonly string[]): Request {
   const known = operations.find((known) => known === operation);
-  if (!known) throw new UserError(`Usage: node commands/up/stack.ts ${operations.join("|")} <stack> [flags of the Pulumi command]`, 2);
-  if (!stack || stack.startsWith("-")) {
-    const yes = known === "preview" ? "" : known === "up" ? `--yes] [${patientFlag}] [` : "--yes] [";
-    throw new UserError(
-      `Usage: npm run ${known} -- <stack> [${yes}flags of \`pulumi ${known}\`]\n` +
-        `Stacks: ${stacksOf(projectFolder).join(", ")}\nExit codes: that of Pulumi; 1 if it was not started or the service does not work, 2 for wrong usage`,
-      2,
-    );
-  }
+  if (!known || !stack || stack.startsWith("-")) throw new UserError(usage([operation ?? ""]), 2);
   const yes = ["--yes", "-y"];
   return {
     operation: known,

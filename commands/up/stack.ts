@@ -16,7 +16,7 @@ import { main, UserError } from "../user-error.ts";
 import { declaredObjects } from "./declared-objects.ts";
 import { checkHealth, runWatched } from "./health.ts";
 import { isOtherCluster } from "./identity.ts";
-import { parseArguments, type Request } from "./operation.ts";
+import { parseArguments, type Request, usage } from "./operation.ts";
 import { preflight } from "./preflight.ts";
 import { destroyProblem, protectionHint } from "./protection.ts";
 import { recover } from "./recovery.ts";
@@ -158,4 +158,4 @@ async function printNextSteps(engine: Engine, stack: string): Promise<void> {
   console.log(["", "Next:", ...lines, "", `To remove everything again: npm run destroy -- ${stack}`].join("\n"));
 }
 
-if (import.meta.main) await main(() => operate(process.argv.slice(2)));
+if (import.meta.main) await main(operate, { usage });

@@ -20,7 +20,7 @@ describe("`npm run database`", () => {
       ["dev", "push", "a", "b"],
     ]) {
       const { status, stderr } = database(...args);
-      expect(status, args.join(" ")).to.equal(1);
+      expect(status, args.join(" ")).to.equal(2);
       expect(stderr, args.join(" ")).to.match(/^Usage: npm run database -- <stack> /);
     }
   }).timeout(60_000);

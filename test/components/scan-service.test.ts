@@ -188,6 +188,9 @@ describe("the scan service", () => {
     );
     const open = await deploy({ server: { token: { enabled: false } } });
     expect(await settled(open.service.scan)).to.not.contain("--token");
+    const client = async (trivy: string) => ((await settled((await deploy({ images: { trivy } })).service.scan)) as string).split("# ")[1];
+    expect(await client("mirror.example.com:5000/trivy:0.70.0-amd64")).to.equal("client 0.70.0");
+    expect(await client(`mirror.example.com/trivy@sha256:${"0".repeat(64)}`)).to.equal("the client of the servers' version");
     expect(open.service.token).to.equal(undefined);
   });
 

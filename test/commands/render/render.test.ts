@@ -493,8 +493,14 @@ spec:
 
   describe("on the command line", () => {
     it("npm start accepts a stack and --secrets=omit; other arguments are refused with the usage and exit code 2", () => {
-      expect(parseArguments([])).to.deep.equal({ stack: "dev", omitSecrets: false, help: false });
-      expect(parseArguments(["prod", "--secrets=omit"])).to.deep.equal({ stack: "prod", omitSecrets: true, help: false });
+      expect(parseArguments([])).to.deep.equal({ stack: "dev", omitSecrets: false });
+      expect(parseArguments(["prod", "--secrets=omit"])).to.deep.equal({ stack: "prod", omitSecrets: true });
+      process.env["npm_config_secrets"] = "omit";
+      try {
+        expect(parseArguments([]), "without -- before the option").to.deep.equal({ stack: "dev", omitSecrets: true });
+      } finally {
+        delete process.env["npm_config_secrets"];
+      }
       for (const args of [["--nonsense"], ["dev", "prod"], ["--secrets=show"], ["--secrets"]])
         expect(() => parseArguments(args))
           .to.throw(UserError, "Usage: npm start")
