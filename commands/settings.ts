@@ -1,5 +1,4 @@
-import { checkSettings, type Settings, SettingsError } from "../stacks/index.ts";
-import { parsed } from "./namespace.ts";
+import { checkSettings, parsedSetting, type Settings, SettingsError } from "../stacks/index.ts";
 import { stackConfig } from "./program.ts";
 import { projectFolder, readProject, type StackFile } from "./stack-file.ts";
 
@@ -12,7 +11,7 @@ export function stackSettings(file: StackFile): Settings {
   const { config } = stackConfig(readProject(projectFolder), file);
   const prefix = `${file.project}:`;
   const given = Object.entries(config).flatMap(([key, value]) =>
-    key.startsWith(prefix) ? [[key.slice(prefix.length), parsed(value)] as const] : [],
+    key.startsWith(prefix) ? [[key.slice(prefix.length), parsedSetting(value)] as const] : [],
   );
   return checkSettings(Object.fromEntries(given));
 }

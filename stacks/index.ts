@@ -22,7 +22,7 @@ export type { Settings } from "./schema.ts";
  */
 export function readSettings(): SettingsArgs & { readonly instance: string } {
   const given = Object.entries(pulumi.runtime.allConfig()).flatMap(([key, value]) =>
-    key.startsWith(`${project}:`) ? [[key.slice(project.length + 1), parsed(value)] as const] : [],
+    key.startsWith(`${project}:`) ? [[key.slice(project.length + 1), parsedSetting(value)] as const] : [],
   );
   const settings = checkSettings(Object.fromEntries(given), { isEncrypted: isEncrypted(), others: [...providerProblems()] });
   warn(settings);
@@ -58,8 +58,9 @@ function isEncrypted(): IsEncrypted {
 /** Pulumi's SDK knows which values were encrypted, but does not declare it. */
 const { isConfigSecret } = pulumi.runtime as unknown as { isConfigSecret(key: string): boolean };
 
-/** Parses structured values, which arrive as JSON. */
-function parsed(value: string): unknown {
+/** Returns a setting as it is meant: blocks, numbers and switches arrive as JSON, and `pulumi config set` writes them as texts. */
+export function parsedSetting(value: unknown): unknown {
+  if (typeof value !== "string") return value;
   try {
     return JSON.parse(value);
   } catch {

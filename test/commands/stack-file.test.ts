@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "chai";
 import { stackNamespace } from "../../commands/namespace.ts";
+import { stackSettings } from "../../commands/settings.ts";
 import { readProject, readStackFile } from "../../commands/stack-file.ts";
 import { UserError } from "../../commands/user-error.ts";
 
@@ -41,6 +42,12 @@ describe("a stack's file", () => {
     expect(namespace("config:\n  namespace: {name: short}\n")).to.deep.equal({ name: "short", create: true });
     expect(namespace("config:\n  trivy-server:namespace: {name: scan, create: false}\n")).to.deep.equal({ name: "scan", create: false });
     expect(namespace(`config:\n  trivy-server:namespace: '{"name": "json"}'\n`).name).to.equal("json");
+  });
+
+  it("settings that `pulumi config set` writes as texts are what they mean", () => {
+    expect(stackSettings(read(`config:\n  trivy-server:protect: "false"\n  trivy-server:server: '{"replicas": 3}'\n`))).to.deep.include({
+      protect: false,
+    });
   });
 
   it("the namespace is known even if other settings are invalid, and an invalid namespace gives the default", () => {

@@ -31,7 +31,8 @@ describe("the gateway", () => {
     tokens = JSON.parse(await project.output(stack, "tokens"));
   };
   const gatewayPods = () => runningPods(stack, "gateway");
-  const logs = () => kubectl("logs", "-n", stack, "-l", "app.kubernetes.io/component=gateway", "--all-containers", "--tail=-1");
+  const logs = (...flags: string[]) =>
+    kubectl("logs", "-n", stack, "-l", "app.kubernetes.io/component=gateway", "--all-containers", "--tail=-1", ...flags);
 
   /** Calls a method of the cache as the client `ci`, with other headers if given. */
   const post = (method: string, body: string | Buffer, headers: Record<string, string | number> = {}): Promise<Reply> =>
@@ -127,23 +128,31 @@ describe("the gateway", () => {
     }));
     const body = JSON.stringify({ diff_id: `sha256:${"0".repeat(64)}`, blob_info: { schema_version: 2, package_infos: [{ packages }] } });
     const put = (client: string) => post("PutBlob", body, { "Trivy-Token": tokens[client] ?? "" });
-    const [many, few]: number[][] = [[], []];
+    const begun = new Date().toISOString();
+    let sent = 0;
     let busy = true;
     const greedy = Array.from({ length: 40 }, async () => {
       while (busy) {
-        const { status, milliseconds } = await put("ci");
-        expect(status).to.equal(200);
-        many?.push(milliseconds);
+        expect((await put("ci")).status).to.equal(200);
+        sent++;
       }
     });
-    await eventually("a queue", async () => (many?.length ?? 0) > 100 || undefined);
-    for (let count = 0; count < 30; count++) few?.push((await put("web")).milliseconds);
+    await eventually("a queue", async () => sent > 100 || undefined);
+    for (let count = 0; count < 30; count++) expect((await put("web")).status).to.equal(200);
     busy = false;
     await Promise.all(greedy);
-    const median = (all: number[] = []) => all.toSorted((a, b) => a - b)[all.length >> 1] ?? Number.NaN;
-    console.log(
-      `      40 concurrent requests of one client took ${median(many).toFixed(0)} ms each, single requests of another ${median(few).toFixed(0)} ms`,
-    );
+    // The time in the gateway's queue: that of the whole request depends on the CPU that is left for this process.
+    const waits = (client: string, lines: readonly string[]) =>
+      lines
+        .map((line) => JSON.parse(line))
+        .filter((entry) => entry.client === client && entry.path.endsWith("/PutBlob"))
+        .map(({ ms_queue }): number => ms_queue)
+        .sort((a, b) => a - b);
+    const median = (all: readonly number[]) => all[all.length >> 1] ?? Number.NaN;
+    const lines = (await logs(`--since-time=${begun}`)).split("\n").filter((line) => line.startsWith("{"));
+    const [many, few] = [waits("ci", lines), waits("web", lines)];
+    expect(few).to.have.length(30);
+    console.log(`      40 concurrent requests of one client waited ${median(many)} ms each, single requests of another ${median(few)} ms`);
     expect(median(few)).to.be.below(median(many) * 0.6);
   });
 

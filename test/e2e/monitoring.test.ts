@@ -231,9 +231,8 @@ describe("the monitoring", () => {
 
   it("Prometheus reads every part, and each server has its version and its database", async () => {
     await until("the metrics of both servers", `sum(trivy_server_up{namespace="${stack}"})`, 2);
-    expect(await query(`up{namespace="${stack}"} == 0`)).to.deep.equal([]);
     // The exporter, two gateway pods, Redis' exporter.
-    expect(await query(`up{namespace="${stack}"}`)).to.have.length(4);
+    await until("the metrics of all pods", `sum(up{namespace="${stack}"})`, 4);
     const [info] = await query(`trivy_server_info{namespace="${stack}"}`);
     expect(info?.metric["version"]).to.match(/^\d+\.\d+\.\d+$/);
     const ages = await query(`time() - trivy_server_database_updated_timestamp_seconds{namespace="${stack}"}`);
@@ -248,7 +247,9 @@ describe("the monitoring", () => {
       `sum(trivy_gateway_client_scan_duration_seconds_count{namespace="${stack}", client="probe"})`,
       1,
     );
-    await until("an empty cache after the scan", `sum(redis_db_keys{namespace="${stack}"})`, 0);
+    // A database without keys may have no metric.
+    const keys = `sum(redis_db_keys{namespace="${stack}"}) or sum(0 * redis_up{namespace="${stack}"})`;
+    await until("an empty cache after the scan", keys, 0);
   });
 
   it("after some scans, each query of the dashboards for these parts has data", async () => {

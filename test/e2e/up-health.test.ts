@@ -63,11 +63,15 @@ describe("`npm run up` of a stack that cannot work", () => {
     await apply(namespaceObject(stack), ...idPolicy);
     try {
       await write(shared);
-      await eventually("the policy", async () => {
-        const probe = { apiVersion: "v1", kind: "Pod", metadata: { name: "probe", namespace: stack } };
-        const pod = { ...probe, spec: { securityContext: { runAsUser: 10001 }, containers: [{ name: "a", image: "a" }] } };
-        return (await apply(pod).catch(() => "refused")) === "refused" || undefined;
-      });
+      await eventually(
+        "the policy",
+        async () => {
+          const probe = { apiVersion: "v1", kind: "Pod", metadata: { name: "probe", namespace: stack } };
+          const pod = { ...probe, spec: { securityContext: { runAsUser: 10001 }, containers: [{ name: "a", image: "a" }] } };
+          return (await apply(pod).catch(() => "refused")) === "refused" || undefined;
+        },
+        180,
+      );
       await fails(/the cluster refuses its pods: ValidatingAdmissionPolicy 'e2e-user-ids' .*runAsUser.*; exempt the namespace/);
     } finally {
       await kubectl("delete", "validatingadmissionpolicy/e2e-user-ids", "validatingadmissionpolicybinding/e2e-user-ids");
