@@ -34,7 +34,7 @@ export const vexDocument = (advice: string) =>
 
 /** What Trivy's ignore file may contain: https://trivy.dev/docs/latest/configuration/filtering/#trivyignoreyaml */
 const ignoredKinds = ["vulnerabilities", "misconfigurations", "secrets", "licenses"];
-const ignoreEntry = z.looseObject({ id: z.string(), expired_at: z.unknown() });
+const ignoreEntry = z.looseObject({ id: z.string(), expired_at: z.unknown().optional() });
 
 /** The content of an ignore file; it may be empty. Trivy would ignore what it does not know, and so report what should be left out. */
 export const ignoreFile = (advice: string) =>

@@ -43,6 +43,19 @@ describe("settings", () => {
         });
     });
 
+  it("ignore files, VEX documents, schedules and ranges that Trivy and Kubernetes read are accepted", () => {
+    const registryScan = {
+      enabled: true,
+      targets: [{ repository: "registry.example.com/app", versions: ">=1.4 <3" }],
+      schedule: "0 3 29 2,JUN-AUG *",
+      ignoreFile:
+        "vulnerabilities:\n  - id: CVE-2021-36159\n  - id: CVE-2022-1\n    expired_at: 2027-01-31\n    statement: why\nsecrets: []\n",
+      vex: ['{ "@context": "https://openvex.dev/ns/v0.2.0" }', '{ "bomFormat": "CycloneDX" }', '{ "document": { "csaf_version": "2.0" } }'],
+    };
+    expect(problems({ registryScan })).to.deep.equal([]);
+    expect(problems({ registryScan: { ...registryScan, schedule: "0 3 31 */2 *", ignoreFile: "# nothing yet\n" } })).to.deep.equal([]);
+  });
+
   it("all mistakes are reported at once, including those between settings", () => {
     const found = paths({
       server: { replicas: 0, replcas: 1, autoscaling: { minReplicas: 9, maxReplicas: 3 } },
