@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect } from "chai";
+import type { Build } from "../../database-mirror/build-store.ts";
 import { blobPath } from "../../database-mirror/layout.ts";
 import { manifestType, sha256 } from "../../database-mirror/manifest.ts";
 import { metrics } from "../../database-mirror/metrics.ts";
