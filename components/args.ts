@@ -572,7 +572,10 @@ export interface RegistryScanArgs {
   readonly caCertificates?: Input<string>;
   /** CIDR blocks that the pods may reach on any port, in addition to the hosts of registries and receivers. @default none */
   readonly cidrs?: readonly Input<string>[];
-  /** OCI repositories of Trivy's Java database (trivy-java-db), which identifies Java archives. @default Trivy's */
+  /**
+   * OCI repositories of Trivy's Java database (trivy-java-db), which identifies Java archives.
+   * @default the one of database.mirror if it has one, otherwise Trivy's
+   */
   readonly javaRepositories?: readonly Input<string>[];
   /** Number of images that are scanned at a time, each by its own pod. @default 4 */
   readonly parallelism?: Input<number>;

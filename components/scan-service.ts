@@ -1,6 +1,14 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { PreviousSecret } from "../monitoring/programs/configuration.ts";
-import { blockDefaults, defaults, type GatewayArgs, type RedisArgs, type ServerArgs, type SettingsArgs } from "./args.ts";
+import {
+  blockDefaults,
+  type DatabaseArgs,
+  defaults,
+  type GatewayArgs,
+  type RedisArgs,
+  type ServerArgs,
+  type SettingsArgs,
+} from "./args.ts";
 import { RedisCache } from "./cache/redis-cache.ts";
 import { DatabaseCopy } from "./database-mirror/database-copy.ts";
 import { DatabaseMirror } from "./database-mirror/database-mirror.ts";
@@ -267,9 +275,14 @@ export class ScanService extends Component<ScanServiceArgs, typeof children> {
     mirror: DatabaseMirror | undefined,
     { policies }: Namespace,
   ): RegistryScan {
-    const { registryScan = {} } = this.args;
+    const { registryScan = {}, database } = this.args;
     const { reports } = withDefaults(defaults.registryScan, registryScan);
-    const monitored = { ...registryScan, reports: { ...registryScan.reports, viewers: [...reports.viewers, ...this.monitors] } };
+    const java = copiedJava(database);
+    const monitored = {
+      ...(java !== undefined && { javaRepositories: [java] }),
+      ...registryScan,
+      reports: { ...registryScan.reports, viewers: [...reports.viewers, ...this.monitors] },
+    };
     const args = { context, registryScan: monitored, service, database: mirror && javaMirror(mirror) };
     return this.create("registryScan", args, { dependsOn: [...policies] });
   }
@@ -309,6 +322,12 @@ export class ScanService extends Component<ScanServiceArgs, typeof children> {
       { dependsOn: [...policies] },
     );
   }
+}
+
+/** Returns the repository that the Java database is copied to, if it is. */
+function copiedJava(database: DatabaseArgs | undefined): pulumi.Input<string> | undefined {
+  const { enabled, to, java } = withDefaults(defaults.database.mirror, database?.mirror);
+  return enabled && to !== undefined && java.enabled ? java.to : undefined;
 }
 
 /** Returns the mirror's connection if it has the Java database. */

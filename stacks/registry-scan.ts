@@ -62,7 +62,7 @@ export const registryScan = v
       .optional()
       .meta({
         description: "OCI repositories of Trivy's Java database (trivy-java-db), which identifies Java archives.",
-        otherwise: "Trivy's",
+        otherwise: "the one of `database.mirror` if it has one, otherwise Trivy's",
       }),
     parallelism: v.count(1, 1000).default(4).describe("Number of images that are scanned at a time, each by its own pod."),
     timeout: v

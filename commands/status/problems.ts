@@ -49,6 +49,7 @@ export function problems(facts: Facts, settings: Settings, stack: string): strin
     ...expiring(facts, stack),
     ...monitors(facts),
     ...mirror(facts, settings),
+    ...copies(facts, settings, stack),
   ];
 }
 
@@ -219,4 +220,25 @@ function mirror({ mirror, time: now }: Facts, { database: { mirror: settings } }
   if (success > 0 && now.getTime() - last.getTime() < mirrorHours * hour) return [];
   const since = success > 0 ? `since ${time(last)}` : "since it started";
   return [`The database mirror has not reached its upstream ${since}; see the log of trivy-database-0`];
+}
+
+/** Number of runs in a row without a success after which copies to a registry are reported. */
+const copyAttempts = 3;
+
+function copies({ copyJob, unknown, time: now }: Facts, { database: { mirror: settings } }: Settings, stack: string): string[] {
+  if (!settings.enabled || settings.to === undefined) return [];
+  if (!copyJob)
+    return unknown.some((line) => line.startsWith("CronJob"))
+      ? []
+      : [`The job that copies the database does not exist; run \`npm run up -- ${stack}\``];
+  const { metadata, spec, status } = copyJob;
+  if (spec?.suspend)
+    return [`The job that copies the database is suspended; run \`npm run refresh -- ${stack}\` and \`npm run up -- ${stack}\``];
+  const since = new Date(status?.lastSuccessfulTime ?? metadata?.creationTimestamp ?? 0);
+  const runs = new Cron(spec?.schedule ?? "", { timezone: spec?.timeZone ?? "UTC" }).previousRuns(copyAttempts, now);
+  if (runs.length < copyAttempts || runs.some((run) => run <= since)) return [];
+  return [
+    `The database was not copied to ${settings.to} since ${time(since)}; see the log of a job in ` +
+      `\`kubectl get jobs -l app.kubernetes.io/component=${parts.database.component}\``,
+  ];
 }

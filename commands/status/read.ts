@@ -48,6 +48,8 @@ export interface Facts {
   readonly reports: Samples | undefined;
   readonly mirror: Samples | undefined;
   readonly cronJob: V1CronJob | undefined;
+  /** The CronJob that copies the database to a registry. */
+  readonly copyJob: V1CronJob | undefined;
   readonly certificates: readonly CertificateFacts[];
   readonly podMonitors: readonly PodMonitorFacts[];
   /** What could not be read, and why. */
@@ -79,7 +81,9 @@ export async function readFacts(cluster: Cluster, namespace: string): Promise<Fa
     return attempt(`metrics of ${nameOf(pod)}`, async () => samples(await fromPod(pod, number, "/metrics")));
   };
   const fromRedis = async (pod: V1Pod | undefined) => pod && attempt("Redis", () => redisInfo(cluster, namespace, nameOf(pod)));
-  const [servers, redis, reports, mirror, cronJob, certificates, podMonitors, described] = await Promise.all([
+  const cronJobNamed = (name: string) =>
+    attempt("CronJob", () => respond(cluster, cluster.config.makeApiClient(BatchV1Api).readNamespacedCronJob({ name, namespace })));
+  const [servers, redis, reports, mirror, cronJob, copyJob, certificates, podMonitors, described] = await Promise.all([
     Promise.all(
       ready(parts.server.component).map((pod) =>
         attempt(`version of ${nameOf(pod)}`, async () => server(nameOf(pod), await fromPod(pod, portOf(pod, "http") ?? 0, "/version"))),
@@ -88,9 +92,8 @@ export async function readFacts(cluster: Cluster, namespace: string): Promise<Fa
     fromRedis(ready(parts.cache.component)[0]),
     fromFirst(parts.reports.component, () => reportsPorts.pages),
     fromFirst(parts.database.component, (pod) => portOf(pod, "metrics")),
-    attempt("CronJob", () =>
-      respond(cluster, cluster.config.makeApiClient(BatchV1Api).readNamespacedCronJob({ name: scanName, namespace })),
-    ),
+    cronJobNamed(scanName),
+    cronJobNamed(parts.database.objectName),
     attempt("certificates", () => readCertificates(cluster, snapshot)),
     attempt("PodMonitors", () => readPodMonitors(cluster, namespace)),
     withReasons(cluster, namespace, findings(snapshot)),
@@ -100,7 +103,7 @@ export async function readFacts(cluster: Cluster, namespace: string): Promise<Fa
     snapshot,
     findings: described,
     servers: servers.filter((one) => one !== undefined),
-    ...{ redis, reports, mirror, cronJob },
+    ...{ redis, reports, mirror, cronJob, copyJob },
     certificates: certificates ?? [],
     podMonitors: podMonitors ?? [],
     unknown,

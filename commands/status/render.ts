@@ -1,3 +1,4 @@
+import type { V1CronJob } from "@kubernetes/client-node";
 import { seconds } from "../../components/shared/quantity.ts";
 import type { Settings } from "../../stacks/index.ts";
 import { lastVerdict, nextRun, partsOf, projectedSize } from "./problems.ts";
@@ -58,7 +59,7 @@ function workloads(facts: Facts, settings: Settings): Row[] {
 }
 
 function details(facts: Facts, settings: Settings): Row[] {
-  const { servers, redis, certificates, mirror, reports, time: now } = facts;
+  const { servers, redis, certificates, mirror, copyJob, reports, time: now } = facts;
   const builds = [...new Set(servers.map(({ built }) => built.getTime()))];
   const undelivered = reports ? labelled(reports, "trivy_registry_scan_undelivered_alerts", "receiver") : [];
   const [first] = [...certificates].sort((a, b) => a.expires.getTime() - b.expires.getTime());
@@ -67,6 +68,7 @@ function details(facts: Facts, settings: Settings): Row[] {
       ? [["Database", `built ${time(new Date(builds[0] ?? 0))}, ${age(now, new Date(builds[0] ?? 0))} ago, on all servers`] as const]
       : servers.map(({ pod, built }): Row => ["Database", `${pod}: built ${time(built)}, ${age(now, built)} ago`])),
     ...(mirror ? mirrorRows(facts) : []),
+    ...(copyJob ? [["Mirror", `${settings.database.mirror.to}: ${copied(copyJob)}`] as const] : []),
     ...(redis ? [["Cache", cacheRow(facts, settings)] as const] : []),
     ...(settings.redis.mode === "external" ? [["Cache", `${settings.redis.host}, which is not part of the stack`] as const] : []),
     ...(settings.registryScan.enabled ? [["Registry scan", scanRow(facts, settings)] as const] : []),
@@ -87,6 +89,10 @@ function mirrorRows({ mirror, time: now }: Facts): Row[] {
     "Mirror",
     `${repository}: built ${time(new Date(built * 1000))}, ${age(now, new Date(built * 1000))} ago`,
   ]);
+}
+
+function copied({ status }: V1CronJob): string {
+  return status?.lastSuccessfulTime ? `last successful job ${time(new Date(status.lastSuccessfulTime))}` : "no successful job yet";
 }
 
 function cacheRow(facts: Facts, { redis: settings }: Settings): string {

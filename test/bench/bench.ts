@@ -14,6 +14,7 @@ import { kubectl } from "../e2e/support/cluster.ts";
 import { checkEnvironment } from "../e2e/support/environment.ts";
 import { Project } from "../e2e/support/project.ts";
 import { database } from "./database.ts";
+import { databaseSize } from "./database-size.ts";
 import { scanGate } from "./gate.ts";
 import { growth } from "./growth.ts";
 import { registryScan } from "./registry-scan.ts";
@@ -29,6 +30,7 @@ const topics: Readonly<Record<string, (project: Project, services: Services) => 
   throughput: (_, services) => throughput(services),
   resources: (_, services) => resources(services),
   database: (project) => database(project),
+  "database-size": () => databaseSize(),
   growth: (_, services) => growth(services),
   "registry-scan": registryScan,
   gate: (_, services) => scanGate(services),

@@ -5,15 +5,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect } from "chai";
-import { artifacts } from "../../database-mirror/artifacts.ts";
 import type { Build } from "../../database-mirror/build-store.ts";
-import { blobPath, createLayout } from "../../database-mirror/layout.ts";
-import { emptyConfig, manifestOf, manifestType, parseManifest, sha256 } from "../../database-mirror/manifest.ts";
+import { blobPath } from "../../database-mirror/layout.ts";
+import { manifestType, sha256 } from "../../database-mirror/manifest.ts";
 import { metrics } from "../../database-mirror/metrics.ts";
 import { MirroredDatabase } from "../../database-mirror/mirrored-database.ts";
 import { RegistryServer } from "../../database-mirror/registry-server.ts";
-
-const artifact = artifacts.vulnerabilities;
+import { addBuild } from "../support/mirror-builds.ts";
 
 describe("the mirror as a registry", () => {
   let folder: string;
@@ -30,19 +28,6 @@ describe("the mirror as a registry", () => {
       folder,
       scratch: folder,
     });
-
-  /** Adds a build whose layer has this content. */
-  async function add(database: MirroredDatabase, content: string, updatedAt: string): Promise<Build> {
-    const text = manifestOf(artifact, { digest: sha256(content), size: content.length });
-    const digest = sha256(text);
-    const { config, layer } = parseManifest(text, digest, artifact);
-    await createLayout(database.store.incoming, text);
-    writeFileSync(blobPath(database.store.incoming, layer.digest), content);
-    writeFileSync(blobPath(database.store.incoming, config.digest), emptyConfig);
-    const build: Build = { digest, config, layer, updatedAt, source: "test" };
-    await database.store.add(build);
-    return build;
-  }
 
   async function serve(database: MirroredDatabase, pause?: number): Promise<void> {
     registry = new RegistryServer([database], pause);
@@ -72,8 +57,8 @@ describe("the mirror as a registry", () => {
 
   it("the newest build is served by its tag and its digests, to GET and HEAD", async () => {
     const database = open();
-    const newer = await add(database, "newer", "2026-01-02T00:00:00Z");
-    const older = await add(database, "older", "2026-01-01T00:00:00Z");
+    const newer = await addBuild(database, "newer", "2026-01-02T00:00:00Z");
+    const older = await addBuild(database, "older", "2026-01-01T00:00:00Z");
     await serve(database);
     const manifest = await get("/v2/trivy-db/manifests/2");
     expect(manifest.headers.get("content-type")).to.equal(manifestType);
@@ -89,7 +74,7 @@ describe("the mirror as a registry", () => {
 
   it("unknown repositories, tags and blobs are answered with 404, changes with 405", async () => {
     const database = open();
-    await add(database, "content", "2026-01-01T00:00:00Z");
+    await addBuild(database, "content", "2026-01-01T00:00:00Z");
     await serve(database);
     const paths = [
       "/v2/other/manifests/2",
@@ -105,8 +90,8 @@ describe("the mirror as a registry", () => {
 
   it("a pinned build is served, also when it is older; one that is not kept is reported", async () => {
     const database = open();
-    await add(database, "newer", "2026-01-02T00:00:00Z");
-    const older = await add(database, "older", "2026-01-01T00:00:00Z");
+    await addBuild(database, "newer", "2026-01-02T00:00:00Z");
+    const older = await addBuild(database, "older", "2026-01-01T00:00:00Z");
     expect(open({ pin: older.digest }).served?.digest).to.equal(older.digest);
     const missing = open({ pin: sha256("other") });
     expect([missing.isPinMissing, missing.served?.updatedAt]).to.deep.equal([true, "2026-01-02T00:00:00Z"]);
@@ -126,21 +111,21 @@ describe("the mirror as a registry", () => {
   it("old builds are removed, but not one that is pinned", async () => {
     const database = open();
     const builds: Build[] = [];
-    for (const day of [1, 2, 3, 4]) builds.push(await add(database, `day ${day}`, `2026-01-0${day}T00:00:00Z`));
+    for (const day of [1, 2, 3, 4]) builds.push(await addBuild(database, `day ${day}`, `2026-01-0${day}T00:00:00Z`));
     database.store.prune(2, [builds[0]?.digest]);
     expect(open().store.builds.map(({ updatedAt }) => updatedAt.slice(0, 10))).to.deep.equal(["2026-01-04", "2026-01-03", "2026-01-01"]);
   });
 
   it("a build whose file is incomplete, as after a loss of the node, is not served", async () => {
     const database = open();
-    const build = await add(database, "content", "2026-01-01T00:00:00Z");
+    const build = await addBuild(database, "content", "2026-01-01T00:00:00Z");
     writeFileSync(blobPath(join(folder, "builds", build.digest.slice(7)), build.layer.digest), "cont");
     expect(open().served).to.equal(undefined);
   });
 
   it("running servers download one after the other, with a pause", async () => {
     const database = open();
-    const { layer } = await add(database, "content", "2026-01-01T00:00:00Z");
+    const { layer } = await addBuild(database, "content", "2026-01-01T00:00:00Z");
     await serve(database, 0.3);
     const start = Date.now();
     const ends = await Promise.all(
@@ -154,7 +139,7 @@ describe("the mirror as a registry", () => {
 
   it("a server that starts need not wait for its turn, and one that goes away leaves the queue", async () => {
     const database = open();
-    const { layer } = await add(database, "content", "2026-01-01T00:00:00Z");
+    const { layer } = await addBuild(database, "content", "2026-01-01T00:00:00Z");
     await serve(database, 3600);
     const path = `/v2/trivy-db/blobs/${layer.digest}`;
     await (await get(path)).text();

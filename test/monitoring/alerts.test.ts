@@ -1,11 +1,16 @@
+import { spawnSync } from "node:child_process";
+import { once } from "node:events";
 import { readdirSync, readFileSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { expect } from "chai";
 import { alertGroups } from "../../components/monitoring/rules/alerts.ts";
 import { recordingGroups } from "../../components/monitoring/rules/objective.ts";
 import { allAlerts, scrapeJobs, stackRules } from "../../components/monitoring/rules/render.ts";
 import { images } from "../../components/shared/images.ts";
-import { exposedMetrics, recordedNames } from "../support/exposed-metrics.ts";
+import { exposedMetrics, recordedNames, types } from "../support/exposed-metrics.ts";
+import { startGateway } from "../support/gateway-processes.ts";
 import { promqlProblems, selectorsOf } from "../support/promql.ts";
 
 const root = join(import.meta.dirname, "../..");
@@ -28,9 +33,10 @@ describe("the alerting rules", () => {
       const named = [...description.matchAll(/`((?:server|gateway|database|redis|registryScan|monitoring)\.[^` ]+)`/g)].map(
         ([, name = ""]) => name,
       );
-      // The mirror's settings come with the mirror.
-      const unknown = named.filter((name) => !settings.has(name) && !name.startsWith("database.mirror"));
-      expect(unknown, alert).to.deep.equal([]);
+      expect(
+        named.filter((name) => !settings.has(name)),
+        alert,
+      ).to.deep.equal([]);
     }
   });
 
@@ -77,6 +83,21 @@ describe("the alerting rules", () => {
   it("the metrics of Redis and HAProxy were recorded from the deployed versions", () => {
     expect(text("test/monitoring/recorded/trivy-redis.txt")).to.contain(`redis_exporter ${images.redisExporter.split(":").at(-1)} `);
     expect(text("test/monitoring/recorded/trivy-gateway.txt")).to.contain(`HAProxy ${images.haproxy.split(":").at(-1)}.`);
+  });
+
+  it("HAProxy exposes the recorded metrics, with the configuration of the balancer", async function () {
+    const [deployed = ""] = /\d+\.\d+\.\d+$/.exec(images.haproxy) ?? [];
+    if (!spawnSync("haproxy", ["-v"], { encoding: "utf8" }).stdout?.includes(`version ${deployed}`)) this.skip();
+    const server = createServer((_, response) => response.end()).listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const gateway = await startGateway({ clients: { ci: "t0ken" }, serverToken: "s", server: (server.address() as AddressInfo).port });
+    try {
+      const exposed = await (await fetch(`http://127.0.0.1:${gateway.ports.admin}/metrics`)).text();
+      expect(types(text("test/monitoring/recorded/trivy-gateway.txt"))).to.deep.equal(types(exposed));
+    } finally {
+      gateway.stop();
+      server.close().closeAllConnections();
+    }
   });
 
   it("two stacks record and alert by themselves", () => {

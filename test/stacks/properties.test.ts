@@ -38,7 +38,8 @@ function longSecrets(settings: object): string[] {
 }
 
 /** ConfigMaps that no setting changes; a random password such as `constructor` appears in them by chance. */
-const isProgram = /-(registry-scan-programs|database-mirror-programs|database-mirror-wait-program|database-copy-programs)$/;
+const isProgram =
+  /-(registry-scan-programs|monitoring-programs|database-mirror-programs|database-mirror-wait-program|database-copy-programs)$/;
 
 describe("random settings", () => {
   it(`${runs} random settings are refused with help, or give manifests that Kubernetes' schema accepts`, async () => {

@@ -1,16 +1,21 @@
-import { readFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { clientMetrics } from "../../components/gateway/balancer.cfg.ts";
 import { recordingGroups } from "../../components/monitoring/rules/objective.ts";
+import { metrics as mirrorMetrics } from "../../database-mirror/metrics.ts";
+import { MirroredDatabase } from "../../database-mirror/mirrored-database.ts";
+import { RegistryServer } from "../../database-mirror/registry-server.ts";
 import { configuredMetrics, Probe } from "../../monitoring/programs/metrics.ts";
 import { Servers } from "../../monitoring/programs/servers.ts";
 import { metrics } from "../../registry-scan/server/report/metrics.ts";
+import { addBuild } from "./mirror-builds.ts";
 import { finding, Runs, scanned } from "./registry-reports.ts";
 
 const recorded = (job: string) => readFileSync(join(import.meta.dirname, "../monitoring/recorded", `${job}.txt`), "utf8");
 
 /** Returns the types of metrics by name, from their comments in Prometheus' text format. A histogram has three counters. */
-const types = (text: string): Map<string, string> =>
+export const types = (text: string): Map<string, string> =>
   new Map(
     [...text.matchAll(/^# TYPE (\S+) (\S+)$/gm)].flatMap(([, name = "", type = ""]) =>
       type === "histogram" ? ["bucket", "count", "sum"].map((part) => [`${name}_${part}`, "counter"] as const) : [[name, type] as const],
@@ -29,6 +34,23 @@ function registryScanMetrics(): string {
   return metrics(report, { undelivered: { slack: 0 }, isRunning: false, pendingCopies: 0, hasVolumeError: false });
 }
 
+/** Of a mirror that has been through everything that has a metric. */
+async function databaseMirrorMetrics(): Promise<string> {
+  const folder = mkdtempSync(join(tmpdir(), "mirror-metrics-"));
+  try {
+    const source = { artifact: "vulnerabilities", repositories: [] } as const;
+    const database = new MirroredDatabase({ source, plainHttp: false, keep: 3, pin: undefined, folder, scratch: folder });
+    await addBuild(database, "content", "2026-01-01T00:00:00Z");
+    database.lastSuccess = Date.now();
+    database.refusals.set("older", 1);
+    database.upstreamRefusal = "older";
+    database.upstreamRequests.set("digest/ok", 1);
+    return mirrorMetrics(new RegistryServer([database]).served);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
 /** Returns the type of each metric that the service exposes, by the scrape job and the metric's name. */
 export async function exposedMetrics(): Promise<ReadonlyMap<string, ReadonlyMap<string, string>>> {
   return new Map([
@@ -37,7 +59,7 @@ export async function exposedMetrics(): Promise<ReadonlyMap<string, ReadonlyMap<
     ["trivy-gateway-clients", types(clientMetrics(["ci"]))],
     ["trivy-redis", types(recorded("trivy-redis"))],
     ["trivy-registry-scan", types(registryScanMetrics())],
-    ["trivy-mirror", types(recorded("trivy-mirror"))],
+    ["trivy-mirror", types(await databaseMirrorMetrics())],
   ]);
 }
 

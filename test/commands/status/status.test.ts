@@ -62,6 +62,7 @@ const good: Facts = {
   reports: reports(),
   mirror: undefined,
   cronJob: cronJob(ago(7)),
+  copyJob: undefined,
   certificates: [{ secret: "trivy-gateway-certificate", generated: true, subject: "CN=trivy", expires: ago(-90 * 24) }],
   podMonitors: [{ name: "trivy", selected: true }],
   unknown: [],
@@ -76,6 +77,30 @@ const report = (facts: Partial<Facts>) => ({
 describe("npm run status", () => {
   it("a stack that works has no problems", () => {
     expect(of({})).to.deep.equal([]);
+  });
+
+  it("copies to a registry are reported after three runs without a success, or when they are suspended or missing", () => {
+    const to = "registry.example.com/security/trivy-db:2";
+    const mirrored = checkSettings({
+      gateway: { enabled: true, clients: [{ name: "ci" }] },
+      server: { replicas: 2 },
+      database: { mirror: { enabled: true, to, existingSecret: "push" } },
+    });
+    const copyJob = (lastSuccessfulTime: Date | undefined, suspend = false): V1CronJob => ({
+      metadata: { name: "trivy-database", creationTimestamp: ago(500) },
+      spec: { suspend, schedule: "17 * * * *", jobTemplate: {} },
+      ...(lastSuccessfulTime && { status: { lastSuccessfulTime } }),
+    });
+    const reported = (job: V1CronJob | undefined) => problems({ ...good, copyJob: job }, mirrored, "prod");
+    expect(reported(copyJob(ago(2.5)))).to.deep.equal([]);
+    expect(reported(copyJob(ago(3))).join()).to.match(
+      /^The database was not copied to registry\.example\.com\S+ since 2026-11-26 07:00 UTC; see/,
+    );
+    expect(reported(copyJob(undefined)).join()).to.include("since 2026-11-05");
+    expect(reported(copyJob(ago(1), true)).join()).to.include("is suspended");
+    expect(reported(undefined).join()).to.include("does not exist");
+    const shown = screen({ ...report({ copyJob: copyJob(ago(1)) }), settings: mirrored }, false);
+    expect(shown).to.match(/^Mirror +registry\.example\.com\/security\/trivy-db:2: last successful job\s+2026-11-26 09:00 UTC$/m);
   });
 
   it("a mirror without upstreams does not miss builds", () => {

@@ -254,4 +254,19 @@ describe("the mirror of the Java database", () => {
     const [scanner] = deployed.one("CronJob").spec.jobTemplate.spec.template.spec.containers;
     expect(variables(scanner)["SSL_CERT_DIR"]).to.equal("/etc/ssl/certs:/etc/database-authority");
   });
+
+  it("the registry scan uses the copy in a registry, unless its settings name repositories", async () => {
+    const scan = { enabled: true, targets: [{ image: "10.1.2.3/team/app:1.0" }] };
+    const to = { to: "10.9.9.9/trivy-db:2", existingSecret: "push", java: { ...java, to: "10.9.9.9/trivy-java-db:1" } };
+    const deployed = await mirrored(to, {}, { registryScan: scan });
+    const { javaRepositories } = JSON.parse(deployed.one("ConfigMap", "trivy-registry-scan-config").data["scan.json"]);
+    expect(javaRepositories).to.deep.equal(["10.9.9.9/trivy-java-db:1"]);
+    expect(policy(deployed, "trivy-registry-scan").egress).to.deep.include({ to: [{ ipBlock: { cidr: "10.9.9.9/32" } }], ports: tcp(443) });
+    const other = await mirrored(to, {}, { registryScan: { ...scan, javaRepositories: ["a.b/java:1"] } });
+    expect(JSON.parse(other.one("ConfigMap", "trivy-registry-scan-config").data["scan.json"]).javaRepositories).to.deep.equal([
+      "a.b/java:1",
+    ]);
+    const without = await mirrored({ ...to, java: { enabled: false } }, {}, { registryScan: scan });
+    expect(without.one("ConfigMap", "trivy-registry-scan-config").data["scan.json"]).not.to.include("javaRepositories");
+  });
 });
