@@ -21,6 +21,12 @@ one_of() {
   for allowed in "$@"; do [ "$value" != "$allowed" ] || return 0; done
   return 1
 }
+# words TEXT: the words of a list that is separated by commas, spaces or line breaks. Runs in a subshell.
+words() {
+  IFS=",$IFS"
+  # shellcheck disable=SC2086 # word splitting is intended; globbing is off
+  printf '%s ' $1
+}
 must_be_file() { [ -z "$2" ] || { [ -f "$2" ] && [ -r "$2" ]; } || problem "$1: cannot read the file $2"; }
 must_be_url() {
   case $2 in
@@ -105,17 +111,18 @@ take IGNOREFILE
 ignorefile_origin=$origin
 take VEX
 vex_origin=$origin
-insecure=$([ "${TRIVY_INSECURE:-}" != true ] || echo yes)
+insecure=
+[ "${TRIVY_INSECURE:-}" != true ] || insecure=yes
 
 on_unreachable=${SCAN_GATE_ON_UNREACHABLE:-fail}
 end_of_life=${SCAN_GATE_END_OF_LIFE:-}
-reports=$(printf %s "${SCAN_GATE_REPORTS:-sarif,junit}" | tr ', \n' '   ')
+reports=$(words "${SCAN_GATE_REPORTS:-sarif,junit}")
 output=${SCAN_GATE_OUTPUT:-scan-gate}
 download=${SCAN_GATE_TRIVY_URL:-https://github.com/aquasecurity/trivy/releases/download}
 baseline_required=${SCAN_GATE_BASELINE_REQUIRED:-false}
 repository_config=${SCAN_GATE_REPOSITORY_CONFIG:-use}
 max_age_setting=${SCAN_GATE_MAX_DATABASE_AGE:-72h}
-platforms=$(printf %s "${SCAN_GATE_PLATFORMS:-}" | tr ', \n' '   ')
+platforms=$(words "${SCAN_GATE_PLATFORMS:-}") platforms=${platforms% }
 
 # --- validity ---------------------------------------------------------------------------------------------------------------------------------
 
