@@ -46,9 +46,9 @@ case ${1:-} in
 esac
 
 work=$(mktemp -d) || no_verdict "cannot create a temporary folder; set TMPDIR to a writable folder"
-programs='' scanning='' comparing='' held='' releasing='' releasing_baseline=''
+programs='' probe='' scanning='' comparing='' held='' releasing='' releasing_baseline=''
 # shellcheck disable=SC2086 # nothing if there is none
-trap '[ -z "$held" ] || release_clients "{"; cancel TERM $scanning $comparing; cancel KILL $releasing $releasing_baseline; rm -rf "$work" ${programs:+"$programs"}' EXIT
+trap '[ -z "$held" ] || release_clients "{"; cancel TERM $scanning $comparing; cancel KILL $releasing $releasing_baseline; rm -rf "$work" ${programs:+"$programs"} ${probe:+"$probe"}' EXIT
 trap 'exit 2' HUP INT TERM
 mkfifo "$work/stream" "$work/held.yaml" "$work/held-baseline.yaml" || no_verdict "cannot write into the temporary folder $work; set TMPDIR to a writable folder"
 # Starting the client takes longer than all checks of the settings.

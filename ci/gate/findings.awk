@@ -1,7 +1,7 @@
 # Reads the JSON document of the baseline, if there is one, and then that of the image. Calls found() of marked.awk for each finding, with the fields that
-# text.awk names, and prints what the image's document says about the scan as lines `fact<TAB>NAME<TAB>VALUE`. Values stay JSON-escaped, so they
-# contain neither tabs nor line breaks.
-# baseline: the file with the baseline's document, or nothing
+# text.awk names, and writes what the image's document says about the scan as lines `NAME<TAB>VALUE`. Values stay JSON-escaped, so they contain
+# neither tabs nor line breaks.
+# baseline: the file with the baseline's document, or nothing; facts: the file for what the document says about the scan
 #
 # Trivy indents its JSON with two spaces, and a line break inside a string is escaped, so the indentation of a line is its depth in the document.
 # `keys` is the path to the current line. The caller compares the number of findings with Trivy's exit code, so a document that this
@@ -25,8 +25,8 @@ function value(text) {
 
 # Facts appear in the log and in reports as they are.
 function fact(name, text) {
-  gsub(/[^A-Za-z0-9 ._:\/+-]/, "", text)
-  print "fact\t" name "\t" text
+  gsub(/[^A-Za-z0-9 ._:;,\/+-]/, "", text)
+  print name "\t" text >facts
 }
 
 function finding(kind_, id_, package_, installed_, fixed_, path_, line_, title_, url_, description_) {

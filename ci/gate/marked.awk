@@ -1,4 +1,4 @@
-# Prints the image's findings by severity, then those that the baseline has as well as `known`, then the notes, and their numbers as facts.
+# Prints the image's findings by severity, then those that the baseline has as well as `known`, then the notes, and writes their numbers as facts.
 # end_of_life, unrecognised: `new` to report such an image as a finding, `note` to report it, nothing to ignore it
 
 # Called for each finding of the baseline, and then for each of the image.
@@ -41,10 +41,10 @@ function print_findings() {
   print_group("note")
   for (s = 1; s <= many; s++)
     if (number[severities[s]]) counts = counts (counts == "" ? "" : ", ") number[severities[s]] " " severities[s]
-  print "fact", "counted", counted + 0
-  print "fact", "known", known + 0
-  print "fact", "notes", notes + 0
-  print "fact", "notices", notices
-  print "fact", "counts", counts
+  fact("counted", counted + 0)
+  fact("known", known + 0)
+  fact("notes", notes + 0)
+  fact("notices", notices)
+  fact("counts", counts)
 }
 function print_group(wanted,  c) { for (c = 1; c <= count; c++) if (group[c] == wanted) print all[c] }

@@ -10,7 +10,7 @@ render() {
 
 # begin_reports: removes the reports of an earlier run
 begin_reports() {
-  rm -f "$output/summary.md" "$output/junit.xml" "$output/gl-container-scanning-report.json" "$output/gl-code-quality-report.json" 2>/dev/null
+  rm -f "$probe" "$output/summary.md" "$output/junit.xml" "$output/gl-container-scanning-report.json" "$output/gl-code-quality-report.json" 2>/dev/null
   : >"$work/junit" && : >"$work/gitlab" && : >"$work/codequality" && : >"$work/all.md" && : >"$work/messages"
   expected_failures=0 expected_entries=0 expected_lines=0
 }

@@ -155,8 +155,7 @@ scan() {
 # read_facts FILE: sets $fact_NAME from the lines of findings.awk
 read_facts() {
   fact_updated='' fact_next='' fact_digest='' fact_compared='' fact_complete='' fact_counted='' fact_known='' fact_counts='' fact_notes='' fact_notices=''
-  while IFS='	' read -r word name value; do
-    [ "$word" = fact ] || continue
+  while IFS='	' read -r name value; do
     case $name in
       updated) fact_updated=$value ;;
       next) fact_next=$value ;;
@@ -177,9 +176,11 @@ read_facts() {
 
 # read_document: reads the document of a scan that ended, together with the baseline's, and compares it with the verdict
 read_document() {
-  awk -v baseline="${baseline:+$work/baseline.json}" -v end_of_life="$if_end_of_life" -v unrecognised="$if_unrecognised" -f "$parts/text.awk" \
-    -f "$parts/findings.awk" -f "$parts/marked.awk" ${baseline:+"$work/baseline.json"} "$work/document" >"$work/marked" || : >"$work/marked"
-  read_facts "$work/marked"
+  : >"$work/facts"
+  awk -v facts="$work/facts" -v baseline="${baseline:+$work/baseline.json}" -v end_of_life="$if_end_of_life" -v unrecognised="$if_unrecognised" \
+    -f "$parts/text.awk" -f "$parts/findings.awk" -f "$parts/marked.awk" ${baseline:+"$work/baseline.json"} "$work/document" >"$work/marked" ||
+    : >"$work/facts"
+  read_facts "$work/facts"
   if [ -z "$fact_complete" ]; then
     reason="Trivy exited with $status but its document is incomplete or of another version"
   elif { [ "$verdict" = clean ] && [ "$fact_findings" -ne 0 ]; } || { [ "$verdict" = findings ] && [ "$fact_findings" -eq 0 ]; }; then

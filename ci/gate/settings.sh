@@ -139,7 +139,7 @@ fi
 [ -z "$scanners_origin" ] || must_be_list "$scanners_origin" "$TRIVY_SCANNERS" vuln secret misconfig license
 must_be_file "$ignorefile_origin" "${TRIVY_IGNOREFILE:-}"
 must_be_file "$cacert_origin" "${TRIVY_CACERT:-}"
-for source in $(printf %s "${TRIVY_VEX:-}" | tr , ' '); do
+for source in $(words "${TRIVY_VEX:-}"); do
   case $source in repo | oci) ;; *) must_be_file "$vex_origin" "$source" ;; esac
 done
 [ -z "$timeout_origin" ] || printf %s "$TRIVY_TIMEOUT" | tr '\n' ' ' | grep -Eq '^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$' ||
@@ -227,7 +227,8 @@ fi
 command -v awk >/dev/null 2>&1 || problem "$0: needs awk, which is not installed"
 if ! mkdir -p "$output" 2>/dev/null; then
   problem "SCAN_GATE_OUTPUT: cannot create the folder $output; use a writable path"
-elif ! head -c 65536 /dev/zero >"$output/.scan-gate-probe" 2>/dev/null; then
-  problem "SCAN_GATE_OUTPUT: cannot write into the folder $output, which is read-only or full; use another path"
+else
+  probe=$output/.scan-gate-probe
+  head -c 65536 /dev/zero >"$probe" 2>/dev/null ||
+    problem "SCAN_GATE_OUTPUT: cannot write into the folder $output, which is read-only or full; use another path"
 fi
-rm -f "$output/.scan-gate-probe" 2>/dev/null
