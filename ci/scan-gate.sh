@@ -272,7 +272,7 @@ while [ $# -gt 0 ]; do
     java*)
       java_failed="$java_failed$unit "
       say "$unit: the Java database cannot be downloaded; retrying after the other images"
-      set -- "$@" "$image" "${platform:--}"
+      set -- ${1+"$@"} "$image" "${platform:--}"
       ;;
     *)
       if [ "$verdict" = unreachable ] && [ "$on_unreachable" = warn ]; then

@@ -26,5 +26,5 @@ scan_baseline() {
   shift 3
   : >"$baseline_file"
   client "$baseline_file" --exit-code 0 --severity UNKNOWN,LOW,MEDIUM,HIGH,CRITICAL --ignore-unfixed=false \
-    ${baseline_platform:+--platform "$baseline_platform"} "$@" -- "$baseline_image" >"$baseline_file.log" 2>&1
+    ${baseline_platform:+--platform "$baseline_platform"} ${1+"$@"} -- "$baseline_image" >"$baseline_file.log" 2>&1
 }

@@ -89,7 +89,8 @@ category() {
 # report_nothing VARIABLE LEVEL TEXT: adds a scan that has no verdict (`error`) or did not take place (`skip`) to the summary and the reports
 report_nothing() {
   : >"$work/marked"
-  render junit -v name="$unit" -v "$1=$reason" -v properties="service=$TRIVY_SERVER" "$work/marked" >>"$work/junit" || broken="${broken:+$broken; }junit"
+  render junit -v name="$unit" -v "$1=$reason" -v properties="service=$TRIVY_SERVER" "$work/marked" >>"$work/junit" ||
+    broken="${broken:+$broken; }the temporary folder $work cannot be written; set TMPDIR to one that has space"
   render summary -v name="$unit" -v outcome="$3" "$work/marked" >>"$work/all.md"
   message "$2" "$unit: $3"
 }

@@ -34,7 +34,7 @@ begin_attempt() {
   # Opened for both directions first, so that opening it for one does not wait for the other end.
   # shellcheck disable=SC2094 # a pipe
   exec 3<>"$work/stream" 4<"$work/stream"
-  "$@" client "$work/document" ${held:+--config "$work/held.yaml"} --exit-code "$findings_status" ${target_platform:+--platform "$target_platform"} -- "$target" >&3 2>&1 3>&- 4<&- &
+  ${1+"$@"} client "$work/document" ${held:+--config "$work/held.yaml"} --exit-code "$findings_status" ${target_platform:+--platform "$target_platform"} -- "$target" >&3 2>&1 3>&- 4<&- &
   scanning=$!
   exec 3>&-
 }
@@ -61,7 +61,7 @@ end_attempt() {
 cancel() {
   signal=$1
   shift
-  for pid in "$@"; do
+  for pid in ${1+"$@"}; do
     kill -"$signal" "$pid"
     wait "$pid"
   done 2>/dev/null

@@ -6,7 +6,7 @@ fetch() {
   url=$1 file=$2 seconds=$3
   shift 3
   if command -v curl >/dev/null 2>&1; then
-    curl -fsSL --netrc-optional --retry 2 --max-time "$seconds" "$@" -o "$file" "$url"
+    curl -fsSL --netrc-optional --retry 2 --max-time "$seconds" ${1+"$@"} -o "$file" "$url"
   else
     # Some builds of BusyBox wget crash when given a timeout option.
     timeout "$seconds" wget -q -O "$file" "$url"
@@ -23,7 +23,7 @@ ask() {
     http=$(
       ask_url=$1 ask_file=$2
       shift 2
-      curl -sS --netrc-optional --max-time 10 ${TRIVY_CACERT:+--cacert "$TRIVY_CACERT"} ${insecure:+--insecure} "$@" -o "$ask_file" -w '%{http_code}' \
+      curl -sS --netrc-optional --max-time 10 ${TRIVY_CACERT:+--cacert "$TRIVY_CACERT"} ${insecure:+--insecure} ${1+"$@"} -o "$ask_file" -w '%{http_code}' \
         "$ask_url" 2>"$work/ask.log"
     )
     [ "$http" != 000 ] || http=

@@ -189,7 +189,7 @@ fi
 # shellcheck disable=SC2086 # word splitting is intended; globbing is off
 [ $# -gt 0 ] || set -- ${SCAN_GATE_IMAGES:-}
 [ $# -gt 0 ] || problem "SCAN_GATE_IMAGES: is empty; list the images there or pass them as arguments"
-for image in "$@"; do must_be_image SCAN_GATE_IMAGES "$image"; done
+for image in ${1+"$@"}; do must_be_image SCAN_GATE_IMAGES "$image"; done
 
 [ -z "$platforms" ] || [ -z "${TRIVY_PLATFORM:-}" ] || problem "TRIVY_PLATFORM: conflicts with SCAN_GATE_PLATFORMS; remove one of the two"
 for platform in $platforms; do
@@ -217,7 +217,7 @@ else
         problem "SCAN_GATE_BASELINE: '$baseline_pattern' is one image, but there are $# images; use auto, or a pattern with {repository}"
       ;;
   esac
-  for image in "$@"; do
+  for image in ${1+"$@"}; do
     baseline=$(baseline_of "$image" "$(target_branch)")
     [ -z "$baseline" ] || [ "$(full_reference "$baseline")" != "$(full_reference "$image")" ] ||
       problem "SCAN_GATE_BASELINE: the baseline $baseline is the image itself, so no finding could ever count"
