@@ -37,6 +37,8 @@ fi
 . "$parts/service.sh"
 # shellcheck source=gate/baseline.sh
 . "$parts/baseline.sh"
+# shellcheck source=gate/scan.sh
+. "$parts/scan.sh"
 
 case ${1:-} in
   --help | -h) usage && exit 0 ;;
@@ -44,11 +46,13 @@ case ${1:-} in
 esac
 
 work=$(mktemp -d) || no_verdict "cannot create a temporary folder; set TMPDIR to a writable folder"
-programs=''
-trap 'rm -rf "$work" ${programs:+"$programs"}' EXIT
+programs='' probe='' scanning='' comparing='' held='' releasing='' releasing_baseline=''
+# shellcheck disable=SC2086 # nothing if there is none
+trap '[ -z "$held" ] || release_clients "{"; cancel TERM $scanning $comparing; cancel KILL $releasing $releasing_baseline; rm -rf "$work" ${programs:+"$programs"} ${probe:+"$probe"}' EXIT
 trap 'exit 2' HUP INT TERM
+mkfifo "$work/stream" "$work/held.yaml" "$work/held-baseline.yaml" || no_verdict "cannot write into the temporary folder $work; set TMPDIR to a writable folder"
 # Starting the client takes longer than all checks of the settings.
-version_of "${SCAN_GATE_TRIVY:-trivy}" >"$work/installed" &
+ask_client "${SCAN_GATE_TRIVY:-trivy}" &
 asking=$!
 
 # shellcheck source=gate/settings.sh
@@ -57,28 +61,61 @@ asking=$!
 . "$parts/workspace.sh"
 # shellcheck source=gate/platforms.sh
 . "$parts/platforms.sh"
-# shellcheck source=gate/scan.sh
-. "$parts/scan.sh"
 # shellcheck source=gate/reports.sh
 . "$parts/reports.sh"
 
-db_epoch='' db_oldest='' db_oldest_next='' served='' service=''
+# begin_scan IMAGE PLATFORM: starts a scan, and that of its baseline
+begin_scan() {
+  baseline='' baseline_problem='' comparing=''
+  [ -n "$service_lost" ] || begin_attempt "$@"
+  [ -n "$baseline_pattern" ] || return 0
+  baseline=$(baseline_of "$1" "$(target_branch)")
+  if [ -z "$baseline" ]; then
+    baseline_problem="there is no baseline: this is not a change with a target branch"
+  elif [ -z "$service_lost" ]; then
+    # One of two clients downloads the Java database; this one does not.
+    scan_baseline "$baseline" "$2" "$work/baseline.json" ${held:+--config "$work/held-baseline.yaml"} --skip-java-db-update 4<&- &
+    comparing=$!
+  fi
+}
+
+db_epoch='' db_oldest='' db_oldest_next='' served='' service='' service_lost='' begun=''
+trivy=${SCAN_GATE_TRIVY:-trivy}
+inspected=
+if [ -z "$problems" ] && ! has_files && command -v "$trivy" >/dev/null 2>&1; then
+  inspect_workspace
+  inspected=yes
+  if [ -z "$problems" ] && [ "$platforms" != all ]; then
+    begun=$trivy held=yes
+    begin_scan "$1" "${platforms%% *}"
+  fi
+fi
 [ -n "$problems" ] || ask_service
 wait "$asking"
-installed=$(cat "$work/installed")
-inspected=
-if [ -n "$installed" ] && ! is_older "$installed" "$minimum_version"; then
-  trivy=${SCAN_GATE_TRIVY:-trivy}
+read_client
+installed=$version
+if [ -z "$inspected" ] && [ -n "$installed" ] && ! is_older "$installed" "$minimum_version"; then
   inspect_workspace
   inspected=yes
 fi
 report_problems
 choose_client
+if [ -n "$begun" ] && [ "$begun" = "$trivy" ]; then
+  release_clients ''
+elif [ -n "$begun" ]; then
+  release_clients '{'
+  # shellcheck disable=SC2086 # nothing if there is none
+  cancel TERM $scanning $comparing
+  exec 4<&-
+  begun='' scanning='' comparing=''
+fi
 [ -n "$inspected" ] || inspect_workspace
 report_problems
 
 # --- what is scanned -------------------------------------------------------------------------------------------------------------------------
 
+look_at_clock
+started=$time
 note_database "$db_updated" "$db_next"
 check_database
 all_images=$*
@@ -87,10 +124,14 @@ say "$precedence"
 [ -z "$in_force" ] || say "files in force: $in_force"
 [ "$service" != foreign ] || annotate warning "$TRIVY_SERVER/version is not answered by the service: $foreign"
 [ "$service" = down ] || [ -z "$stale" ] || annotate warning "$stale"
+# Escaped while the scan is running.
+footer=$(printf %s "$precedence${in_force:+; files in force: $in_force}" | sed 's/&/\&amp;/g; s/</\&lt;/g; s/[][|`*_]/\\&/g')
+if_end_of_life=$(when "$end_of_life")
+if_unrecognised=$(when "$unrecognised")
+case ",$scanners," in *,vuln,*) ;; *) if_unrecognised= ;; esac
 
 # The queue: an image and a platform each. `-` is the platform that Trivy chooses.
-started=$(date -u +%Y-%m-%dT%H:%M:%S)
-broken='' service_lost='' done=' ' stopped=0 undecided=0 passed=0 warned=0 java_failed=' ' queue=''
+broken='' done=' ' stopped=0 undecided=0 passed=0 warned=0 java_failed=' ' queue=''
 begin_reports
 for image in "$@"; do
   case $done in *" $image "*) continue ;; esac
@@ -106,7 +147,7 @@ for image in "$@"; do
   fi
 done
 
-# conclude OUTCOME TEXT: reports the end of a scan in the log and the summary; OUTCOME is passed, warned, stopped or undecided
+# conclude OUTCOME TEXT: counts the end of a scan, and reports it in the log
 conclude() {
   case $1 in
     passed) passed=$((passed + 1)) && say "$unit: $2" ;;
@@ -115,114 +156,95 @@ conclude() {
     stopped) stopped=$((stopped + 1)) && annotate error "$unit: $2" ;;
     undecided) undecided=$((undecided + 1)) && annotate error "$unit: $2" ;;
   esac
-  printf '**%s**: %s\n\n' "$unit" "$(printf %s "$2" | sed 's/&/\&amp;/g; s/</\&lt;/g; s/[][|`*_]/\\&/g')" >>"$work/all.md"
 }
 
-# scan_unit IMAGE PLATFORM: scans, with the baseline at the same time
-scan_unit() {
-  baseline='' baseline_problem=''
-  : >"$work/baseline"
-  if [ -n "$baseline_pattern" ]; then
-    baseline=$(baseline_of "$1" "$(target_branch)")
-    [ -n "$baseline" ] || baseline_problem="there is no baseline: this is not a change with a target branch"
+# no_result: the scan has no verdict, because of $reason
+no_result() {
+  report_nothing error fatal "no verdict: $reason"
+  conclude undecided "no verdict: $reason"
+}
+
+# compare PLATFORM: waits for the baseline, and scans it again if that failed
+compare() {
+  compared=1
+  if [ -n "$comparing" ]; then
+    wait "$comparing"
+    compared=$?
+    # shellcheck disable=SC2086 # nothing if there is none
+    cancel KILL $releasing_baseline
+    releasing_baseline=
+  fi
+  if [ "$compared" -ne 0 ]; then
+    ${standalone:+without_service} scan_baseline "$baseline" "$1" "$work/baseline.json" &
+    comparing=$!
+    wait "$comparing"
+    compared=$?
   fi
   comparing=
-  if [ -n "$baseline" ] && [ -z "$service_lost" ]; then
-    # One of two clients downloads the Java database; this one does not.
-    scan_baseline "$baseline" "$2" "$work/baseline.json" --skip-java-db-update &
-    comparing=$!
-  fi
-  scan "$1" "$2" "$work/$slug.json"
-  if [ -n "$baseline" ] && { [ "$verdict" = clean ] || [ "$verdict" = findings ]; }; then
-    compared=failed
-    if [ -n "$comparing" ] && wait "$comparing"; then
-      compared=yes
-    elif ${standalone:+without_service} scan_baseline "$baseline" "$2" "$work/baseline.json"; then
-      compared=yes
-    fi
-    [ "$compared" = failed ] || awk -f "$parts/text.awk" -f "$parts/findings.awk" "$work/baseline.json" >"$work/baseline" || compared=failed
-    [ "$compared" = failed ] || grep -q '^fact	complete	true' "$work/baseline" || compared=failed
-    if [ "$compared" = failed ]; then
-      harmless <"$work/baseline.json.log" | tail -n 3
-      baseline_problem="the baseline $baseline cannot be scanned"
-      baseline=
-      : >"$work/baseline"
-    fi
-  elif [ -n "$comparing" ]; then
-    kill "$comparing" 2>/dev/null
-    wait "$comparing" 2>/dev/null
-  fi
+  [ "$compared" -eq 0 ] || : >"$work/baseline.json"
 }
 
-# decide: turns the verdict of a scan into its outcome
+# decide IMAGE PLATFORM: turns the verdict of a scan into its outcome
 decide() {
-  read_document "$work/$slug.json"
-  if [ "$verdict" = error ]; then
-    report_failure "$reason"
-    conclude undecided "no verdict: $reason"
+  [ -z "$baseline" ] || compare "$2"
+  read_document
+  # Trivy takes the image as it is if it has one platform only.
+  if [ -z "$reason" ] && [ -n "$2" ] && [ "${fact_platform#"$2"}" = "$fact_platform" ] && [ "${2#"$fact_platform"}" = "$2" ]; then
+    reason="the image has no variant for the platform $2; it is for $fact_platform"
+  fi
+  if [ -n "$reason" ]; then
+    no_result
     return 0
   fi
-  case $2 in
-    - | "$fact_platform") ;;
-    # Trivy takes the image as it is if it has one platform only.
-    *)
-      if [ "${fact_platform#"$2"}" = "$fact_platform" ] && [ "${2#"$fact_platform"}" = "$2" ]; then
-        reason="the image has no variant for the platform $2; it is for $fact_platform"
-        report_failure "$reason"
-        conclude undecided "no verdict: $reason"
-        return 0
-      fi
-      ;;
-  esac
+  if [ -n "$baseline" ] && [ -z "$fact_compared" ]; then
+    harmless <"$work/baseline.json.log" | tail -n 3
+    baseline_problem="the baseline $baseline cannot be scanned"
+    baseline=
+  fi
+  look_at_clock
   check_database
-  awk -v baseline="$work/baseline" -f "$parts/text.awk" -f "$parts/marked.awk" "$work/baseline" "$work/lines" >"$work/marked" || : >"$work/marked"
-  read_facts "$work/marked"
-  if [ -z "$fact_counted" ] || [ $((fact_counted + fact_known)) -lt "$fact_findings" ]; then
-    reason="the findings cannot be counted"
-    report_failure "$reason"
-    conclude undecided "no verdict: $reason"
-    return 0
-  fi
-  cp "$work/$slug.json" "$output/$slug.json" || broken="${broken:+$broken; }$output/$slug.json cannot be written"
-  render table "$work/marked"
   text="$fact_platform, ${fact_counts:-nothing found}"
   [ "$fact_known" -eq 0 ] || text="$text, $fact_known known from the baseline"
   [ -z "$fact_notices" ] || text="$text; $fact_notices"
   [ -z "$baseline_problem" ] || text="$text; $baseline_problem"
+  outcome=passed
   if [ -n "$baseline_problem" ] && [ "$baseline_required" = true ]; then
-    outcome=undecided text="no verdict: $baseline_problem"
+    outcome=undecided reason=$baseline_problem
   elif [ "$fact_counted" -gt 0 ]; then
     outcome=stopped
   elif [ -n "$stale" ] && [ "$on_unreachable" != warn ]; then
-    outcome=undecided text="no verdict: $stale"
+    outcome=undecided reason=$stale
   elif [ -n "$stale" ]; then
     outcome=warned text="$text; $stale"
   elif [ -n "$fact_notices" ] || [ -n "$baseline_problem" ]; then
     outcome=warned
-  else
-    outcome=passed
   fi
   if [ "$outcome" = undecided ]; then
-    report_failure "${text#no verdict: }"
+    cp "$work/document" "$output/$slug.json" || broken="${broken:+$broken; }$output/$slug.json cannot be written"
+    render table "$work/marked"
+    no_result
   else
-    report_scan
+    report_scan "$text"
     [ "$outcome" = passed ] || [ "$fact_counted" -gt 0 ] || message warn "$unit: $text"
+    conclude "$outcome" "$text"
   fi
-  conclude "$outcome" "$text"
-  [ "$outcome" = undecided ] || render summary "$work/marked" >>"$work/all.md"
 }
 
 # shellcheck disable=SC2086 # word splitting is intended
 set -- $queue
 while [ $# -gt 0 ]; do
-  image=$1 platform=$2
+  image=$1 platform=${2#-}
   shift 2
-  unit=$image
-  [ "$platform" = - ] || unit="$image ($platform)"
-  slug=$(printf %s "$unit" | tr -d '()' | tr -c 'A-Za-z0-9._-' '-')
+  unit=$image${platform:+ ($platform)}
+  case $java_failed in *" $unit "*) say "$unit: retrying" && sleep 30 ;; esac
+  if [ "$platform" != '?' ]; then
+    [ -n "$begun" ] || begin_scan "$image" "$platform"
+    begun=
+  fi
   case $java_failed in
-    *" $unit "*) say "$unit: retrying" && sleep 30 ;;
+    *" $unit "*) ;;
     *)
+      slug=$(printf %s "$unit" | tr -d '()' | tr -c 'A-Za-z0-9._-' '-')
       while [ -e "$work/$slug.name" ]; do slug=$slug-; done
       : >"$work/$slug.name"
       ;;
@@ -230,34 +252,34 @@ while [ $# -gt 0 ]; do
   rm -f "$output/$slug.json" "$output/$slug.sarif"
   if [ "$platform" = '?' ]; then
     reason="the registry does not say the platforms of the image (HTTP ${http:-no answer}); list them in SCAN_GATE_PLATFORMS"
-    report_failure "$reason"
-    conclude undecided "no verdict: $reason"
+    no_result
     continue
   fi
-  [ "$platform" != - ] || platform=
-  scan_unit "$image" "$platform"
+  scan "$image" "$platform"
   case $verdict in
-    clean | findings) decide "$image" "${platform:--}" ;;
-    java)
-      case $java_failed in
-        *" $unit "*)
-          report_failure "$reason"
-          conclude undecided "no verdict: $reason"
-          ;;
-        *)
-          java_failed="$java_failed$unit "
-          say "$unit: the Java database cannot be downloaded; retrying after the other images"
-          set -- "$@" "$image" "${platform:--}"
-          ;;
-      esac
+    clean | findings)
+      decide "$image" "$platform"
+      continue
+      ;;
+  esac
+  # shellcheck disable=SC2086 # nothing if there is none
+  cancel TERM $comparing
+  # shellcheck disable=SC2086 # nothing if there is none
+  cancel KILL $releasing_baseline
+  comparing='' releasing_baseline=''
+  case $verdict$java_failed in
+    java*" $unit "*) no_result ;;
+    java*)
+      java_failed="$java_failed$unit "
+      say "$unit: the Java database cannot be downloaded; retrying after the other images"
+      set -- ${1+"$@"} "$image" "${platform:--}"
       ;;
     *)
       if [ "$verdict" = unreachable ] && [ "$on_unreachable" = warn ]; then
-        report_skipped "$reason"
+        report_nothing skip warn "not scanned: $reason"
         conclude unscanned "not scanned: $reason"
       else
-        report_failure "$reason"
-        conclude undecided "no verdict: $reason"
+        no_result
       fi
       ;;
   esac
@@ -288,7 +310,7 @@ fi
 {
   printf '## Scan gate: %s\n\n' "$result"
   cat "$work/all.md"
-  printf 'Trivy %s, database %s. %s.\n' "$version" "$database" "$(printf %s "$precedence${in_force:+; files in force: $in_force}" | sed 's/&/\&amp;/g; s/</\&lt;/g; s/[][|`*_]/\\&/g')"
+  printf 'Trivy %s, database %s. %s.\n' "$version" "$database" "$footer"
   [ -z "$broken" ] || printf '\nReports that could not be written: %s.\n' "$broken"
 } >"$work/summary.md"
 cp "$work/summary.md" "$output/summary.md" || broken="${broken:+$broken; }$output/summary.md"

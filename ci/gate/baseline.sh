@@ -20,11 +20,11 @@ baseline_of() {
 }
 
 # scan_baseline BASELINE PLATFORM FILE OPTION...: scans without filters, because a finding that the image's filters let through may have been filtered in
-# the baseline for a reason that has changed since, such as a fix that became available
+# the baseline for a reason that has changed since, such as a fix that became available. Runs in the background, because it becomes the client.
 scan_baseline() {
   baseline_image=$1 baseline_platform=$2 baseline_file=$3
   shift 3
-  rm -f "$baseline_file"
+  : >"$baseline_file"
   client "$baseline_file" --exit-code 0 --severity UNKNOWN,LOW,MEDIUM,HIGH,CRITICAL --ignore-unfixed=false \
-    ${baseline_platform:+--platform "$baseline_platform"} "$@" -- "$baseline_image" >"$baseline_file.log" 2>&1
+    ${baseline_platform:+--platform "$baseline_platform"} ${1+"$@"} -- "$baseline_image" >"$baseline_file.log" 2>&1
 }

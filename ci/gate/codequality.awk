@@ -1,6 +1,6 @@
 # The elements of a Code Climate report, which GitLab shows in merge requests. The fingerprint leaves out the image's tag and the version,
 # so that a finding keeps its identity in the next build.
-# name: the scan; repository: the image without tag and digest
+# count: the elements before these; name: the scan; repository: the image without tag and digest
 
 BEGIN {
   word["CRITICAL"] = "critical"; word["HIGH"] = "major"; word["MEDIUM"] = "minor"

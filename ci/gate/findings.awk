@@ -1,5 +1,7 @@
-# Reads the JSON document of one scan. Prints what it says about the scan as lines `fact<TAB>NAME<TAB>VALUE`, and one line per finding with the
-# fields that text.awk names. Values stay JSON-escaped, so they contain neither tabs nor line breaks.
+# Reads the JSON document of the baseline, if there is one, and then that of the image. Calls found() of marked.awk for each finding, with the fields that
+# text.awk names, and writes what the image's document says about the scan as lines `NAME<TAB>VALUE`. Values stay JSON-escaped, so they contain
+# neither tabs nor line breaks.
+# baseline: the file with the baseline's document, or nothing; facts: the file for what the document says about the scan
 #
 # Trivy indents its JSON with two spaces, and a line break inside a string is escaped, so the indentation of a line is its depth in the document.
 # `keys` is the path to the current line. The caller compares the number of findings with Trivy's exit code, so a document that this
@@ -23,16 +25,19 @@ function value(text) {
 
 # Facts appear in the log and in reports as they are.
 function fact(name, text) {
-  gsub(/[^A-Za-z0-9 ._:\/+-]/, "", text)
-  print "fact\t" name "\t" text
+  gsub(/[^A-Za-z0-9 ._:;,\/+-]/, "", text)
+  print name "\t" text >facts
 }
 
-function finding(kind, id, package, installed, fixed, path, line, title, url, description) {
+function finding(kind_, id_, package_, installed_, fixed_, path_, line_, title_, url_, description_) {
   findings++
-  # The target of operating system packages is the image's own name, which is no place inside the image.
+  kind = kind_; id = id_; package = package_; installed = installed_; fixed = fixed_
   severity = item["Severity"]
   if (severity !~ /^(CRITICAL|HIGH|MEDIUM|LOW)$/) severity = "UNKNOWN"
-  print "new", kind, severity, id, package, installed, fixed, (class == "os-pkgs" ? "" : target), path, line, title, url, description, item["References"]
+  # The target of operating system packages is the image's own name, which is no place inside the image.
+  place = class == "os-pkgs" ? "" : target
+  path = path_; line = line_; title = title_; url = url_; description = description_; references = item["References"]
+  found()
 }
 
 function emit(list) {
@@ -48,7 +53,19 @@ function emit(list) {
     finding("licence", item["Name"], item["PkgName"], "", "", item["FilePath"], "", "licence " item["Name"], item["Link"], "")
 }
 
-BEGIN { OFS = "\t" }
+# A document is complete if it ends, and if it is of the version that this program reads.
+function is_complete() { return ended && schema == "2" }
+function begin_image() {
+  in_image = 1
+  baseline_is_complete = is_complete()
+  findings = packages = ended = 0
+  schema = family = release = eosl = system_ = architecture = variant = digest = target = class = ""
+  split("", keys)
+  split("", item)
+}
+
+BEGIN { if (baseline == "") in_image = 1 }
+!in_image && FILENAME != baseline { begin_image() }
 
 {
   match($0, /^ */)
@@ -63,9 +80,7 @@ BEGIN { OFS = "\t" }
 
 depth == 0 { if (text == "}") ended = 1; next }
 depth == 1 && keys[1] == "SchemaVersion" { schema = value(text) }
-keys[1] == "Trivy" && keys[2] == "Version" && depth == 2 { fact("client", value(text)) }
-keys[1] == "Trivy" && keys[2] == "Server" {
-  if (depth == 3 && keys[3] == "Version") fact("service", value(text))
+in_image && keys[1] == "Trivy" && keys[2] == "Server" {
   if (depth == 4 && keys[3] == "VulnerabilityDB" && keys[4] == "UpdatedAt") fact("updated", value(text))
   if (depth == 4 && keys[3] == "VulnerabilityDB" && keys[4] == "NextUpdate") fact("next", value(text))
 }
@@ -92,19 +107,23 @@ depth == 6 && keys[5] == "CauseMetadata" && keys[6] == "StartLine" { item["Start
 depth == 4 && text ~ /^}/ { emit(keys[3]) }
 
 END {
+  # The image's document may be empty.
+  if (!in_image) begin_image()
   if (family == "none") family = ""
   release = decode(release)
   # With slashes it could look like an address.
   gsub(/\//, " ", release)
-  fact("os", family == "" ? "" : substr(family " " release, 1, 60))
-  fact("eosl", eosl == "true" ? "true" : "")
+  os = family == "" ? "" : substr(family " " release, 1, 60)
+  gsub(/[^A-Za-z0-9 ._:\/+-]/, "", os)
+  fact("os", os)
   gsub(/[^a-z0-9_]/, "", system_)
   gsub(/[^a-z0-9_]/, "", architecture)
   gsub(/[^a-z0-9_]/, "", variant)
   fact("platform", system_ == "" || architecture == "" ? "unknown" : system_ "/" architecture (variant == "" ? "" : "/" variant))
   fact("digest", digest)
-  fact("packages", packages + 0)
   fact("findings", findings + 0)
+  fact("compared", baseline_is_complete ? "true" : "")
+  print_findings()
   # The last fact: without it the document is incomplete.
-  fact("complete", ended && schema == "2" ? "true" : "")
+  fact("complete", is_complete() ? "true" : "")
 }

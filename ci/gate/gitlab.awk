@@ -1,6 +1,6 @@
 # The elements of `vulnerabilities` in GitLab's report for container scanning. GitLab compares the report with that of the target branch itself,
 # so known findings are in it as well. It tracks a finding by its location: `default_branch_image` gives that a name without a version.
-# name: the scan; repository: the image without tag and digest; image: the image; os: its operating system
+# count: the elements before these; name: the scan; repository: the image without tag and digest; image: the image; os: its operating system
 
 BEGIN {
   word["CRITICAL"] = "Critical"; word["HIGH"] = "High"; word["MEDIUM"] = "Medium"; word["LOW"] = "Low"
@@ -12,7 +12,7 @@ $1 == "new" || $1 == "known" {
   gsub(/\001/, "|", copy)
   print (count++ ? "," : "") "{\"id\":" json(repository "|" decode(copy) (copies > 1 ? "|" copies : "")) ","
   print "\"name\":" json(shorten(decode(title == "" ? id : title), 240)) ","
-  print "\"description\":" json(decode(description)) ","
+  print "\"description\":" json(shorten(decode(description), 1000000)) ","
   print "\"severity\":\"" (severity in word ? word[severity] : "Unknown") "\","
   print "\"solution\":" json(shorten(fixed == "" ? "No fixed version is available" : "Upgrade " decode(package) " to " decode(fixed), 6900)) ","
   link = address(decode(url))

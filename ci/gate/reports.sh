@@ -1,5 +1,5 @@
 # shellcheck shell=sh disable=SC2034,SC2154 # the parts share their variables
-# The reports. All are written from the lines of marked.awk, in which the findings that count decided the verdict, and read back. Sourced by scan-gate.sh.
+# The reports. All are written from the lines of marked.awk, whose findings decided the verdict, and read back. Sourced by scan-gate.sh.
 
 # render REPORT [NAME=VALUE...] [FILE]: one part of a report
 render() {
@@ -10,7 +10,7 @@ render() {
 
 # begin_reports: removes the reports of an earlier run
 begin_reports() {
-  rm -f "$output/summary.md" "$output/junit.xml" "$output/gl-container-scanning-report.json" "$output/gl-code-quality-report.json" 2>/dev/null
+  rm -f "$probe" "$output/summary.md" "$output/junit.xml" "$output/gl-container-scanning-report.json" "$output/gl-code-quality-report.json" 2>/dev/null
   : >"$work/junit" && : >"$work/gitlab" && : >"$work/codequality" && : >"$work/all.md" && : >"$work/messages"
   expected_failures=0 expected_entries=0 expected_lines=0
 }
@@ -22,49 +22,59 @@ properties() {
   [ -z "$in_force" ] || printf '\tfiles in force=%s' "$in_force"
 }
 
-# append REPORT SEPARATOR VARIABLE...: appends a scan's part to the parts of the scans before it
-append() {
-  appended=$1 separator=$2
-  shift 2
-  render "$appended" "$@" "$work/marked" >"$work/part" || return 1
-  [ -s "$work/part" ] || return 0
-  [ ! -s "$work/$appended" ] || printf '%s' "$separator" >>"$work/$appended"
-  cat "$work/part" >>"$work/$appended"
-}
-
-# count PATTERN FILE
-count() { grep -ac "$1" "$2" 2>/dev/null || true; }
-
-# must_contain NUMBER PATTERN END FILE: reads a report back. One that does not have as many entries as there are findings, or is not complete, is
-# removed and remembered in $broken.
+# must_contain NUMBER BEGINNING END FILE: reads a report back. One that does not have as many lines with this beginning as there are findings, or is not
+# complete, is removed and remembered in $broken.
 must_contain() {
-  actual=$(count "$2" "$4")
-  [ ! -f "$4" ] || [ "${actual:-0}" -ne "$1" ] || [ "$(tail -n 1 "$4")" != "$3" ] || return 0
+  actual=$(
+    awk -v beginning="$2" -v end="$3" '
+      index($0, beginning) == 1 || index($0, "," beginning) == 1 { count++ }
+      { last = $0 }
+      END { print count + 0 (last == end ? "" : ", incomplete") }' "$4" 2>/dev/null
+  )
+  [ "$actual" != "$1" ] || return 0
   if [ -f "$4" ]; then broken="${broken:+$broken; }$4 has ${actual:-0} of $1 entries or is incomplete"; else broken="${broken:+$broken; }$4 cannot be written"; fi
   rm -f "$4" 2>/dev/null
 }
 
-# report_scan: adds a scan with a verdict to the reports
+# in_background COMMAND...: starts a part of a report. The parts of one scan do not depend on each other.
+in_background() {
+  "$@" &
+  rendering="$rendering $!"
+}
+
+# report_scan OUTCOME: adds a scan with a verdict to the summary and the reports, and prints its findings
 report_scan() {
   entries=$((fact_counted + fact_known))
   lines=$((entries + fact_notes))
   repository=$(without_tag "$image")
-  with_platform=$([ -z "$platforms" ] || printf %s "/$fact_platform")
+  with_platform=
+  [ -z "$platforms" ] || with_platform=/$fact_platform
+  rendering=
+  in_background cp "$work/document" "$output/$slug.json"
   for report in $reports; do
     case $report in
       sarif)
-        render sarif -v name="$unit" -v repository="$repository" -v image="$image" -v category="scan-gate/$(category "$image")$with_platform" \
-          -v client="$version" -v compared="$baseline" -v properties="$(properties)" "$work/marked" >"$output/$slug.sarif"
-        must_contain "$lines" '^{"ruleId":' ']}]}' "$output/$slug.sarif"
+        in_background render sarif -v name="$unit" -v repository="$repository" -v image="$image" \
+          -v category="scan-gate/$(category "$image")$with_platform" -v client="$version" -v compared="$baseline" -v properties="$(properties)" \
+          "$work/marked" >"$output/$slug.sarif"
         ;;
-      junit) append junit '' -v name="$unit" -v properties="$(properties)" || broken="${broken:+$broken; }junit" ;;
+      junit) in_background render junit -v name="$unit" -v properties="$(properties)" "$work/marked" >>"$work/junit" ;;
       gitlab)
-        append gitlab , -v name="$unit" -v repository="$repository$with_platform" -v image="$image" -v default_image="$repository$with_platform:default" \
-          -v os="$fact_os" || broken="${broken:+$broken; }gitlab"
+        in_background render gitlab -v count="$expected_entries" -v name="$unit" -v repository="$repository$with_platform" -v image="$image" \
+          -v default_image="$repository$with_platform:default" -v os="$fact_os" "$work/marked" >>"$work/gitlab"
         ;;
-      codequality) append codequality , -v name="$unit" -v repository="$repository$with_platform" || broken="${broken:+$broken; }codequality" ;;
+      codequality)
+        in_background render codequality -v count="$expected_lines" -v name="$unit" -v repository="$repository$with_platform" "$work/marked" \
+          >>"$work/codequality"
+        ;;
     esac
   done
+  in_background render summary -v name="$unit" -v outcome="$1" "$work/marked" >>"$work/all.md"
+  render table "$work/marked"
+  for part in $rendering; do
+    wait "$part" || broken="${broken:+$broken; }the reports of $unit cannot be written"
+  done
+  case " $reports" in *' sarif '*) must_contain "$lines" '{"ruleId":' ']}]}' "$output/$slug.sarif" ;; esac
   expected_failures=$((expected_failures + fact_counted)) expected_entries=$((expected_entries + entries)) expected_lines=$((expected_lines + lines))
 }
 
@@ -76,18 +86,13 @@ category() {
   if [ "$same" -gt 1 ]; then printf %s "$1" | tr '@' ':'; else printf %s "$repository"; fi
 }
 
-# report_failure REASON: adds a scan without a verdict to the reports
-report_failure() {
+# report_nothing VARIABLE LEVEL TEXT: adds a scan that has no verdict (`error`) or did not take place (`skip`) to the summary and the reports
+report_nothing() {
   : >"$work/marked"
-  append junit '' -v name="$unit" -v error="$1" -v properties="service=$TRIVY_SERVER"
-  message "fatal" "$unit: no verdict: $1"
-}
-
-# report_skipped REASON: adds a scan that did not take place, as configured
-report_skipped() {
-  : >"$work/marked"
-  append junit '' -v name="$unit" -v skip="$1" -v properties="service=$TRIVY_SERVER"
-  message warn "$unit: not scanned: $1"
+  render junit -v name="$unit" -v "$1=$reason" -v properties="service=$TRIVY_SERVER" "$work/marked" >>"$work/junit" ||
+    broken="${broken:+$broken; }the temporary folder $work cannot be written; set TMPDIR to one that has space"
+  render summary -v name="$unit" -v outcome="$3" "$work/marked" >>"$work/all.md"
+  message "$2" "$unit: $3"
 }
 
 # message LEVEL TEXT: adds a message to GitLab's report
@@ -101,22 +106,23 @@ write_reports() {
       junit)
         { echo '<?xml version="1.0" encoding="UTF-8"?>' && echo '<testsuites name="scan-gate">' && cat "$work/junit" && echo '</testsuites>'; } \
           2>/dev/null >"$output/junit.xml"
-        must_contain "$expected_failures" '^      <failure ' '</testsuites>' "$output/junit.xml"
+        must_contain "$expected_failures" '      <failure ' '</testsuites>' "$output/junit.xml"
         ;;
       gitlab)
+        look_at_clock
         {
           printf '{"version":"15.0.7","scan":{"analyzer":{%s},"scanner":{%s},"type":"container_scanning","status":"%s","start_time":"%s","end_time":"%s","messages":[' \
-            "$product" "$product" "$([ "$undecided" -eq 0 ] && [ -z "$broken" ] && echo success || echo failure)" "$started" "$(date -u +%Y-%m-%dT%H:%M:%S)"
+            "$product" "$product" "$([ "$undecided" -eq 0 ] && [ -z "$broken" ] && echo success || echo failure)" "$started" "$time"
           awk -f "$parts/text.awk" -f "$parts/messages.awk" "$work/messages"
           echo ']},"vulnerabilities":['
           cat "$work/gitlab"
           echo '],"remediations":[]}'
         } >"$output/gl-container-scanning-report.json"
-        must_contain "$expected_entries" '^,\{0,1\}{"id":' '],"remediations":[]}' "$output/gl-container-scanning-report.json"
+        must_contain "$expected_entries" '{"id":' '],"remediations":[]}' "$output/gl-container-scanning-report.json"
         ;;
       codequality)
         { echo '[' && cat "$work/codequality" && echo ']'; } >"$output/gl-code-quality-report.json"
-        must_contain "$expected_lines" '^,\{0,1\}{"type":"issue"' ']' "$output/gl-code-quality-report.json"
+        must_contain "$expected_lines" '{"type":"issue"' ']' "$output/gl-code-quality-report.json"
         ;;
     esac
   done

@@ -4,39 +4,82 @@
 # Trivy exits with 1 on every failure, so findings get a status of their own.
 findings_status=10
 
-# client FILE OPTION...: runs the client. The options decide what a trivy.yaml could change to the harm of the document: its place, its format, its
-# completeness, what is scanned. All filters apply here, and only here. HTTP tracing stays off because it would log the token.
+# client FILE OPTION...: becomes the client, so it runs in the background. The options decide what a trivy.yaml could change to the harm of the document:
+# its place, its format, its completeness, what is scanned. All filters apply here, and only here. HTTP tracing stays off because it would log the token.
 client() {
   client_file=$1
   shift
-  "$trivy" image --format json --output "$client_file" --exit-on-eol 0 --list-all-pkgs=true --dependency-tree=false --show-suppressed=false \
+  exec "$trivy" image --format json --output "$client_file" --exit-on-eol 0 --list-all-pkgs=true --dependency-tree=false --show-suppressed=false \
     --compliance '' --input '' --template '' --no-progress --quiet=false --skip-version-check --disable-telemetry --trace-http=false "$@" </dev/null
 }
 
-# attempt IMAGE PLATFORM FILE [COMMAND...]: runs one scan, with COMMAND (which may change the environment) around the client. Sets $verdict.
-attempt() {
-  target=$1 target_platform=$2 file=$3
-  shift 3
-  rm -f "$file" "$work/status"
-  {
-    "$@" client "$file" --exit-code "$findings_status" ${target_platform:+--platform "$target_platform"} -- "$target" 2>&1
-    echo $? >"$work/status"
-  } | tee "$work/log" | harmless
-  status=$(cat "$work/status" 2>/dev/null)
-  reason=
-  if [ -s "$file" ] && [ "$status" = 0 ]; then
+# The client takes most of a short scan to start. So the gate starts the first one before it knows whether it is the right client, and makes it wait: the
+# client opens its configuration file, here a pipe, before it does anything else. $held is set until then.
+# release_clients CONFIGURATION: lets the clients read the configuration. With one that is invalid, such as `{`, they end.
+release_clients() {
+  held=
+  printf %s "$1" >"$work/held.yaml" &
+  releasing=$!
+  [ -n "$comparing" ] || return 0
+  printf %s "$1" >"$work/held-baseline.yaml" &
+  releasing_baseline=$!
+}
+
+# begin_attempt IMAGE PLATFORM [COMMAND...]: starts one scan, with COMMAND (which may change the environment) around the client. The client's output waits
+# in a pipe for end_attempt.
+begin_attempt() {
+  target=$1 target_platform=$2
+  shift 2
+  : >"$work/document"
+  # Opened for both directions first, so that opening it for one does not wait for the other end.
+  # shellcheck disable=SC2094 # a pipe
+  exec 3<>"$work/stream" 4<"$work/stream"
+  ${1+"$@"} client "$work/document" ${held:+--config "$work/held.yaml"} --exit-code "$findings_status" ${target_platform:+--platform "$target_platform"} -- "$target" >&3 2>&1 3>&- 4<&- &
+  scanning=$!
+  exec 3>&-
+}
+
+# end_attempt: waits for the scan. Sets $verdict.
+end_attempt() {
+  tee "$work/log" <&4 | harmless "$work/held.yaml" 4<&-
+  exec 4<&-
+  wait "$scanning"
+  status=$? scanning='' reason=''
+  # shellcheck disable=SC2086 # nothing if there is none
+  cancel KILL $releasing
+  releasing=
+  if [ -s "$work/document" ] && [ "$status" = 0 ]; then
     verdict=clean
-  elif [ -s "$file" ] && [ "$status" = "$findings_status" ]; then
+  elif [ -s "$work/document" ] && [ "$status" = "$findings_status" ]; then
     verdict=findings
   else
     find_reason
   fi
 }
 
-without_service() (
+# cancel SIGNAL PID...: ends processes in the background. A shell that opens a pipe may not react to other signals than KILL.
+cancel() {
+  signal=$1
+  shift
+  for pid in ${1+"$@"}; do
+    kill -"$signal" "$pid"
+    wait "$pid"
+  done 2>/dev/null
+}
+
+# when fail|warn|ignore: the state that a note has in the reports
+when() {
+  case $1 in
+    fail) echo new ;;
+    warn) echo note ;;
+  esac
+}
+
+# without_service COMMAND...: runs in the background or in a subshell
+without_service() {
   unset TRIVY_SERVER TRIVY_TOKEN
   "$@"
-)
+}
 
 # Sets $verdict to the kind of failure, and $reason to its description. The client's message contains names from the image and the registry,
 # so it is never the only evidence for what concerns other images, or what `warn` lets pass.
@@ -76,26 +119,27 @@ find_reason() {
     java) reason="the Java database cannot be downloaded; set TRIVY_JAVA_DB_REPOSITORY to a mirror, and keep TRIVY_CACHE_DIR between jobs" ;;
     platform) reason="the image has no variant for the platform $target_platform" ;;
     *)
-      reason="Trivy exited with ${status:-a signal} and without a verdict; see its last lines above"
+      reason="Trivy exited with $status and without a verdict; see its last lines above"
       printf %s "$answer" >"$work/answer"
-      [ -z "$answer" ] || reason="Trivy exited with ${status:-a signal} and without a verdict; the last answer was \"$(excerpt "$work/answer")\""
+      [ -z "$answer" ] || reason="Trivy exited with $status and without a verdict; the last answer was \"$(excerpt "$work/answer")\""
       ;;
   esac
 }
 
-# scan IMAGE PLATFORM FILE: sets $verdict and $reason, after one retry if the first attempt gives none. An unreachable service is the verdict of all
-# further images as well, which are then not attempted.
+# scan IMAGE PLATFORM: sets $verdict and $reason, after one retry if the first attempt gives none. The first attempt may have begun already. An
+# unreachable service is the verdict of all further images as well, which are then not attempted.
 scan() {
   standalone=
   if [ -n "$service_lost" ]; then
     verdict=unreachable reason="the service $TRIVY_SERVER is unreachable"
   else
-    attempt "$1" "$2" "$3"
+    end_attempt
     case $verdict in
       unreachable | error)
-        say "$1: Trivy exited with ${status:-a signal} and without a verdict; retrying"
+        say "$1: Trivy exited with $status and without a verdict; retrying"
         sleep 5
-        attempt "$1" "$2" "$3"
+        begin_attempt "$1" "$2"
+        end_attempt
         ;;
     esac
     [ "$verdict" != unreachable ] || service_lost=yes
@@ -103,24 +147,22 @@ scan() {
   if [ "$verdict" = unreachable ] && [ "$on_unreachable" = standalone ]; then
     annotate warning "$1: the service is unreachable; scanning standalone, with the client's own vulnerability database"
     standalone=yes
-    attempt "$1" "$2" "$3" without_service
+    begin_attempt "$1" "$2" without_service
+    end_attempt
   fi
 }
 
-# read_facts FILE: sets $fact_NAME from the lines of findings.awk and marked.awk
+# read_facts FILE: sets $fact_NAME from the lines of findings.awk
 read_facts() {
-  fact_service='' fact_updated='' fact_next='' fact_digest='' fact_complete='' fact_counted='' fact_known='' fact_counts='' fact_notes='' fact_notices=''
-  while IFS='	' read -r word name value; do
-    [ "$word" = fact ] || continue
+  fact_updated='' fact_next='' fact_digest='' fact_compared='' fact_complete='' fact_counted='' fact_known='' fact_counts='' fact_notes='' fact_notices=''
+  while IFS='	' read -r name value; do
     case $name in
-      service) fact_service=$value ;;
       updated) fact_updated=$value ;;
       next) fact_next=$value ;;
       os) fact_os=$value ;;
-      eosl) fact_eosl=$value ;;
       platform) fact_platform=$value ;;
       digest) fact_digest=$value ;;
-      packages) fact_packages=$value ;;
+      compared) fact_compared=$value ;;
       findings) fact_findings=$value ;;
       complete) fact_complete=$value ;;
       counted) fact_counted=$value ;;
@@ -132,35 +174,25 @@ read_facts() {
   done <"$1"
 }
 
-# note STATE ID TITLE: adds a line that Trivy has no finding for
-note() { printf '%s\t%s\tUNKNOWN\t%s\t\t\t\t\t\t\t%s\t\t\t\n' "$1" "$2" "$2" "$3" >>"$work/lines"; }
-
-# Reads the document of a scan that ended, compares it with the verdict, and adds what Trivy says only in the log.
+# read_document: reads the document of a scan that ended, together with the baseline's, and compares it with the verdict
 read_document() {
-  awk -f "$parts/text.awk" -f "$parts/findings.awk" "$1" >"$work/lines" || : >"$work/lines"
-  read_facts "$work/lines"
-  if [ -z "$fact_complete" ] ||
-    { [ "$verdict" = clean ] && [ "$fact_findings" -ne 0 ]; } || { [ "$verdict" = findings ] && [ "$fact_findings" -eq 0 ]; }; then
-    reason="Trivy exited with $status but its document $([ -n "$fact_complete" ] && echo "has $fact_findings findings" || echo 'is incomplete or of another version')"
-    verdict=error
-    return 0
+  : >"$work/facts"
+  awk -v facts="$work/facts" -v baseline="${baseline:+$work/baseline.json}" -v end_of_life="$if_end_of_life" -v unrecognised="$if_unrecognised" \
+    -f "$parts/text.awk" -f "$parts/findings.awk" -f "$parts/marked.awk" ${baseline:+"$work/baseline.json"} "$work/document" >"$work/marked" ||
+    : >"$work/facts"
+  read_facts "$work/facts"
+  if [ -z "$fact_complete" ]; then
+    reason="Trivy exited with $status but its document is incomplete or of another version"
+  elif { [ "$verdict" = clean ] && [ "$fact_findings" -ne 0 ]; } || { [ "$verdict" = findings ] && [ "$fact_findings" -eq 0 ]; }; then
+    reason="Trivy exited with $status but its document has $fact_findings findings"
+  elif [ $((fact_counted + fact_known)) -lt "$fact_findings" ]; then
+    reason="the findings cannot be counted"
   fi
+  [ -z "$reason" ] || { verdict=error && return 0; }
   note_database "$fact_updated" "$fact_next"
   if [ -n "$standalone" ]; then
-    without_service "$trivy" version --format json >"$work/own" 2>/dev/null
+    (without_service "$trivy" version --format json) >"$work/own" 2>/dev/null
     read_version "$work/own"
     note_database "$db_updated" "$db_next"
   fi
-  if [ "$fact_eosl" = true ] && [ "$end_of_life" != ignore ]; then
-    note "$([ "$end_of_life" = fail ] && echo new || echo note)" end-of-life \
-      "$fact_os is end of life: it receives no security updates and no advisories any more, so vulnerabilities may be missing"
-  fi
-  case ",$scanners," in
-    *,vuln,*)
-      if [ "$fact_packages" -eq 0 ] && [ "$unrecognised" != ignore ]; then
-        note "$([ "$unrecognised" = fail ] && echo new || echo note)" unrecognised \
-          "Trivy finds no packages in this image${fact_os:+ of $fact_os}, so it cannot find vulnerabilities"
-      fi
-      ;;
-  esac
 }

@@ -6,7 +6,7 @@ fetch() {
   url=$1 file=$2 seconds=$3
   shift 3
   if command -v curl >/dev/null 2>&1; then
-    curl -fsSL --netrc-optional --retry 2 --max-time "$seconds" "$@" -o "$file" "$url"
+    curl -fsSL --netrc-optional --retry 2 --max-time "$seconds" ${1+"$@"} -o "$file" "$url"
   else
     # Some builds of BusyBox wget crash when given a timeout option.
     timeout "$seconds" wget -q -O "$file" "$url"
@@ -23,7 +23,7 @@ ask() {
     http=$(
       ask_url=$1 ask_file=$2
       shift 2
-      curl -sS --netrc-optional --max-time 10 ${TRIVY_CACERT:+--cacert "$TRIVY_CACERT"} ${insecure:+--insecure} "$@" -o "$ask_file" -w '%{http_code}' \
+      curl -sS --netrc-optional --max-time 10 ${TRIVY_CACERT:+--cacert "$TRIVY_CACERT"} ${insecure:+--insecure} ${1+"$@"} -o "$ask_file" -w '%{http_code}' \
         "$ask_url" 2>"$work/ask.log"
     )
     [ "$http" != 000 ] || http=
@@ -129,6 +129,13 @@ note_database() {
   db_oldest=$1 db_epoch=$built db_oldest_next=$2
 }
 
+# look_at_clock: sets $now to the seconds since 1970, and $time to the time in words
+look_at_clock() {
+  read -r now time <<EOF
+$(date -u '+%s %Y-%m-%dT%H:%M:%S')
+EOF
+}
+
 # check_database: describes the database in $database, and in $stale why it must not decide, if so. Five minutes are for clocks that differ.
 check_database() {
   stale=
@@ -137,7 +144,7 @@ check_database() {
     [ "$max_age" = 0 ] || stale="the service does not say when its vulnerability database was built; set SCAN_GATE_MAX_DATABASE_AGE to 0 to accept that"
     return 0
   fi
-  age=$(($(date -u +%s) - db_epoch))
+  age=$((now - db_epoch))
   shown=$((age > 0 ? age / 3600 : 0))
   database="built ${db_oldest%%.*}, $shown h ago${db_oldest_next:+, next due ${db_oldest_next%%.*}}"
   [ "$max_age" != 0 ] || return 0

@@ -21,6 +21,12 @@ one_of() {
   for allowed in "$@"; do [ "$value" != "$allowed" ] || return 0; done
   return 1
 }
+# words TEXT: the words of a list that is separated by commas, spaces or line breaks. Runs in a subshell.
+words() {
+  IFS=",$IFS"
+  # shellcheck disable=SC2086 # word splitting is intended; globbing is off
+  printf '%s ' $1
+}
 must_be_file() { [ -z "$2" ] || { [ -f "$2" ] && [ -r "$2" ]; } || problem "$1: cannot read the file $2"; }
 must_be_url() {
   case $2 in
@@ -105,17 +111,18 @@ take IGNOREFILE
 ignorefile_origin=$origin
 take VEX
 vex_origin=$origin
-insecure=$([ "${TRIVY_INSECURE:-}" != true ] || echo yes)
+insecure=
+[ "${TRIVY_INSECURE:-}" != true ] || insecure=yes
 
 on_unreachable=${SCAN_GATE_ON_UNREACHABLE:-fail}
 end_of_life=${SCAN_GATE_END_OF_LIFE:-}
-reports=$(printf %s "${SCAN_GATE_REPORTS:-sarif,junit}" | tr ', \n' '   ')
+reports=$(words "${SCAN_GATE_REPORTS:-sarif,junit}")
 output=${SCAN_GATE_OUTPUT:-scan-gate}
 download=${SCAN_GATE_TRIVY_URL:-https://github.com/aquasecurity/trivy/releases/download}
 baseline_required=${SCAN_GATE_BASELINE_REQUIRED:-false}
 repository_config=${SCAN_GATE_REPOSITORY_CONFIG:-use}
 max_age_setting=${SCAN_GATE_MAX_DATABASE_AGE:-72h}
-platforms=$(printf %s "${SCAN_GATE_PLATFORMS:-}" | tr ', \n' '   ')
+platforms=$(words "${SCAN_GATE_PLATFORMS:-}") platforms=${platforms% }
 
 # --- validity ---------------------------------------------------------------------------------------------------------------------------------
 
@@ -132,7 +139,7 @@ fi
 [ -z "$scanners_origin" ] || must_be_list "$scanners_origin" "$TRIVY_SCANNERS" vuln secret misconfig license
 must_be_file "$ignorefile_origin" "${TRIVY_IGNOREFILE:-}"
 must_be_file "$cacert_origin" "${TRIVY_CACERT:-}"
-for source in $(printf %s "${TRIVY_VEX:-}" | tr , ' '); do
+for source in $(words "${TRIVY_VEX:-}"); do
   case $source in repo | oci) ;; *) must_be_file "$vex_origin" "$source" ;; esac
 done
 [ -z "$timeout_origin" ] || printf %s "$TRIVY_TIMEOUT" | tr '\n' ' ' | grep -Eq '^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$' ||
@@ -182,7 +189,7 @@ fi
 # shellcheck disable=SC2086 # word splitting is intended; globbing is off
 [ $# -gt 0 ] || set -- ${SCAN_GATE_IMAGES:-}
 [ $# -gt 0 ] || problem "SCAN_GATE_IMAGES: is empty; list the images there or pass them as arguments"
-for image in "$@"; do must_be_image SCAN_GATE_IMAGES "$image"; done
+for image in ${1+"$@"}; do must_be_image SCAN_GATE_IMAGES "$image"; done
 
 [ -z "$platforms" ] || [ -z "${TRIVY_PLATFORM:-}" ] || problem "TRIVY_PLATFORM: conflicts with SCAN_GATE_PLATFORMS; remove one of the two"
 for platform in $platforms; do
@@ -210,7 +217,7 @@ else
         problem "SCAN_GATE_BASELINE: '$baseline_pattern' is one image, but there are $# images; use auto, or a pattern with {repository}"
       ;;
   esac
-  for image in "$@"; do
+  for image in ${1+"$@"}; do
     baseline=$(baseline_of "$image" "$(target_branch)")
     [ -z "$baseline" ] || [ "$(full_reference "$baseline")" != "$(full_reference "$image")" ] ||
       problem "SCAN_GATE_BASELINE: the baseline $baseline is the image itself, so no finding could ever count"
@@ -220,7 +227,8 @@ fi
 command -v awk >/dev/null 2>&1 || problem "$0: needs awk, which is not installed"
 if ! mkdir -p "$output" 2>/dev/null; then
   problem "SCAN_GATE_OUTPUT: cannot create the folder $output; use a writable path"
-elif ! head -c 65536 /dev/zero >"$output/.scan-gate-probe" 2>/dev/null; then
-  problem "SCAN_GATE_OUTPUT: cannot write into the folder $output, which is read-only or full; use another path"
+else
+  probe=$output/.scan-gate-probe
+  head -c 65536 /dev/zero >"$probe" 2>/dev/null ||
+    problem "SCAN_GATE_OUTPUT: cannot write into the folder $output, which is read-only or full; use another path"
 fi
-rm -f "$output/.scan-gate-probe" 2>/dev/null

@@ -1,4 +1,7 @@
-# The findings as Markdown: the 50 most severe that count, and the number of known ones. Job summaries are limited in size.
+# The outcome of a scan as Markdown, with the 50 most severe findings that count, and 50 known ones. Job summaries are limited in size.
+# name: the scan; outcome: its outcome in words
+
+BEGIN { print "**" prose(name) "**: " prose(outcome) "\n" }
 
 $1 == "new" {
   read_finding()

@@ -78,6 +78,19 @@ function markdown(text) {
   return text
 }
 
+# Text in Markdown that may be long.
+function prose(text) {
+  gsub(/&/, "\\&amp;", text)
+  gsub(/</, "\\&lt;", text)
+  gsub(/\|/, "\\&#124;", text)
+  gsub(/\[/, "\\&#91;", text)
+  gsub(/\]/, "\\&#93;", text)
+  gsub(/`/, "\\&#96;", text)
+  gsub(/\*/, "\\&#42;", text)
+  gsub(/_/, "\\&#95;", text)
+  return text
+}
+
 # CI systems take `##[` and `##vso[` for commands anywhere in a line.
 function log_text(text) {
   while (index(text, "##")) gsub(/##/, "# #", text)

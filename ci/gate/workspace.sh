@@ -21,7 +21,7 @@ resolved() {
       list = substr(text, RLENGTH + 2)
       if (list == "[]" || list == "\"\"") list = ""
     }
-    END { gsub(/"/, "", list); print list }' "$work/config/trivy-default.yaml"
+    END { gsub(/"/, "", list); print list }' "$work/trivy-default.yaml"
 }
 
 # settle NAME ORIGIN KEY PATH DEFAULT: decides one setting. Sets $value and $from; without a variable and trivy.yaml, exports the default.
@@ -40,19 +40,18 @@ settle() {
 # Decides the settings that trivy.yaml can contain, and sets $precedence to their description and $in_force to the repository's files that apply.
 inspect_workspace() {
   config='' in_force=''
-  mkdir -p "$work/config"
   if [ "$repository_config" = ignore ]; then
     # Files of these names in the repository have no effect; named explicitly, they do.
-    : >"$work/config/empty.yaml" && : >"$work/config/none"
-    [ -n "${TRIVY_CONFIG:-}" ] || export TRIVY_CONFIG="$work/config/empty.yaml"
-    [ -n "${TRIVY_SECRET_CONFIG:-}" ] || export TRIVY_SECRET_CONFIG="$work/config/none.yaml"
-    [ -n "$ignorefile_origin" ] || export TRIVY_IGNOREFILE="$work/config/none"
+    : >"$work/empty.yaml" && : >"$work/none"
+    [ -n "${TRIVY_CONFIG:-}" ] || export TRIVY_CONFIG="$work/empty.yaml"
+    [ -n "${TRIVY_SECRET_CONFIG:-}" ] || export TRIVY_SECRET_CONFIG="$work/none.yaml"
+    [ -n "$ignorefile_origin" ] || export TRIVY_IGNOREFILE="$work/none"
   fi
   if [ -n "${TRIVY_CONFIG:-}" ] && [ ! -r "$TRIVY_CONFIG" ]; then
     problem "TRIVY_CONFIG: cannot read the file $TRIVY_CONFIG"
     return 0
   fi
-  if [ "${TRIVY_CONFIG:-}" = "$work/config/empty.yaml" ]; then
+  if [ "${TRIVY_CONFIG:-}" = "$work/empty.yaml" ]; then
     :
   elif [ -n "${TRIVY_CONFIG:-}" ]; then
     config=$TRIVY_CONFIG
@@ -63,16 +62,16 @@ inspect_workspace() {
     in_force=$config
     case $config in /*) absolute=$config ;; *) absolute=$PWD/$config ;; esac
     # What the file says, without the variables of this job.
-    if ! (cd "$work/config" && env -i PATH="$PATH" HOME="${HOME:-/}" "$trivy" image --generate-default-config --config "$absolute" --format table \
-      --template '' --compliance '' --input '' --ignorefile /dev/null --quiet=false none) >"$work/config/log" 2>&1 || [ ! -s "$work/config/trivy-default.yaml" ]; then
-      sed 's/.*Fatal error//; s/.*convert flags to options: //' "$work/config/log" | tail -n 1 >"$work/config/error"
-      problem "$config: Trivy cannot read it: $(excerpt "$work/config/error")"
+    if ! (cd "$work" && env -i PATH="$PATH" HOME="${HOME:-/}" "$trivy" image --generate-default-config --config "$absolute" --format table \
+      --template '' --compliance '' --input '' --ignorefile /dev/null --quiet=false none) >"$work/config.log" 2>&1 || [ ! -s "$work/trivy-default.yaml" ]; then
+      sed 's/.*Fatal error//; s/.*convert flags to options: //' "$work/config.log" | tail -n 1 >"$work/config.error"
+      problem "$config: Trivy cannot read it: $(excerpt "$work/config.error")"
       return 0
     fi
     # The only key that makes every scan with another format fail and that no option can override.
     if from_config table-mode; then
-      awk '/^[^ \t#-]/ { skip = tolower($0) ~ /^["\047]?table-mode["\047]?[ \t]*:/ } !skip' "$config" >"$work/config/trivy.yaml"
-      export TRIVY_CONFIG="$work/config/trivy.yaml"
+      awk '/^[^ \t#-]/ { skip = tolower($0) ~ /^["\047]?table-mode["\047]?[ \t]*:/ } !skip' "$config" >"$work/trivy.yaml"
+      export TRIVY_CONFIG="$work/trivy.yaml"
       config=$TRIVY_CONFIG
       ! from_config table-mode || problem "$in_force: table-mode makes Trivy refuse to write a document; remove it, or write it as a block of its own"
       config=$in_force
@@ -111,6 +110,12 @@ inspect_workspace() {
   unrecognised=${SCAN_GATE_UNRECOGNISED:-$end_of_life}
 }
 
+# Whether inspect_workspace asks the client.
+has_files() {
+  for file in trivy.yaml .trivyignore.yaml; do [ ! -e "$file" ] || return 0; done
+  case ${TRIVY_CONFIG:-}${TRIVY_IGNOREFILE:-} in '') return 1 ;; esac
+}
+
 # check_ignorefile FILE ORIGIN
 check_ignorefile() {
   if [ ! -f "$1" ] || [ ! -r "$1" ]; then
@@ -120,11 +125,11 @@ check_ignorefile() {
   case $1 in
     *.yaml | *.yml)
       # Trivy checks it without a scan, on an empty report.
-      echo '{"SchemaVersion":2,"ArtifactName":"none","ArtifactType":"container_image"}' >"$work/config/empty.json"
-      : >"$work/config/none.yaml"
-      env -u TRIVY_IGNORE_POLICY "$trivy" convert --config "$work/config/none.yaml" --ignorefile "$1" --format json --output "$work/config/ignored" \
-        "$work/config/empty.json" >"$work/config/log" 2>&1 ||
-        problem "$1: is not a valid ignore file: $(sed -n 's/.*parse error: //p' "$work/config/log" | head -n 1 | cut -c 1-120 | tr -cd '[:print:]')"
+      echo '{"SchemaVersion":2,"ArtifactName":"none","ArtifactType":"container_image"}' >"$work/empty.json"
+      : >"$work/none.yaml"
+      env -u TRIVY_IGNORE_POLICY "$trivy" convert --config "$work/none.yaml" --ignorefile "$1" --format json --output "$work/ignored" \
+        "$work/empty.json" >"$work/config.log" 2>&1 ||
+        problem "$1: is not a valid ignore file: $(sed -n 's/.*parse error: //p' "$work/config.log" | head -n 1 | cut -c 1-120 | tr -cd '[:print:]')"
       sections=$(sed 's/#.*//' "$1" | sed -n 's/^["'\'']*\([A-Za-z_-]*\)["'\'']*[[:space:]]*:.*/\1/p')
       for section in $sections; do
         one_of "$section" vulnerabilities misconfigurations secrets licenses ||

@@ -368,11 +368,20 @@ describe("the scan gate with the real client and service", function () {
 
   describe("the client", () => {
     it("a client that is too old is reported with the minimum version, before a scan", async () => {
-      gate.write("client", '#!/bin/sh\necho "Version: 0.55.0"\n[ "$1" = --version ] || touch scanned\n', 0o755);
-      const { exitCode, output } = await gate.run({ images: [fixed], env: { SCAN_GATE_TRIVY: join(gate.workspace, "work/client") } });
+      const requests: (string | undefined)[] = [];
+      const server = await gate.answering(({ url }, response) => {
+        requests.push(url);
+        response.writeHead(503).end();
+      });
+      const registry = server.replace("http://", "");
+      gate.write("client", '#!/bin/sh\n[ "$1" != --version ] || { /bin/sleep 2; echo "Version: 0.55.0"; exit; }\nexec trivy "$@"\n', 0o755);
+      const { exitCode, output } = await gate.run({
+        images: [`${registry}/team/app:1`],
+        env: { TRIVY_SERVER: server, SCAN_GATE_TRIVY: join(gate.workspace, "work/client"), SCAN_GATE_BASELINE: `${registry}/team/app:2` },
+      });
       expect(exitCode, output).to.equal(2);
       expect(output).to.include("is Trivy 0.55.0, which is too old; the gate needs 0.70.0 or later");
-      expect(existsSync(join(gate.workspace, "work/scanned"))).to.equal(false);
+      expect(requests).to.deep.equal(["/version"]);
     });
 
     it("a folder that does not allow execution is reported, and another one is used", async function () {

@@ -32,9 +32,12 @@ const image = "registry.example.com/team/app:1";
  * every call is recorded. `states.test.ts` tests the gate with the real client and service.
  */
 const client = `#!/bin/sh
-printf '%s\\n' "$*" >>"$STUB/calls"
 next() { scans=$(($(cat "$STUB/scans" 2>/dev/null || echo 0) + 1)); echo $scans >"$STUB/scans"; sed -n "$scans{p;q;}" "$STUB/outcomes"; }
 fatal() { echo "2026-11-22T17:14:33Z	FATAL	Fatal error	run error: $1"; exit 1; }
+# As the real client does: it reads its configuration before anything else.
+configured() { while [ $# -gt 1 ]; do if [ "$1" = --config ] && [ -n "$(cat "$2")" ]; then exit 1; fi; shift; done; }
+configured "$@"
+printf '%s\\n' "$*" >>"$STUB/calls"
 case $1 in
   --version) echo "Version: $STUB_VERSION" ;;
   image)
@@ -333,7 +336,7 @@ describe("the scan gate", () => {
       });
       const [call] = scans();
       expect(call).to.match(
-        /^image --format json --output \S+ .* --trace-http=false --exit-code 10 -- registry\.example\.com\/team\/app:1$/,
+        /^image --format json --output \S+ .* --trace-http=false --config \S+\/held\.yaml --exit-code 10 -- registry\.example\.com\/team\/app:1$/,
       );
       const env = clientsEnvironment();
       expect(env).to.include({ TRIVY_SERVER: address, TRIVY_TOKEN: token, TRIVY_SEVERITY: "HIGH,CRITICAL", TRIVY_IGNORE_UNFIXED: "true" });
@@ -601,13 +604,15 @@ describe("the scan gate", () => {
 
     it("the Azure job, the CircleCI job and the Tekton task run the gate and keep its reports", async () => {
       const gateRepository = { SCAN_GATE_REPOSITORY: repository(at("gate")) };
-      const azure = azureStep("Scan", { "Build.SourceVersion": "c0ffee", TRIVY_TOKEN: token });
+      const azure = azureStep("Scan", { "Build.SourceVersion": "c0ffee", "Pipeline.Workspace": folder, TRIVY_TOKEN: token });
       const stopped = await execute(azure, ["findings", "findings", "findings"], { ...gateRepository, TRIVY_SERVER: address });
       expect(stopped.exitCode, stopped.output).to.equal(1);
       expect(stopped.output).to.include(
         "##vso[task.logissue type=error]scan-gate: registry.example.com/team/app:c0ffee: linux/amd64, 1 CRITICAL",
       );
-      const summary = azureStep("Summary", { "Build.SourceVersion": "c0ffee" });
+      // Azure fails to store a folder that does not exist.
+      expect(existsSync(at("scan-gate-cache/java-db"))).to.equal(true);
+      const summary = azureStep("Summary", { "Build.SourceVersion": "c0ffee", "Pipeline.Workspace": folder });
       const uploaded = await run("bash", ["-ec", summary.script], { cwd: at("workspace") });
       expect(uploaded.stdout).to.match(/^##vso\[task\.uploadsummary\]\/.*\/scan-gate\/summary\.md$/m);
 
@@ -628,6 +633,19 @@ describe("the scan gate", () => {
           .slice(-2)
           .map((call) => call.split(" ").at(-1)),
       ).to.deep.equal(["a:1", "b:1"]);
+    });
+
+    it("each CI system that has a cache keeps the folder in which the client stores the Java database", () => {
+      const cached = (file: string) => readFileSync(join(ci, file), "utf8").match(/\S*\/java-db\b/g);
+      const home = "~/.cache/trivy/java-db";
+      expect(cached("../.github/workflows/scan-gate.yml")).to.deep.equal([home]);
+      expect(cached("circleci/config.yml")).to.deep.equal([`[${home}`]);
+      const predefined = { CI_REGISTRY_IMAGE: "i", CI_COMMIT_SHA: "c", CI_PROJECT_DIR: "/builds/p" };
+      expect(gitlabJob({ server: address }, predefined).env).to.include({ TRIVY_CACHE_DIR: "/builds/p/.scan-gate-cache" });
+      expect(cached("gitlab/scan-gate.yml")).to.deep.equal(["[.scan-gate-cache/java-db"]);
+      expect(cached("azure/pipeline.yml")).to.deep.equal(["$(TRIVY_CACHE_DIR)/java-db", '"$TRIVY_CACHE_DIR/java-db']);
+      const { env } = azureStep("Scan", { "Build.SourceVersion": "c0ffee", "Pipeline.Workspace": "/work", TRIVY_TOKEN: token });
+      expect(env).to.include({ TRIVY_CACHE_DIR: "/work/scan-gate-cache" });
     });
 
     it("the reusable workflow scans an image of its matrix, with its inputs as variables", async () => {

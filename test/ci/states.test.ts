@@ -306,8 +306,10 @@ describe("the states of the scan gate, with the real client and service", functi
     }
   });
 
-  it("dash, bash and BusyBox's shell come to the same verdict", async () => {
-    for (const shell of [["dash"], ["bash"], ["busybox", "sh"]]) {
+  // posh implements POSIX and no more, and treats an empty `$@` as unset, as old shells do.
+  it("dash, bash, BusyBox's shell, and mksh and posh where installed, come to the same verdict", async () => {
+    const installed = ["mksh", "posh"].filter((name) => !spawnSync(name, ["-c", ":"]).error).map((name) => [name]);
+    for (const shell of [["dash"], ["bash"], ["bash", "--posix"], ["busybox", "sh"], ...installed]) {
       const { exitCode, output } = await gate.run({ images: [image.vulnerable, image.fixed], shell });
       expect(exitCode, `${shell}: ${output}`).to.equal(1);
       expect(output).to.include("stopped: 1 clean, 1 with findings, 0 without a verdict");

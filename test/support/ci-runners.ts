@@ -174,7 +174,8 @@ const circleciConfig = z.object({
 export function circleciJob(job: Record<string, string>): Step & { readonly image: string; readonly stored: readonly string[] } {
   const { docker, environment, steps } = circleciConfig.parse(parse(read("circleci/config.yml"))).jobs["scan-gate"];
   const named = (name: string) => steps.flatMap((step) => (typeof step === "object" && step[name] ? [step[name]] : []));
-  const { shell, command } = z.object({ shell: z.string(), command: z.string() }).parse(named("run")[0]);
+  const scan = named("run").find(({ name }) => name === "Scan");
+  const { shell, command } = z.object({ shell: z.string(), command: z.string() }).parse(scan);
   const stored = [...named("store_test_results"), ...named("store_artifacts")].map(
     (step) => z.object({ path: z.string() }).parse(step).path,
   );
