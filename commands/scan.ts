@@ -4,7 +4,7 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { BatchV1Api, CoreV1Api, type V1CronJob, type V1Job, type V1Pod } from "@kubernetes/client-node";
-import { exitCodes, reportsName, runOf, scanContainer, scanName, scannedImageProblem } from "../registry-scan/index.ts";
+import { exitCodes, reportsName, runOf, scanContainer, scanName, scannedImageProblem, visible } from "../registry-scan/index.ts";
 import { RequestError, respond } from "./cluster/api.ts";
 import type { Cluster } from "./cluster/cluster.ts";
 import { openEngine } from "./engine/engine.ts";
@@ -125,7 +125,7 @@ interface Printer {
   readonly note: (line: string) => void;
 }
 
-const printer: Printer = { log: (text) => process.stdout.write(text), note: (line) => console.error(line) };
+const printer: Printer = { log: (text) => process.stdout.write(visible(text)), note: (line) => console.error(line) };
 
 async function firstPods(cluster: Cluster, namespace: string, job: string): Promise<V1Pod[]> {
   const labelSelector = `batch.kubernetes.io/job-name=${job},batch.kubernetes.io/job-completion-index=0`;

@@ -1,14 +1,4 @@
-import { stripVTControlCharacters } from "node:util";
-
-/** Control characters, and characters that change the direction or hide parts of a text. */
-const invisible = /(?![\n\t])[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
-
-/** Returns a text whose every character is visible, with `\n` as the only line break. */
-export function visible(text: string): string {
-  return stripVTControlCharacters(text.replaceAll("\r\n", "\n"))
-    .toWellFormed()
-    .replaceAll(invisible, (character) => `\\u${character.codePointAt(0)?.toString(16).padStart(4, "0")}`);
-}
+import { visible } from "../../registry-scan/index.ts";
 
 const longestRun = (text: string, character: string) =>
   Math.max(0, ...[...text.matchAll(new RegExp(`${character}+`, "g"))].map(([run]) => run.length));

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { visible } from "../changes/markdown.ts";
+import { visible } from "../../registry-scan/index.ts";
 
 /** Why a comment or an issue could not be written, for the job's log. */
 export class ForgeError extends Error {}

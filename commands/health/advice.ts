@@ -1,3 +1,4 @@
+import { singleLine } from "../../registry-scan/index.ts";
 /** What to do about a problem, and how long it may still pass by itself. */
 export interface Advice {
   /** In the imperative. */
@@ -186,6 +187,6 @@ export const adviceOn = {
 
 /** Returns a message of the cluster as one line of limited length. */
 export function oneLine(message: string): string {
-  const text = message.replaceAll(/\s+/g, " ").trim().replace(/[.;]$/, "");
+  const text = singleLine(message).replace(/[.;]$/, "");
   return text.length > 400 ? `${text.slice(0, 397)}…` : text;
 }

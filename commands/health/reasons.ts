@@ -1,4 +1,5 @@
 import { CoreV1Api } from "@kubernetes/client-node";
+import { singleLine } from "../../registry-scan/index.ts";
 import { respond } from "../cluster/api.ts";
 import type { Cluster } from "../cluster/cluster.ts";
 import type { Finding } from "./findings.ts";
@@ -22,8 +23,5 @@ export function decisiveLine(log: string): string | undefined {
   const lines = log.split("\n").filter((line) => line.trim());
   const fatal = lines.findLastIndex((line) => /FATAL/.test(line));
   const text = fatal >= 0 ? lines.slice(fatal, fatal + 4).join(" ") : (lines.findLast((line) => /error/i.test(line)) ?? lines.at(-1));
-  return text
-    ?.replace(/^\S+\s+FATAL\s+(Fatal error\s+)?/, "")
-    .replaceAll(/\s+/g, " ")
-    .slice(0, 800);
+  return text && singleLine(text.replace(/^\S+\s+FATAL\s+(Fatal error\s+)?/, "")).slice(0, 800);
 }

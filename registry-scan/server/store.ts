@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import type { NextAnswer, NextQuestion, PlanLine, RunStart, RunStatus, SentResult } from "../protocol/api.ts";
 import type { RunReport, RunSummary } from "../protocol/report.ts";
+import { singleLine } from "../protocol/text.ts";
 import type { Bucket } from "./bucket.ts";
 import { BucketCopies } from "./bucket-copies.ts";
 import { compare } from "./compare.ts";
@@ -16,7 +17,6 @@ import { writeReport } from "./report/write.ts";
 import { Run, type RunEnd } from "./run.ts";
 import { StringPool } from "./string-pool.ts";
 import { logSummary, toRunSummary } from "./summary.ts";
-import { singleLine } from "./text.ts";
 
 /** Milliseconds until a report that could not be written is retried. */
 const finishRetryDelay = 30_000;

@@ -1,7 +1,8 @@
 /** A run's report in a few words. */
 import { severities } from "../protocol/policy.ts";
 import type { RunReport, RunSummary } from "../protocol/report.ts";
-import { plural, singleLine } from "./text.ts";
+import { singleLine } from "../protocol/text.ts";
+import { plural } from "./text.ts";
 
 /** Whether no image was scanned before this run, so that there is nothing to compare it with. */
 export const isFirstRun = (report: Pick<RunReport, "images" | "removed" | "policy">): boolean =>

@@ -1,3 +1,4 @@
+import { singleLine } from "../protocol/text.ts";
 import { redact } from "./redact.ts";
 
 /** Maximum length of a reason, in characters. */
@@ -33,11 +34,7 @@ export function failureReason(stderr: string): string {
 function lastError(stderr: string): string {
   const lines = stderr.trim().split("\n");
   const last = lines.findLastIndex((line) => /^Error: |\sFATAL\s/.test(line));
-  return lines
-    .slice(last < 0 ? -1 : last)
-    .join(" ")
-    .replace(/\s+/g, " ")
-    .trim();
+  return singleLine(lines.slice(last < 0 ? -1 : last).join(" "));
 }
 
 function withoutWrappers(error: string): string {

@@ -8,6 +8,7 @@
 import { writeFile } from "node:fs/promises";
 import type { RunStatus } from "../protocol/api.ts";
 import { runOf } from "../protocol/names.ts";
+import { visible } from "../protocol/text.ts";
 import { exitCodes } from "../protocol/verdict.ts";
 import { ConfigurationError, readConfiguration, requestedImages } from "./configuration.ts";
 import type { WorkerContext } from "./context.ts";
@@ -33,7 +34,7 @@ const terminationMessageLimit = 4096;
 process.exitCode = exitCodes.errors;
 
 const stopping = new AbortController();
-const log = (line: string) => console.log(redact(line));
+const log = (line: string) => console.log(visible(redact(line)));
 
 process.on("uncaughtException", (error) => fail(error));
 process.on("SIGTERM", () => {
@@ -47,7 +48,7 @@ main().then((code) => process.exit(code), fail);
 function fail(error: unknown): never {
   if (stopping.signal.aborted) process.exit(podExitCodes.stopped);
   const text = error instanceof ConfigurationError ? error.message : error instanceof Error ? (error.stack ?? error.message) : `${error}`;
-  console.error(redact(text));
+  console.error(visible(redact(text)));
   process.exit(process.env["JOB_COMPLETION_INDEX"] === leadPod ? exitCodes.errors : podExitCodes.failed);
 }
 

@@ -1,4 +1,5 @@
 import { parseImageReference } from "../protocol/image-reference.ts";
+import { singleLine } from "../protocol/text.ts";
 import { failureReason } from "./failure-reason.ts";
 import { runProgram } from "./subprocess.ts";
 
@@ -9,6 +10,9 @@ export interface Registry {
   /** When the image was built. */
   created(image: string): Promise<Date>;
 }
+
+/** The grammar of tags in the OCI distribution specification. */
+const tagPattern = /^\w[\w.-]{0,127}$/;
 
 /** Seconds for one query. crane itself retries temporary failures. */
 const timeout = 60;
@@ -31,8 +35,14 @@ export function craneRegistry({ plainHttp, signal }: { readonly plainHttp: boole
   }
 
   return {
-    // Tags that are digests hold signatures and attestations, not images.
-    tags: async (repository) => (await crane(repository, ["ls", "--omit-digest-tags"])).split("\n").filter((tag) => tag !== ""),
+    async tags(repository) {
+      // Tags that are digests hold signatures and attestations, not images.
+      const tags = (await crane(repository, ["ls", "--omit-digest-tags"])).split("\n").filter((tag) => tag !== "");
+      const invalid = tags.find((tag) => !tagPattern.test(tag));
+      if (invalid !== undefined)
+        throw new Error(`the registry lists tags that are not valid, such as ${singleLine(invalid).slice(0, 100)}`);
+      return tags;
+    },
     async digest(image) {
       if (unresponsive.has(registryOf(image))) throw new Error(`${registryOf(image)} does not answer`);
       return crane(image, ["digest"]);

@@ -1,5 +1,6 @@
 import type { ImageReport, RunReport } from "../../protocol/report.ts";
-import { firstFew, plural, singleLine, truncate } from "../text.ts";
+import { singleLine } from "../../protocol/text.ts";
+import { firstFew, plural, truncate, visibleFinding } from "../text.ts";
 import { reportLink } from "./link.ts";
 
 /** An alert that is active until a run finds that its cause is gone. */
@@ -61,7 +62,7 @@ function listingAlerts({ problems, run, finishedAt }: RunReport): ActiveAlert[] 
   return problems
     .filter(({ kind }) => kind === "error")
     .map(({ about, message }) => ({
-      labels: { alertname: alertNames.failed, image: about },
+      labels: { alertname: alertNames.failed, image: singleLine(about) },
       annotations: { summary: shorten(`${about} could not be listed`, lengths.summary), reason: shorten(message, lengths.reason) },
       startsAt: finishedAt,
       run,
@@ -70,7 +71,7 @@ function listingAlerts({ problems, run, finishedAt }: RunReport): ActiveAlert[] 
 
 function imageAlerts({ name, findings, error }: ImageReport, { run, finishedAt }: RunReport): ActiveAlert[] {
   const origin = { startsAt: finishedAt, run, image: name };
-  const groups = Map.groupBy(findings, ({ severity, package: affected }) => `${severity}\0${affected}`);
+  const groups = Map.groupBy(findings.map(visibleFinding), ({ severity, package: affected }) => `${severity}\0${affected}`);
   const alerts = [...groups.values()].flatMap((group): ActiveAlert[] => {
     const [first] = group;
     if (!first) return [];

@@ -1,7 +1,8 @@
 import type { RunReport } from "../../protocol/report.ts";
+import { singleLine } from "../../protocol/text.ts";
 import { groupFindings, type ImageFindings } from "../findings.ts";
 import { isFirstRun, verdictText } from "../summary.ts";
-import { plural, singleLine, truncate } from "../text.ts";
+import { plural, truncate } from "../text.ts";
 import { reportLink } from "./link.ts";
 
 /** Maximum length of a section, in UTF-16 code units. Slack accepts 3000. */

@@ -4,6 +4,7 @@ import type { HtmlEscapedString } from "hono/utils/html";
 import type { Finding } from "../../protocol/findings.ts";
 import { type Severity, severities } from "../../protocol/policy.ts";
 import type { Counts } from "../../protocol/report.ts";
+import { visible } from "../../protocol/text.ts";
 import type { Verdict } from "../../protocol/verdict.ts";
 import { cycloneDxFile, imageFile } from "../files.ts";
 import { truncate, webAddress } from "../text.ts";
@@ -20,15 +21,8 @@ export const html = honoHtml as (strings: TemplateStringsArray, ...values: reado
 /** Severities from the most to the least severe. */
 export const worst: readonly Severity[] = severities.toReversed();
 
-/** Replaces characters that cannot be displayed or that change the direction of writing, and cuts a text that is too long to be read. */
-export function printable(text: string, length = 300): string {
-  return (
-    truncate(text, length)
-      .toWellFormed()
-      // biome-ignore lint/suspicious/noControlCharactersInRegex: these characters are replaced
-      .replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufffe\uffff]/g, "\ufffd")
-  );
-}
+/** Returns a text as pages show it, cut if it is too long to be read. */
+export const printable = (text: string, length = 300): string => visible(truncate(text, length));
 
 /** A text from an image or a registry. Its direction of writing does not affect the text around it. */
 export const name = (text: string): Html => html`<bdi>${printable(text)}</bdi>`;

@@ -1,5 +1,6 @@
 import { severities } from "../../protocol/policy.ts";
 import type { RunReport } from "../../protocol/report.ts";
+import { visible } from "../../protocol/text.ts";
 import { verdicts } from "../../protocol/verdict.ts";
 
 type Sample = readonly [labels: Readonly<Record<string, string>>, value: number];
@@ -102,4 +103,4 @@ function gauge(name: string, help: string, samples: readonly Sample[]): string {
   return `# HELP ${full} ${help}\n# TYPE ${full} gauge\n${lines.join("")}`;
 }
 
-const escapeLabel = (value: string) => value.replaceAll("\\", "\\\\").replaceAll("\n", "\\n").replaceAll('"', '\\"');
+const escapeLabel = (value: string) => visible(value).replaceAll("\\", "\\\\").replaceAll("\n", "\\n").replaceAll('"', '\\"');

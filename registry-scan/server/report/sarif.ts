@@ -3,8 +3,9 @@ import type { Location, Log, Notification, ReportingDescriptor, Result } from "s
 import type { Finding } from "../../protocol/findings.ts";
 import type { Severity } from "../../protocol/policy.ts";
 import type { ImageReport, RunReport } from "../../protocol/report.ts";
+import { singleLine } from "../../protocol/text.ts";
 import { findingIdentity, moreSevereFirst, worstFirst } from "../findings.ts";
-import { webAddress } from "../text.ts";
+import { visibleFinding, webAddress } from "../text.ts";
 
 /** Maximum number of results in a run that GitHub's code scanning accepts. The most severe are kept, and the file says how many are left out. */
 export const maximumResults = 25_000;
@@ -25,7 +26,7 @@ type ReportedFinding = ImageReport["findings"][number];
  */
 export function sarif(report: RunReport): Log {
   const all = report.images
-    .flatMap(({ name, findings }) => findings.map((finding) => ({ image: name, finding })))
+    .flatMap(({ name, findings }) => findings.map((finding) => ({ image: name, finding: visibleFinding(finding) })))
     .sort((a, b) => moreSevereFirst(a.finding.severity, b.finding.severity));
   const included = all.slice(0, maximumResults);
   const rules = new Map<string, { index: number; finding: Finding }>();
@@ -126,7 +127,7 @@ function toRule(finding: Finding): ReportingDescriptor {
 
 /** Returns what a reader has to know about the run: problems, images that could not be scanned, and the number of findings left out. */
 function notifications({ problems, images }: RunReport, omitted: number): Notification[] {
-  const notification = (level: "warning" | "error", text: string): Notification => ({ level, message: { text } });
+  const notification = (level: "warning" | "error", text: string): Notification => ({ level, message: { text: singleLine(text) } });
   return [
     ...problems.map(({ kind, about, message }) => notification(kind, `${about}: ${message}`)),
     ...images.flatMap(({ name, error }) => (error === undefined ? [] : [notification("error", `${name}: ${error}`)])),
