@@ -345,7 +345,8 @@ describe("any order of events in a run", () => {
         run.dispose();
         rmSync(folder, { recursive: true });
       }),
-      { numRuns: 200 },
+      // Of 200 runs, three have a late failure on average, and one time in 25 none has.
+      { numRuns: 800 },
     );
     // Otherwise these cases were not tested.
     for (const [what, often] of Object.entries(seen)) expect(often, what).to.be.above(0);
