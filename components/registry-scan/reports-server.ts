@@ -7,7 +7,7 @@ import type { Context } from "../shared/context.ts";
 import { image } from "../shared/images.ts";
 import { selector } from "../shared/labels.ts";
 import { type WithDefaults, withDefaults } from "../shared/merge.ts";
-import { egress, ingressFrom, podsInNamespace, podsWith, urlEndpoint } from "../shared/network.ts";
+import { clusterDomainOf, egress, ingressFrom, podsInNamespace, podsWith, urlEndpoint } from "../shared/network.ts";
 import { configMap, namedMetadata, networkPolicy, protection, volumeClaim } from "../shared/objects.ts";
 import { parts } from "../shared/parts.ts";
 import { containerResources, fromSecret, httpProbe, type Mount, variables } from "../shared/pod.ts";
@@ -77,6 +77,8 @@ export class ReportsServer extends Component<ReportsServerArgs, typeof children>
       .output({
         keep,
         url,
+        namespace: context.namespace,
+        clusterDomain: clusterDomainOf(context),
         bucket: bucket && { endpoint: bucketEndpoint(bucket), region: bucket.region, name: bucket.name, prefix: bucket.prefix },
       })
       .apply(
@@ -84,6 +86,12 @@ export class ReportsServer extends Component<ReportsServerArgs, typeof children>
           folder: paths.data,
           keep: own.keep,
           receivers: receivers.alerts.map(({ name, type, authorization }) => ({ name, type, authorized: authorization !== undefined })),
+          hosts: [
+            part.objectName,
+            `${part.objectName}.${own.namespace}`,
+            `${part.objectName}.${own.namespace}.svc`,
+            `${part.objectName}.${own.namespace}.svc.${own.clusterDomain}`,
+          ],
           ...(own.url !== undefined && { url: own.url }),
           ...(own.bucket && { bucket: own.bucket }),
         }),

@@ -57,7 +57,9 @@ export interface ReportsConfiguration {
   /** Number of runs to keep. */
   readonly keep: number;
   readonly receivers: readonly ReceiverConfiguration[];
-  /** URL under which users open reports, for links in alerts. @default no links */
+  /** Names by which clients in the cluster reach the pages. */
+  readonly hosts: readonly string[];
+  /** URL under which users open reports, for links in alerts; its name is accepted too. @default no links */
   readonly url?: string;
   /** Bucket for copies of the reports. Its keys are in the environment: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN. @default none */
   readonly bucket?: BucketConfiguration;

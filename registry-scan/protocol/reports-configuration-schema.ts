@@ -6,6 +6,7 @@ export const reportsConfigurationSchema: z.ZodMiniType<ReportsConfiguration> = z
   folder: nonEmptyString,
   keep: positiveInteger,
   receivers: z.array(z.object({ name: nonEmptyString, type: z.enum(["alertmanager", "slack", "json"]), authorized: z.boolean() })),
+  hosts: z.array(nonEmptyString),
   url: z.optional(url),
   bucket: z.optional(z.object({ endpoint: url, region: nonEmptyString, name: nonEmptyString, prefix: z.string() })),
 });

@@ -12,7 +12,9 @@ import type { BucketKeys } from "./bucket.ts";
 export class ConfigurationError extends Error {}
 
 /** Everything that the process is given. */
-export interface ServerSettings extends ReportsConfiguration {
+export interface ServerSettings extends Omit<ReportsConfiguration, "hosts"> {
+  /** Names under which the pages are served. */
+  readonly hosts: ReadonlySet<string>;
   readonly receivers: readonly Receiver[];
   readonly bucketKeys: BucketKeys | undefined;
   /** The token that scanning pods send. */
@@ -34,6 +36,7 @@ export function readSettings(environment: NodeJS.ProcessEnv): ServerSettings {
   return {
     ...configuration,
     receivers: readReceivers(configuration, receivers),
+    hosts: new Set([...configuration.hosts, ...(configuration.url === undefined ? [] : [new URL(configuration.url).hostname])]),
     bucketKeys: configuration.bucket && readBucketKeys(configuration.bucket.name, environment),
     token,
     ports: { pages: Number(pages), api: Number(api) },

@@ -25,11 +25,11 @@ const tickInterval = 1_000;
 const keepAliveTimeout = 75_000;
 
 async function main(environment: NodeJS.ProcessEnv): Promise<void> {
-  const { folder, keep, receivers, bucket, bucketKeys, token, ports } = readSettings(environment);
+  const { folder, keep, hosts, receivers, bucket, bucketKeys, token, ports } = readSettings(environment);
   const outbox = new Outbox(join(folder, "outbox"), receivers);
   const store = new Store({ folder, keep, outbox, ...(bucket && bucketKeys && { bucket: new Bucket(bucket, bucketKeys) }) });
   outbox.start();
-  const pages = await listen(createPages(store, outbox), ports.pages);
+  const pages = await listen(createPages(store, outbox, hosts), ports.pages);
   const api = await listen(createApi(store, token), ports.api);
   console.log(`pages on port ${portOf(pages)}, API on port ${portOf(api)}`);
   void store.tick();

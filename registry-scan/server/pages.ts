@@ -1,15 +1,21 @@
 import { open } from "node:fs/promises";
+import { isIP } from "node:net";
 import { type Context, Hono } from "hono";
 import { HTTPException } from "hono/http-exception";
 import { secureHeaders } from "hono/secure-headers";
+import { singleLine } from "../protocol/text.ts";
 import type { Outbox } from "./alerts/outbox.ts";
 import { mediaType, runNamePattern } from "./files.ts";
 import { type Env, errorHandler } from "./http.ts";
 import { metrics } from "./report/metrics.ts";
 import type { Store } from "./store.ts";
 
-/** The reports for users and the metrics for Prometheus. Access is limited by the network, not by a login. */
-export function createPages(store: Store, outbox: Outbox): Hono<Env> {
+/**
+ * The reports for users and the metrics for Prometheus. Access is limited by the network, not by a login.
+ *
+ * @param hosts - names under which the pages are served, in addition to addresses and localhost
+ */
+export function createPages(store: Store, outbox: Outbox, hosts: ReadonlySet<string>): Hono<Env> {
   const pages = new Hono<Env>();
   pages.onError(errorHandler(store));
   pages.notFound(() => {
@@ -20,6 +26,12 @@ export function createPages(store: Store, outbox: Outbox): Hono<Env> {
     if (c.req.method !== "GET" && c.req.method !== "HEAD") {
       c.header("allow", "GET, HEAD");
       throw new HTTPException(405, { message: "pages can only be read" });
+    }
+    // A web site whose name leads to this server's address could otherwise read the pages in a visitor's browser (DNS rebinding).
+    const host = hostOf(c.req.header("host"));
+    if (host === undefined || !(hosts.has(host) || host === "localhost" || isIP(host) > 0)) {
+      const message = `${singleLine(host ?? "no name").slice(0, 100)} is not a name of this server; set registryScan.reports.url to the URL under which users open it`;
+      throw new HTTPException(421, { message });
     }
     // The adapter resolves `..` in a path: such a request is not for one of these pages.
     if (new URL(c.req.url).pathname !== c.env.incoming.url?.replace(/[?#].*$/s, "")) throw notFound();
@@ -50,6 +62,12 @@ export function createPages(store: Store, outbox: Outbox): Hono<Env> {
     return file(c, store.runPath(runName(run), path), type);
   });
   return pages;
+}
+
+/** Returns the name or address in a Host header, without the port. */
+function hostOf(header: string | undefined): string | undefined {
+  const url = header === undefined ? null : URL.parse(`http://${header}`);
+  return url?.hostname.replace(/^\[|\]$/g, "").replace(/\.$/, "");
 }
 
 /** Pages contain their style sheet, and no script, picture, font or form. Those on the volume may be older than this program. */

@@ -69,7 +69,12 @@ export class ReportsServer {
     mkdirSync(join(this.folder, "receivers"));
     for (const [file, text] of Object.entries(receivers)) writeFileSync(join(this.folder, "receivers", file), text);
     const path = join(this.folder, "reports.json");
-    const defaults: ReportsConfiguration = { folder: join(this.folder, "volume"), keep: 10, receivers: [] };
+    const defaults: ReportsConfiguration = {
+      folder: join(this.folder, "volume"),
+      keep: 10,
+      receivers: [],
+      hosts: ["trivy-reports.trivy.svc"],
+    };
     writeFileSync(path, JSON.stringify({ ...defaults, ...configuration }));
     this.#environment = {
       PATH: process.env["PATH"] ?? "",

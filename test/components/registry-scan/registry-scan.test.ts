@@ -274,7 +274,10 @@ describe("the registry scan", () => {
     const { containers } = reports(deployed);
     expect(variable(containers[0], "NODE_OPTIONS")).to.equal("--max-old-space-size=614");
     expect(containers[0].resources.limits.memory).to.equal("1Gi");
-    expect(reportsConfiguration(deployed)).to.deep.include({ folder: "/data", keep: 7, url: "https://reports.example.com" });
+    expect(reportsConfiguration(deployed)).to.deep.include({
+      ...{ folder: "/data", keep: 7, url: "https://reports.example.com" },
+      hosts: ["trivy-reports", "trivy-reports.trivy", "trivy-reports.trivy.svc", "trivy-reports.trivy.svc.cluster.local"],
+    });
   });
 
   it("every child of the registry scan can be transformed", async () => {

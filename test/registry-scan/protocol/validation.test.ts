@@ -96,7 +96,7 @@ describe("parse", () => {
   });
 
   it("the configuration of the reports server is checked", () => {
-    const valid = { folder: "/data", keep: 30, receivers: [{ name: "team", type: "slack", authorized: false }] };
+    const valid = { folder: "/data", keep: 30, receivers: [{ name: "team", type: "slack", authorized: false }], hosts: ["trivy-reports"] };
     expect(parse(reportsConfigurationSchema, valid)).to.deep.equal(valid);
     const bucket = { endpoint: "s3", region: "r", name: "n" };
     expect(problemsOf(() => parse(reportsConfigurationSchema, { ...valid, keep: 0, receivers: [{ type: "mail" }], bucket }))).to.deep.equal(

@@ -12,6 +12,20 @@ describe("the pages of the reports server", () => {
   });
   afterEach(() => server.remove());
 
+  /** Returns the status line of a request that is sent as it is. */
+  const raw = (path: string, host = "localhost") =>
+    new Promise<string>((resolve, reject) => {
+      const { hostname, port } = new URL(server.pages);
+      let answer = "";
+      const socket = connect(Number(port), hostname)
+        .on("data", (data) => {
+          answer += data;
+        })
+        .on("close", () => resolve(answer.split("\r\n")[0] ?? ""))
+        .on("error", reject);
+      socket.write(`GET ${path} HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`);
+    });
+
   it("the files of a report are served with their media type and strict headers", async () => {
     await server.whole("nightly-1", [target("a")], () => scanned());
     const image = encodeURIComponent(imageFile(target("a").names[0] ?? ""));
@@ -39,21 +53,25 @@ describe("the pages of the reports server", () => {
     expect((await server.page("/runs/nightly-1")).headers.get("location")).to.equal("nightly-1/");
   });
 
+  it("pages are served only under the server's names, so that no other site can read them in a visitor's browser", async () => {
+    await server.remove();
+    server = new ReportsServer({ hosts: ["trivy-reports", "trivy-reports.trivy.svc"], url: "https://reports.example.com/trivy" });
+    await server.up();
+    const own = ["trivy-reports", "trivy-reports.trivy.svc:80", "Reports.Example.com.", "localhost:8080", "127.0.0.1:9", "[fd00::7]:8080"];
+    for (const host of own) expect(await raw("/healthz", host), host).to.match(/^HTTP\/1\.1 200 /);
+    for (const host of [
+      "evil.example.com",
+      "trivy-reports.evil.example.com",
+      "127.0.0.1.nip.io",
+      "reports.example.com@evil.example.com",
+      "%",
+    ])
+      expect(await raw("/healthz", host), host).to.match(/^HTTP\/1\.1 4(21|00) /);
+  });
+
   it("no other file of the volume is served, however its path is written", async () => {
     await server.whole("nightly-1", [target("a")], () => scanned());
     await server.begin("nightly-2");
-    const raw = (path: string) =>
-      new Promise<string>((resolve, reject) => {
-        const { hostname, port } = new URL(server.pages);
-        let answer = "";
-        const socket = connect(Number(port), hostname)
-          .on("data", (data) => {
-            answer += data;
-          })
-          .on("close", () => resolve(answer.split("\r\n")[0] ?? ""))
-          .on("error", reject);
-        socket.write(`GET ${path} HTTP/1.1\r\nHost: reports\r\nConnection: close\r\n\r\n`);
-      });
     for (const path of [
       "/runs/nightly-1/start.json",
       "/runs/nightly-1/finished.json",
