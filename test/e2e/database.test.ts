@@ -31,7 +31,8 @@ describe("the database mirror", function () {
   let token: string;
 
   const settings = (mirrorSettings: object = {}, database: object = {}) => ({
-    server: { replicas: 2, drainSeconds: 1 },
+    // Little CPU, so that ten servers leave room for the stacks of other tests.
+    server: { replicas: 2, drainSeconds: 1, resources: { requests: { cpu: "10m" } } },
     database: {
       repositories: [`${upstream.address}/${path.join("/")}:2`],
       ...database,
