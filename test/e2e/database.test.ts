@@ -32,7 +32,7 @@ describe("the database mirror", function () {
 
   const settings = (mirrorSettings: object = {}, database: object = {}) => ({
     // Little CPU, so that ten servers leave room for the stacks of other tests.
-    server: { replicas: 2, drainSeconds: 1, resources: { requests: { cpu: "10m" } } },
+    server: { replicas: 2, drainSeconds: 5, resources: { requests: { cpu: "10m" } } },
     database: {
       repositories: [`${upstream.address}/${path.join("/")}:2`],
       ...database,
@@ -68,13 +68,21 @@ describe("the database mirror", function () {
   const waitForBuild = ({ digest }: PushedBuild) =>
     eventually(`the mirror's build ${digest}`, async () => (await served().catch(() => undefined)) === digest || undefined, 90);
 
+  /** Waits for the end of a rollout, and of the old servers: a node may still route connections to one that is about to exit. */
+  const rolledOut = async () => {
+    await kubectl("rollout", "status", "deployment/trivy-server", "-n", stack, "--timeout=240s");
+    await eventually("the old servers' end", async () => {
+      const { items } = await get("pods", "-n", stack, "-l", "app.kubernetes.io/component=server");
+      return items.every(({ metadata }: KubernetesObject) => !metadata.deletionTimestamp) || undefined;
+    });
+  };
   const scaleTo = async (replicas: number) => {
     await kubectl("scale", "deployment/trivy-server", "-n", stack, `--replicas=${replicas}`);
-    await kubectl("rollout", "status", "deployment/trivy-server", "-n", stack, "--timeout=240s");
+    await rolledOut();
   };
   const restart = async () => {
     await kubectl("rollout", "restart", "deployment/trivy-server", "-n", stack);
-    await kubectl("rollout", "status", "deployment/trivy-server", "-n", stack, "--timeout=240s");
+    await rolledOut();
   };
   /** Returns when the database of every server was built. */
   async function databases(): Promise<string[]> {

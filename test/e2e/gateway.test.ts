@@ -149,9 +149,12 @@ describe("the gateway", () => {
         .map(({ ms_queue }): number => ms_queue)
         .sort((a, b) => a - b);
     const median = (all: readonly number[]) => all[all.length >> 1] ?? Number.NaN;
-    const lines = (await logs(`--since-time=${begun}`)).split("\n").filter((line) => line.startsWith("{"));
-    const [many, few] = [waits("ci", lines), waits("web", lines)];
-    expect(few).to.have.length(30);
+    // A node whose CPU is busy writes a line late, and HAProxy drops lines rather than wait for it.
+    const [many, few] = await eventually("the single requests in the log", async () => {
+      const lines = (await logs(`--since-time=${begun}`)).split("\n").filter((line) => line.startsWith("{"));
+      const [ci, web] = [waits("ci", lines), waits("web", lines)];
+      return web.length >= 25 ? ([ci, web] as const) : undefined;
+    });
     console.log(`      40 concurrent requests of one client waited ${median(many)} ms each, single requests of another ${median(few)} ms`);
     expect(median(few)).to.be.below(median(many) * 0.6);
   });
