@@ -17,6 +17,12 @@ export interface SettingsArgs {
    * TLS.
    */
   readonly gateway?: GatewayArgs;
+  /**
+   * Trust domains. The other clients, the registry scan and the synthetic scan share the servers of `server`, whose other settings apply to
+   * all servers.
+   * @default none
+   */
+  readonly domains?: readonly DomainArgs[];
   /** Where the servers get the vulnerability database. */
   readonly database?: DatabaseArgs;
   /** HTTP proxies for connections that leave the cluster. */
@@ -268,6 +274,23 @@ export interface GatewayEdgeArgs {
   readonly connectionsPerAddress?: Input<number>;
   /** CPU and memory of the edge in each gateway pod. @default { requests: { cpu: "50m", memory: "32Mi" }, limits: { memory: "512Mi" } } */
   readonly resources?: Resources;
+}
+
+/** A trust domain: clients with servers and cached layers of their own. No other client can change what their scans find. */
+export interface DomainArgs {
+  /** Name of the domain, in the names of its objects: at most 40 characters. */
+  readonly name: string;
+  /** Names of the clients in `gateway.clients` that use the domain's servers. A client is in one domain at most. */
+  readonly clients: readonly string[];
+  /**
+   * Number of the Redis database with the domain's layers. Do not give it to another domain before `redis.ttl` has passed, because its
+   * layers stay until then.
+   */
+  readonly cacheDatabase: number;
+  /** Number of servers. @default 2 */
+  readonly replicas?: Input<number>;
+  /** Scales the number of servers with their CPU utilization, instead of `replicas`. @default none */
+  readonly autoscaling?: AutoscalingArgs;
 }
 
 /** Where the servers get the vulnerability database. */
@@ -828,6 +851,7 @@ export const defaults = {
     },
     monitors: [],
   },
+  domains: [],
   database: {
     repositories: ["mirror.gcr.io/aquasec/trivy-db:2", "ghcr.io/aquasecurity/trivy-db:2", "public.ecr.aws/aquasecurity/trivy-db:2"],
     mirror: {
@@ -963,6 +987,9 @@ export const blockDefaults = {
   ClientArgs: {
     generation: 1,
     retire: 0,
+  },
+  DomainArgs: {
+    replicas: 2,
   },
   EmbeddedRedisArgs: {
     mode: "embedded",

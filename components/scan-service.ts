@@ -3,6 +3,7 @@ import type { PreviousSecret } from "../monitoring/programs/configuration.ts";
 import {
   blockDefaults,
   type DatabaseArgs,
+  type DomainArgs,
   defaults,
   type GatewayArgs,
   type RedisArgs,
@@ -19,14 +20,14 @@ import { Namespace } from "./namespace/namespace.ts";
 import { RegistryScan } from "./registry-scan/registry-scan.ts";
 import type { ServiceConnection } from "./registry-scan/scan-job.ts";
 import { TrivyServer } from "./server/trivy-server.ts";
-import { Component, optional, type Transforms } from "./shared/component.ts";
+import { Component, optional, several, type Transforms } from "./shared/component.ts";
 import type { Context, Identity } from "./shared/context.ts";
 import { validGenerations } from "./shared/generated-secret.ts";
 import { image } from "./shared/images.ts";
 import { selector } from "./shared/labels.ts";
 import { withDefaults } from "./shared/merge.ts";
 import { accessPeers, type Peer, podsWith } from "./shared/network.ts";
-import { parts, probeClient, registryScanClient, serviceName, servicePort } from "./shared/parts.ts";
+import { parts, probeClient, registryScanClient, serverPart, serviceName, servicePort } from "./shared/parts.ts";
 import type { SecretKey } from "./shared/pod.ts";
 
 const children = {
@@ -35,6 +36,8 @@ const children = {
   databaseMirror: optional(DatabaseMirror),
   databaseCopy: optional(DatabaseCopy),
   server: TrivyServer,
+  /** The servers of the trust domains. */
+  domainServers: several(TrivyServer),
   gateway: optional(Gateway),
   exposure: Exposure,
   registryScan: optional(RegistryScan),
@@ -87,6 +90,7 @@ export class ScanService extends Component<ScanServiceArgs, typeof children> {
     const cache = this.createCache(context);
     const mirror = this.createMirror(context, namespace);
     const server = this.createServer(context, cache, mirror, namespace);
+    for (const domain of this.domains) this.createDomainServer(context, domain, { cache, mirror, server }, namespace);
     const gateway = this.gateway.enabled ? this.createGateway(context, cache, server, mirror, namespace) : undefined;
     const exposure = this.createExposure(context, gateway?.backend ?? serversBackend(server));
     const registryScan = this.args.registryScan?.enabled
@@ -133,6 +137,15 @@ export class ScanService extends Component<ScanServiceArgs, typeof children> {
     return withDefaults(defaults.gateway, this.args.gateway);
   }
 
+  private get domains(): readonly DomainArgs[] {
+    return this.args.domains ?? [];
+  }
+
+  /** The labels of all servers' pods. */
+  private get serverSelectors(): Record<string, string>[] {
+    return [serverPart(), ...this.domains.map(({ name }) => serverPart(name))].map(selector);
+  }
+
   private get monitoring() {
     return withDefaults(defaults.monitoring, this.args.monitoring);
   }
@@ -145,7 +158,7 @@ export class ScanService extends Component<ScanServiceArgs, typeof children> {
 
   private createCache(context: Context): RedisCache {
     const { enabled: retried } = this.gateway;
-    const allowedPods = [selector(parts.server), ...(retried ? [selector(parts.gateway)] : [])];
+    const allowedPods = [...this.serverSelectors, ...(retried ? [selector(parts.gateway)] : [])];
     return this.create("redis", { context, redis: withMonitors(this.args.redis, this.monitors), allowedPods, retried });
   }
 
@@ -158,11 +171,10 @@ export class ScanService extends Component<ScanServiceArgs, typeof children> {
     const args = { context, database: monitored, caCertificates: server?.caCertificates };
     if (to === undefined) {
       const clients = [
-        parts.server,
         ...(java.enabled && this.gateway.enabled ? [parts.gateway] : []),
         ...(java.enabled && registryScan?.enabled ? [parts.registryScan] : []),
       ];
-      const peers = clients.map((part) => podsWith(selector(part)));
+      const peers = [...this.serverSelectors, ...clients.map(selector)].map(podsWith);
       return this.create("databaseMirror", { ...args, peers }, { dependsOn: [...policies] });
     }
     this.create("databaseCopy", args, { dependsOn: [...policies] });
@@ -176,20 +188,43 @@ export class ScanService extends Component<ScanServiceArgs, typeof children> {
     { policies }: Namespace,
   ): TrivyServer {
     const { server, database } = this.args;
-    const exporter = this.monitoring.enabled ? [podsWith(selector(parts.exporter))] : [];
-    const behindGateway = { peers: [podsWith(selector(parts.gateway)), ...exporter], tokenKeepers: this.tokenKeepers(context) };
+    const tokenKeepers = this.gateway.enabled ? this.tokenKeepers(context) : undefined;
     return this.create(
       "server",
-      {
-        context,
-        cache,
-        server,
-        database,
-        mirror: mirror?.connection,
-        ...(this.gateway.enabled ? behindGateway : { peers: [...this.clients(), ...exporter] }),
-      },
+      { context, cache, server, database, mirror: mirror?.connection, peers: this.serverPeers(), ...(tokenKeepers && { tokenKeepers }) },
       { dependsOn: [...policies, ...ready, ...(mirror?.ready ?? [])] },
     );
+  }
+
+  /** Creates the servers of a trust domain, which have the other servers' token: only the gateway knows it. */
+  private createDomainServer(
+    context: Context,
+    { name, cacheDatabase, replicas, autoscaling }: DomainArgs,
+    { cache, mirror, server }: Pick<Parts, "cache" | "mirror" | "server">,
+    { policies }: Namespace,
+  ): TrivyServer {
+    const { replicas: _replicas, autoscaling: _autoscaling, ...common } = this.args.server ?? {};
+    const own = { ...(replicas !== undefined && { replicas }), ...(autoscaling !== undefined && { autoscaling }) };
+    return this.create(
+      "domainServers",
+      {
+        context,
+        domain: name,
+        cache: cache.connectionTo(cacheDatabase),
+        server: { ...common, ...own, token: { existingSecret: this.serversToken(server) } },
+        database: this.args.database,
+        mirror: mirror?.connection,
+        peers: this.serverPeers(),
+      },
+      { dependsOn: [...policies, ...cache.ready, ...(mirror?.ready ?? [])] },
+      `server-${name}`,
+    );
+  }
+
+  /** Who may connect to the servers. */
+  private serverPeers(): Peer[] {
+    const exporter = this.monitoring.enabled ? [podsWith(selector(parts.exporter))] : [];
+    return [...(this.gateway.enabled ? [podsWith(selector(parts.gateway))] : this.clients()), ...exporter];
   }
 
   /**
@@ -247,6 +282,12 @@ export class ScanService extends Component<ScanServiceArgs, typeof children> {
           port: server.port.number,
           maximum: maximumServers(this.args.server),
           token: this.serversToken(server),
+          domains: this.domains.map((domain) => ({
+            name: domain.name,
+            clients: domain.clients,
+            selector: selector(serverPart(domain.name)),
+            maximum: maximumServers(domain),
+          })),
         },
         cache,
         database: mirror && javaMirror(mirror),
@@ -302,7 +343,15 @@ export class ScanService extends Component<ScanServiceArgs, typeof children> {
         context,
         monitoring,
         stack: {
-          servers: { selector: selector(parts.server), port: server.port.number, expected: minimumServers(this.args.server) },
+          servers: [
+            { selector: selector(parts.server), port: server.port.number, expected: minimumServers(this.args.server) },
+            ...this.domains.map((domain) => ({
+              domain: domain.name,
+              selector: selector(serverPart(domain.name)),
+              port: server.port.number,
+              expected: minimumServers(domain),
+            })),
+          ],
           certificates: {
             ...(gateway?.certificateSecret !== undefined && { gateway: gateway.certificateSecret }),
             ...(clientCertificate !== undefined && { redis: clientCertificate }),
@@ -365,12 +414,14 @@ function previousSecrets(clients: NonNullable<GatewayArgs["clients"]>, redis: Re
   ];
 }
 
-function minimumServers(server: ServerArgs | undefined): pulumi.Input<number> {
+type Scaling = Pick<ServerArgs, "replicas" | "autoscaling">;
+
+function minimumServers(server: Scaling | undefined): pulumi.Input<number> {
   const { autoscaling, replicas } = withDefaults(defaults.server, server);
   return autoscaling ? withDefaults(blockDefaults.AutoscalingArgs, autoscaling).minReplicas : replicas;
 }
 
-function maximumServers(server: ServerArgs | undefined): pulumi.Input<number> {
+function maximumServers(server: Scaling | undefined): pulumi.Input<number> {
   const { autoscaling, replicas } = withDefaults(defaults.server, server);
   return autoscaling?.maxReplicas ?? replicas;
 }

@@ -208,7 +208,7 @@ export function exampleOf(node: Node): unknown {
     case "union":
       return node.variants[0] && exampleOf(node.variants[0]);
     case "list":
-      return [];
+      return node.atLeastOne ? [exampleOf(node.item)] : [];
     case "table":
       return {};
     default:

@@ -1,4 +1,5 @@
 import { databaseRules } from "./database.ts";
+import { domainRules, domainWarnings } from "./domains.ts";
 import type { SettingProblem } from "./errors.ts";
 import { exposureRules } from "./exposure.ts";
 import { gatewayRules, gatewayWarnings } from "./gateway.ts";
@@ -13,9 +14,10 @@ import { serverRules } from "./server.ts";
 
 /** Checks settings against each other, block by block. */
 export function* rules(settings: Settings, given: Given): Generator<RuleProblem> {
-  const { server, gateway, database, redis, registryScan, monitoring, scheduling } = settings;
+  const { server, gateway, domains, database, redis, registryScan, monitoring, scheduling } = settings;
   yield* serverRules(server, gateway.enabled, given);
   yield* gatewayRules(gateway, given);
+  yield* domainRules(domains, gateway, redis);
   yield* databaseRules(database, given);
   yield* redisRules(redis, given);
   yield* proxyRules(settings.proxy);
@@ -27,8 +29,8 @@ export function* rules(settings: Settings, given: Given): Generator<RuleProblem>
 }
 
 /** Returns what works, but hardly as intended. */
-export function warnings({ gateway, server, namespace }: Settings): SettingProblem[] {
-  return [...gatewayWarnings(gateway, server, namespace.name)];
+export function warnings({ gateway, server, domains, registryScan, namespace }: Settings): SettingProblem[] {
+  return [...gatewayWarnings(gateway, server, namespace.name), ...domainWarnings(domains, gateway, registryScan)];
 }
 
 /** Labels that the program sets itself, or that would weaken the namespace. */

@@ -1,6 +1,7 @@
 import type { z } from "zod";
 import { access } from "./access.ts";
 import { database } from "./database.ts";
+import { domains } from "./domains.ts";
 import { exposure } from "./exposure.ts";
 import { gateway } from "./gateway.ts";
 import { images } from "./images.ts";
@@ -20,6 +21,7 @@ export const schema = v
     images,
     server,
     gateway,
+    domains,
     database,
     proxy,
     redis,

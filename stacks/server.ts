@@ -4,7 +4,7 @@ import { resourceRules, resources, secretKeyRef } from "./common.ts";
 import * as v from "./kinds/index.ts";
 import { type Given, type RuleProblem, withoutEffect } from "./rule.ts";
 
-const autoscaling = v
+export const autoscaling = v
   .block("AutoscalingArgs", {
     minReplicas: v.count(1, 100).default(2).describe("Minimum number of servers."),
     maxReplicas: v.count(1, 100).describe("Maximum number of servers."),
@@ -62,13 +62,17 @@ export const server = v
 
 export type Server = z.output<typeof server>;
 
-export function* serverRules({ autoscaling, token, resources, env }: Server, hasGateway: boolean, given: Given): Generator<RuleProblem> {
-  if (autoscaling && autoscaling.minReplicas > autoscaling.maxReplicas)
+export function* autoscalingRules(path: string, scaling: Server["autoscaling"]): Generator<RuleProblem> {
+  if (scaling && scaling.minReplicas > scaling.maxReplicas)
     yield {
-      path: "server.autoscaling.minReplicas",
-      message: `is ${autoscaling.minReplicas}, above maxReplicas (${autoscaling.maxReplicas}); use at most that`,
-      concerns: ["server.autoscaling.maxReplicas"],
+      path: `${path}.minReplicas`,
+      message: `is ${scaling.minReplicas}, above maxReplicas (${scaling.maxReplicas}); use at most that`,
+      concerns: [`${path}.maxReplicas`],
     };
+}
+
+export function* serverRules({ autoscaling, token, resources, env }: Server, hasGateway: boolean, given: Given): Generator<RuleProblem> {
+  yield* autoscalingRules("server.autoscaling", autoscaling);
   if (hasGateway) {
     const message = "has no effect because gateway.enabled is true; remove it and name the clients in gateway.clients";
     yield* withoutEffect(given, "server.token", Object.keys(token), message, ["gateway.enabled"]);

@@ -1,3 +1,4 @@
+import { isServer, parts } from "../../components/shared/parts.ts";
 import { singleLine } from "../../registry-scan/index.ts";
 /** What to do about a problem, and how long it may still pass by itself. */
 export interface Advice {
@@ -28,7 +29,7 @@ const settings: Readonly<Record<string, PodSettings>> = {
   "redis-exporter": { image: "images.redisExporter", resources: "redis.monitors" },
 };
 const unknown: PodSettings = { image: "images", resources: "the stack's file" };
-const settingsOf = (component: string) => settings[component] ?? unknown;
+const settingsOf = (component: string) => settings[isServer(component) ? parts.server.component : component] ?? unknown;
 
 /** Why the cluster refuses pods: a pattern of its message, how long that may pass by itself, and what to do. */
 const refusals: readonly (readonly [
@@ -163,7 +164,7 @@ export const adviceOn = {
   crash: (component: string, memory: boolean, restarts: number): Advice => ({
     advice: memory
       ? `raise ${settingsOf(component).resources}`
-      : component === "server"
+      : isServer(component)
         ? "see docs/guides/troubleshooting.md, A server does not start"
         : "see docs/guides/troubleshooting.md, A container ends again and again",
     // The second restart is after about ten seconds, the third after twenty more: the reason is not one that passes soon.
@@ -180,7 +181,7 @@ export const adviceOn = {
   }),
 
   unready: (component: string): Advice => ({
-    advice: component === "server" ? "wait if it is downloading its database; otherwise see its log" : "see its log",
+    advice: isServer(component) ? "wait if it is downloading its database; otherwise see its log" : "see its log",
     patience: undefined,
   }),
 };

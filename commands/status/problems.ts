@@ -1,6 +1,6 @@
 import { Cron } from "croner";
 import { imageReference, type images } from "../../components/shared/images.ts";
-import { parts } from "../../components/shared/parts.ts";
+import { isServer, parts, serverPart } from "../../components/shared/parts.ts";
 import { bytes, seconds } from "../../components/shared/quantity.ts";
 import type { Settings } from "../../stacks/index.ts";
 import { componentOf, type Facts, isReady, nameOf } from "./read.ts";
@@ -19,9 +19,10 @@ export interface PartFacts {
 const monitorsOf = ({ enabled, namespaces }: Settings["monitoring"]) => (enabled ? namespaces : []);
 
 /** Returns the parts that a stack must have according to its settings, with the numbers of their pods. */
-export function partsOf({ snapshot }: Facts, { redis, gateway, registryScan, database, monitoring }: Settings): PartFacts[] {
+export function partsOf({ snapshot }: Facts, { redis, gateway, domains, registryScan, database, monitoring }: Settings): PartFacts[] {
   const expected = [
     parts.server,
+    ...domains.map(({ name }) => serverPart(name)),
     ...(gateway.enabled ? [parts.gateway] : []),
     ...(redis.mode === "embedded" ? [parts.cache] : []),
     ...(redis.mode === "embedded" && (redis.monitors.length > 0 || monitorsOf(monitoring).length > 0) ? [parts.redisExporter] : []),
@@ -66,7 +67,6 @@ function replicas(facts: Facts, settings: Settings, stack: string): string[] {
 }
 
 const imageOf: Readonly<Record<string, keyof typeof images>> = {
-  [parts.server.component]: "trivy",
   [parts.cache.component]: "redis",
   [parts.gateway.component]: "haproxy",
   [parts.reports.component]: "node",
@@ -78,7 +78,8 @@ const imageOf: Readonly<Record<string, keyof typeof images>> = {
 function imageDifferences({ snapshot }: Facts, settings: Settings, stack: string): string[] {
   const different = new Map<string, string[]>();
   for (const pod of snapshot.pods.filter(({ metadata }) => !metadata?.deletionTimestamp)) {
-    const name = imageOf[componentOf(pod)];
+    const component = componentOf(pod);
+    const name = isServer(component) ? "trivy" : imageOf[component];
     const actual = pod.spec?.containers[0]?.image ?? "";
     const wanted = name && imageReference(name, settings.images);
     if (wanted === undefined || wanted === actual) continue;

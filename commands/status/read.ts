@@ -1,7 +1,7 @@
 import { X509Certificate } from "node:crypto";
 import { BatchV1Api, CoreV1Api, CustomObjectsApi, type V1CronJob, type V1Pod } from "@kubernetes/client-node";
 import { z } from "zod";
-import { parts } from "../../components/shared/parts.ts";
+import { isServer, parts } from "../../components/shared/parts.ts";
 import { reportsPorts, scanName } from "../../registry-scan/index.ts";
 import { RequestError, respond } from "../cluster/api.ts";
 import type { Cluster } from "../cluster/cluster.ts";
@@ -85,9 +85,11 @@ export async function readFacts(cluster: Cluster, namespace: string): Promise<Fa
     attempt("CronJob", () => respond(cluster, cluster.config.makeApiClient(BatchV1Api).readNamespacedCronJob({ name, namespace })));
   const [servers, redis, reports, mirror, cronJob, copyJob, certificates, podMonitors, described] = await Promise.all([
     Promise.all(
-      ready(parts.server.component).map((pod) =>
-        attempt(`version of ${nameOf(pod)}`, async () => server(nameOf(pod), await fromPod(pod, portOf(pod, "http") ?? 0, "/version"))),
-      ),
+      snapshot.pods
+        .filter((pod) => isReady(pod) && isServer(componentOf(pod)))
+        .map((pod) =>
+          attempt(`version of ${nameOf(pod)}`, async () => server(nameOf(pod), await fromPod(pod, portOf(pod, "http") ?? 0, "/version"))),
+        ),
     ),
     fromRedis(ready(parts.cache.component)[0]),
     fromFirst(parts.reports.component, () => reportsPorts.pages),

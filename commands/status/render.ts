@@ -1,4 +1,5 @@
 import type { V1CronJob } from "@kubernetes/client-node";
+import { isServer, parts } from "../../components/shared/parts.ts";
 import { seconds } from "../../components/shared/quantity.ts";
 import type { Settings } from "../../stacks/index.ts";
 import { lastVerdict, nextRun, partsOf, projectedSize } from "./problems.ts";
@@ -52,9 +53,12 @@ const titles: Readonly<Record<string, string>> = {
 
 function workloads(facts: Facts, settings: Settings): Row[] {
   return partsOf(facts, settings).map(({ component, name, ready, wanted, exists }): Row => {
-    const versions = component === "server" ? [...new Set(facts.servers.map(({ version }) => `Trivy ${version}`))] : [];
+    const versions = name === parts.server.objectName ? [...new Set(facts.servers.map(({ version }) => `Trivy ${version}`))] : [];
     const more = component === "cache" && facts.redis ? [`version ${facts.redis["redis_version"]}`] : [];
-    return [titles[component] ?? name, [exists ? `${ready} of ${wanted} ready` : "missing", ...versions, ...more].join(", ")];
+    const domain =
+      isServer(component) && name !== parts.server.objectName ? [`domain ${component.slice(`${parts.server.component}-`.length)}`] : [];
+    const title = titles[isServer(component) ? parts.server.component : component] ?? name;
+    return [title, [...domain, exists ? `${ready} of ${wanted} ready` : "missing", ...versions, ...more].join(", ")];
   });
 }
 

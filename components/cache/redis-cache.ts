@@ -88,6 +88,7 @@ type Certificates = Readonly<Record<"server" | "client", pulumi.Output<string>>>
  * export const backend = redis.connection.backend;
  */
 export class RedisCache extends Component<RedisCacheArgs, typeof children> {
+  /** The connection of the servers that serve the clients without a trust domain. */
   readonly connection: CacheConnection;
   /**
    * What the servers must wait for, because Redis does not accept their password before. Empty unless the password was rotated: in a new
@@ -142,6 +143,14 @@ export class RedisCache extends Component<RedisCacheArgs, typeof children> {
       health: { host, port, user: probeUser },
     };
     return { connection, statefulSet, monitorPassword: monitorPasswords[0] };
+  }
+
+  /**
+   * Returns the connection of the servers of a trust domain, which see only the entries in their own Redis database. Clients cannot choose the
+   * database: the servers select it.
+   */
+  connectionTo(database: number): CacheConnection {
+    return { ...this.connection, backend: this.connection.backend.apply((url) => url.replace(/(\/\d+)?\?/, `/${database}?`)) };
   }
 
   private waiting(): string {

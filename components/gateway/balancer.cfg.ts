@@ -27,16 +27,23 @@ const bufferBytes = 2 ** 20;
 /** Bytes of the longest body that fits into a buffer with the headers that the edge lets through. */
 const retriedBytes = bufferBytes - 2 ** 15;
 
+/** Servers that answer the same clients. */
+export interface ServerGroup {
+  /** The trust domain whose clients they answer. @default all clients that are in no other group */
+  readonly domain?: { readonly name: string; readonly clients: readonly string[] };
+  /** Complete DNS name, which resolves to the address of every ready server. */
+  readonly host: string;
+  /** Maximum number of servers, including those that start and stop in a rollout. */
+  readonly slots: number;
+}
+
 export interface BalancerOptions {
-  readonly servers: {
-    /** Complete DNS name, which resolves to the address of every ready server. */
-    readonly host: string;
-    readonly port: number;
-    /** Maximum number of servers, including those that start and stop in a rollout. */
-    readonly slots: number;
-    /** Maximum number of requests that this pod sends to one server at a time. */
-    readonly requests: number;
-  };
+  /** The groups of servers, one of them without a trust domain. */
+  readonly servers: readonly ServerGroup[];
+  /** The servers' port. */
+  readonly port: number;
+  /** Maximum number of requests that this pod sends to one server at a time. */
+  readonly requests: number;
   readonly cache: {
     readonly host: string;
     readonly port: number;
@@ -66,8 +73,8 @@ const gpc = (name: (typeof counters)[number]) => counters.indexOf(name);
 
 /** Returns the configuration of the balancer, which retries requests and distributes them fairly over the servers. */
 export function balancerCfg(options: BalancerOptions): string {
-  const { servers, cache, rateLimit } = options;
-  const uploads = Math.max(1, Math.floor(servers.requests / 4));
+  const { servers, port, requests, cache, rateLimit } = options;
+  const uploads = Math.max(1, Math.floor(requests / 4));
   const buffers = Math.max(64, Math.floor(options.memory / bufferBytes));
   return `global
   log stdout format raw local0 info
@@ -106,17 +113,21 @@ frontend rpc
   bind ${balancerSocket} accept-proxy
   option httpclose
   log-format "${logFormat}"
-  http-request return status 200 content-type text/plain string "ok" if { path /healthz } { nbsrv(servers) gt 0 }
+${servers.map((group) => `  acl available nbsrv(${backendOf("servers", group)}) gt 0\n`).join("")}  http-request return status 200 content-type text/plain string "ok" if { path /healthz } available
   http-request return status 503 content-type text/plain string "no server" if { path /healthz }
   http-request set-var(txn.client) req.hdr(${clientHeader})
   http-request del-header ${clientHeader}
   http-request track-sc0 var(txn.client) table clients
-  http-request set-var(txn.scan) bool(true) if { path_end /Scan }
+${servers.map(selectDomain).join("")}  http-request set-var(txn.scan) bool(true) if { path_end /Scan }
 ${rateLimiting(rateLimit)}  # A fair share of the servers: a request waits as if it had arrived after all requests of its client that are in progress, at the rate at which the
   # servers accept requests (divided by four, in favour of clients with few requests). So a thousand requests of one client do not delay a single one of
   # another client. The offset is at most 20 s.
-  http-request set-var(txn.pace) be_sess_rate(servers),add(1)
-  http-request set-var(txn.wait) sc0_conn_cur,mul(4000),div(txn.pace)
+${servers
+  .map(
+    (group) => `  http-request set-var(txn.pace) be_sess_rate(${backendOf("servers", group)}),add(1)${inDomain(group)}
+`,
+  )
+  .join("")}  http-request set-var(txn.wait) sc0_conn_cur,mul(4000),div(txn.pace)
   http-request set-priority-offset int(20000) if { var(txn.wait) -m int gt 20000 }
   http-request set-priority-offset var(txn.wait) if { var(txn.wait) -m int le 20000 }
   # Only a request that has arrived completely can be retried.
@@ -135,11 +146,22 @@ ${rateLimiting(rateLimit)}  # A fair share of the servers: a request waits as if
   http-after-response sc-inc-gpc(${gpc("scans")},0) if known { var(txn.took) -m found }
   http-after-response sc-add-gpc(${gpc("scanMilliseconds")},0) var(txn.took) if known { var(txn.took) -m found }
 ${durationBuckets.map((limit) => `  http-after-response sc-inc-gpc(${gpc(limit)},0) if known { var(txn.took) -m int le ${1000 * limit} }\n`).join("")}  # Uploads that do not fit into the buffer pass through while they arrive. However slow they are, they hold only some of the places at the servers.
-  use_backend uploads if { method POST } { req.hdr(Content-Length),sub(${retriedBytes}) -m int gt 0 }
+  acl large req.hdr(Content-Length),sub(${retriedBytes}) -m int gt 0
+${servers
+  .filter(({ domain }) => domain)
+  .map(
+    (group) =>
+      `  use_backend ${backendOf("uploads", group)}${inDomain(group)} { method POST } large\n  use_backend ${backendOf("servers", group)}${inDomain(group)}\n`,
+  )
+  .join("")}  use_backend uploads if { method POST } large
   default_backend servers
 
-${serversBackend("servers", servers, Math.max(1, servers.requests - uploads))}
-${serversBackend("uploads", servers, uploads)}
+${servers
+  .flatMap((group) => [
+    serversBackend(backendOf("servers", group), group, port, Math.max(1, requests - uploads)),
+    serversBackend(backendOf("uploads", group), group, port, uploads),
+  ])
+  .join("\n")}
 # Checks whether the cache answers: that distinguishes an outage, which passes, from a layer that is lost.
 backend cache
   mode tcp
@@ -163,8 +185,18 @@ frontend admin
 `;
 }
 
-/** Returns a backend with all servers, which sends each of them a number of requests at a time. */
-const serversBackend = (name: string, { slots, host, port }: BalancerOptions["servers"], requests: number) => `backend ${name}
+/** Returns the name of the backend with a group's servers, for uploads or for all other requests. */
+const backendOf = (purpose: "servers" | "uploads", { domain }: ServerGroup) => (domain ? `${purpose}-${domain.name}` : purpose);
+
+const selectDomain = ({ domain }: ServerGroup) =>
+  (domain?.clients ?? [])
+    .map((client) => `  http-request set-var(txn.domain) str(${domain?.name}) if { var(txn.client) -m str ${client} }\n`)
+    .join("");
+
+const inDomain = ({ domain }: ServerGroup) => (domain ? ` if { var(txn.domain) -m str ${domain.name} }` : "");
+
+/** Returns a backend with all servers of a group, which sends each of them a number of requests at a time. */
+const serversBackend = (name: string, { slots, host }: ServerGroup, port: number, requests: number) => `backend ${name}
   balance leastconn
   # When a reused connection breaks, HAProxy closes the client's connection without an answer, which ends the scan.
   http-reuse never

@@ -28,8 +28,8 @@ import { gatewayPaths, gatewayPorts, longestRequest } from "./haproxy.ts";
 
 const part = parts.gateway;
 
-/** Name of the headless Service by which the gateway finds the servers. */
-const serversName = "trivy-servers";
+/** Returns the name of the headless Service by which the gateway finds the servers of a trust domain, or those without one. */
+const serversNameOf = (domain?: string) => (domain === undefined ? "trivy-servers" : `trivy-servers-${domain}`);
 
 /** Memory that the balancer itself needs, with a thousand connections, in addition to that of requests. In bytes. */
 const balancerMemory = bytes("128Mi");
@@ -54,6 +54,8 @@ const children = {
   config: k8s.core.v1.ConfigMap,
   /** The headless Service by which the gateway finds the servers. */
   servers: k8s.core.v1.Service,
+  /** The headless Services by which the gateway finds the servers of trust domains. */
+  domainServers: several(k8s.core.v1.Service),
   policy: k8s.networking.v1.NetworkPolicy,
   deployment: k8s.apps.v1.Deployment,
   disruptionBudget: k8s.policy.v1.PodDisruptionBudget,
@@ -68,6 +70,16 @@ export interface GatewayServers {
   readonly maximum: pulumi.Input<number>;
   /** The token that they require. */
   readonly token: SecretKey;
+  /** The servers of trust domains, which have the same port and token. @default none */
+  readonly domains?: readonly DomainServers[];
+}
+
+/** The servers that only some clients use. */
+export interface DomainServers extends Pick<GatewayServers, "selector" | "maximum"> {
+  /** Name of the trust domain. */
+  readonly name: string;
+  /** Names of the clients. */
+  readonly clients: readonly string[];
 }
 
 export interface GatewayComponentArgs {
@@ -135,7 +147,7 @@ export class Gateway extends Component<GatewayComponentArgs, typeof children> {
     this.caCertificate = certificate?.authorities;
     this.certificateSecret = certificate?.secret;
     const config = this.createConfig(gateway);
-    this.createServersService();
+    this.createServersServices();
     const policy = this.createPolicy(gateway);
     const { cache, database } = this.args;
     const { clientCertificate } = cache;
@@ -233,16 +245,25 @@ export class Gateway extends Component<GatewayComponentArgs, typeof children> {
     const { context, servers, cache } = this.args;
     const domain = clusterDomainOf(context);
     const options = { replicas, requestsPerServer, rateLimit, memoryLimit: resources.limits.memory };
+    const groups = [{ name: undefined, clients: [], maximum: servers.maximum }, ...this.domains];
     return pulumi
-      .all([context.namespace, domain, servers.maximum, cache.health.host, cache.health.port, pulumi.output(options)])
-      .apply(([namespace, clusterDomain, maximum, cacheHost, cachePort, own]) =>
+      .all([
+        context.namespace,
+        domain,
+        pulumi.all(groups.map(({ maximum }) => maximum)),
+        cache.health.host,
+        cache.health.port,
+        pulumi.output(options),
+      ])
+      .apply(([namespace, clusterDomain, maxima, cacheHost, cachePort, own]) =>
         balancerCfg({
-          servers: {
-            host: `${serversName}.${namespace}.svc.${clusterDomain}`,
-            port: servers.port,
-            slots: slots(maximum),
-            requests: Math.ceil(own.requestsPerServer / own.replicas),
-          },
+          servers: groups.map(({ name, clients }, index) => ({
+            ...(name !== undefined && { domain: { name, clients } }),
+            host: `${serversNameOf(name)}.${namespace}.svc.${clusterDomain}`,
+            slots: slots(maxima[index] ?? 1),
+          })),
+          port: servers.port,
+          requests: Math.ceil(own.requestsPerServer / own.replicas),
           cache: {
             // HAProxy queries the cluster's DNS itself and has no search domains.
             host: cacheHost.endsWith(".svc") ? `${cacheHost}.${clusterDomain}` : cacheHost,
@@ -276,14 +297,20 @@ export class Gateway extends Component<GatewayComponentArgs, typeof children> {
     );
   }
 
-  private createServersService(): void {
+  private get domains(): readonly DomainServers[] {
+    return this.args.servers.domains ?? [];
+  }
+
+  private createServersServices(): void {
     const { context, servers } = this.args;
-    this.create("servers", {
-      metadata: { ...generatedMetadata(context, part), name: serversName },
+    const service = (selector: GatewayServers["selector"], name?: string) => ({
+      metadata: { ...generatedMetadata(context, part), name: serversNameOf(name) },
       // It has no address of its own, and only ready servers: one that drains is removed from DNS, and keeps answering until every client
       // of DNS knows.
-      spec: { clusterIP: "None", selector: { ...servers.selector }, ports: [{ name: "http", port: servers.port, targetPort: "http" }] },
+      spec: { clusterIP: "None", selector: { ...selector }, ports: [{ name: "http", port: servers.port, targetPort: "http" }] },
     });
+    this.create("servers", service(servers.selector));
+    for (const { name, selector } of this.domains) this.create("domainServers", service(selector, name), {}, `servers-${name}`);
   }
 
   private createPolicy({ monitors }: Settings): pulumi.Resource {
@@ -296,7 +323,11 @@ export class Gateway extends Component<GatewayComponentArgs, typeof children> {
           ...ingressFrom(peers, this.ports),
           ...ingressFrom(monitors.map(podsInNamespace), [gatewayPorts.admin, gatewayPorts.edgeAdmin]),
         ],
-        egress: [{ to: [podsWith(servers.selector)], ports: [tcp(servers.port)] }, cache.egress, ...toDatabase],
+        egress: [
+          { to: [servers.selector, ...this.domains.map(({ selector }) => selector)].map(podsWith), ports: [tcp(servers.port)] },
+          cache.egress,
+          ...toDatabase,
+        ],
       }),
     );
   }

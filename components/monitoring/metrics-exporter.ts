@@ -2,7 +2,7 @@ import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import type { ExporterConfiguration, PreviousSecret, Schedule } from "../../monitoring/programs/configuration.ts";
 import { exporterPorts } from "../../monitoring/programs/configuration.ts";
-import { Component, type Transforms } from "../shared/component.ts";
+import { Component, several, type Transforms } from "../shared/component.ts";
 import type { Context } from "../shared/context.ts";
 import { image } from "../shared/images.ts";
 import { selector } from "../shared/labels.ts";
@@ -16,14 +16,16 @@ const part = parts.exporter;
 const configurationFile = "exporter.json";
 const paths = { programs: "/app", configuration: "/etc/exporter", certificates: "/etc/certificates" } as const;
 
-/** Name of the headless Service by which the exporter finds the servers. */
-const serversName = "trivy-server-pods";
+/** Returns the name of the headless Service by which the exporter finds the servers of a trust domain, or those without one. */
+const serversNameOf = (domain?: string) => (domain === undefined ? "trivy-server-pods" : `trivy-server-pods-${domain}`);
 
 const children = {
   /** The ConfigMap with the exporter's configuration. */
   config: k8s.core.v1.ConfigMap,
   /** The headless Service by which the exporter finds the servers. */
   servers: k8s.core.v1.Service,
+  /** The headless Services by which the exporter finds the servers of trust domains. */
+  domainServers: several(k8s.core.v1.Service),
   policy: k8s.networking.v1.NetworkPolicy,
   /** The Service that the synthetic scan reports to. */
   service: k8s.core.v1.Service,
@@ -32,6 +34,8 @@ const children = {
 
 /** The servers whose metrics are exported. */
 export interface MonitoredServers {
+  /** Name of the trust domain. @default the servers of the clients without one */
+  readonly domain?: string;
   /** Labels of their pods. */
   readonly selector: Readonly<Record<string, string>>;
   readonly port: number;
@@ -41,7 +45,8 @@ export interface MonitoredServers {
 
 /** What the exporter knows of a stack. */
 export interface MonitoredStack {
-  readonly servers: MonitoredServers;
+  /** Groups of servers, one of them without a trust domain. */
+  readonly servers: readonly MonitoredServers[];
   /** Names of Secrets with a certificate as `tls.crt`, by the name of what uses it. @default none */
   readonly certificates?: Readonly<Record<string, pulumi.Input<string>>>;
   /** Secrets whose previous generation is still valid. @default none */
@@ -92,10 +97,16 @@ export class MetricsExporter extends Component<MetricsExporterArgs, typeof child
   /** Returns the ConfigMap's name. */
   private createConfig(): pulumi.Output<string> {
     const { context, servers, previousSecrets = [], registryScan, probe } = this.args;
-    const host = pulumi.interpolate`${serversName}.${context.namespace}.svc.${clusterDomainOf(context)}`;
-    const configuration = pulumi.output({ host, expected: servers.expected, registryScan, probe }).apply(
+    const hosts = pulumi.interpolate`${context.namespace}.svc.${clusterDomainOf(context)}`;
+    const expected = pulumi.all(servers.map((group) => group.expected));
+    const configuration = pulumi.output({ hosts, expected, registryScan, probe }).apply(
       (own): ExporterConfiguration => ({
-        servers: { host: own.host, port: servers.port, expected: own.expected },
+        servers: servers.map(({ domain, port }, index) => ({
+          ...(domain !== undefined && { domain }),
+          host: `${serversNameOf(domain)}.${own.hosts}`,
+          port,
+          expected: own.expected[index] ?? 0,
+        })),
         certificates: Object.fromEntries(this.certificates.map(({ certificate, mountPath }) => [certificate, `${mountPath}/tls.crt`])),
         previousSecrets,
         ...(own.registryScan && { registryScan: own.registryScan }),
@@ -118,16 +129,20 @@ export class MetricsExporter extends Component<MetricsExporterArgs, typeof child
 
   private createServers(): void {
     const { context, servers } = this.args;
-    this.create("servers", {
-      metadata: { ...generatedMetadata(context, part), name: serversName },
-      // With those that are not ready, which the exporter reports as well.
-      spec: {
-        clusterIP: "None",
-        publishNotReadyAddresses: true,
-        selector: { ...servers.selector },
-        ports: [{ name: "http", port: servers.port, targetPort: "http" }],
-      },
-    });
+    for (const { domain, selector, port } of servers) {
+      const service = {
+        metadata: { ...generatedMetadata(context, part), name: serversNameOf(domain) },
+        // With those that are not ready, which the exporter reports as well.
+        spec: {
+          clusterIP: "None",
+          publishNotReadyAddresses: true,
+          selector: { ...selector },
+          ports: [{ name: "http", port, targetPort: "http" }],
+        },
+      };
+      if (domain === undefined) this.create("servers", service);
+      else this.create("domainServers", service, {}, `servers-${domain}`);
+    }
   }
 
   private createPolicy(): pulumi.Resource {
@@ -139,7 +154,7 @@ export class MetricsExporter extends Component<MetricsExporterArgs, typeof child
           ...ingressFrom(monitors.map(podsInNamespace), [exporterPorts.metrics]),
           ...ingressFrom([podsWith(selector(parts.probe))], [exporterPorts.results]),
         ],
-        egress: [{ to: [podsWith(servers.selector)], ports: [tcp(servers.port)] }],
+        egress: servers.map((group) => ({ to: [podsWith(group.selector)], ports: [tcp(group.port)] })),
       }),
     );
   }

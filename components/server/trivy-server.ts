@@ -11,14 +11,13 @@ import { image } from "../shared/images.ts";
 import { type WithDefaults, withDefaults } from "../shared/merge.ts";
 import { type EgressRule, egress, ingressFrom, type Peer, podsWith, tcp } from "../shared/network.ts";
 import { configMap, disruptionBudget, namedMetadata, networkPolicy, secret } from "../shared/objects.ts";
-import { parts } from "../shared/parts.ts";
+import { type Part, serverPart } from "../shared/parts.ts";
 import { containerResources, httpProbe, type Mount, type SecretKey, secretVolume, variables } from "../shared/pod.ts";
 import { bytes, quantity } from "../shared/quantity.ts";
 import { loginData, loginSecretType, loginVolume, registryEndpoints } from "../shared/registry-login.ts";
 import { surgeOne, workload } from "../shared/workload.ts";
 import { repositoriesFile, serverEnvironment, serverPaths, serverPort } from "./environment.ts";
 
-const part = parts.server;
 const portName = "http";
 
 /** File with the certificate authority of the mirror. */
@@ -43,6 +42,8 @@ export interface TrivyServerArgs {
   /** The cache that the servers share, `connection` of a RedisCache. */
   readonly cache: CacheConnection;
   readonly server?: ServerArgs;
+  /** The trust domain whose clients the servers serve. @default that of the clients without one */
+  readonly domain?: string;
   readonly database?: DatabaseArgs;
   /** The mirror of the database, `connection` of a DatabaseMirror. @default none */
   readonly mirror?: MirrorConnection | undefined;
@@ -74,9 +75,11 @@ export class TrivyServer extends Component<TrivyServerArgs, typeof children> {
   readonly token: pulumi.Output<string> | undefined;
   /** Where the token is; `undefined` if it is switched off. */
   readonly tokenKey: SecretKey | undefined;
+  readonly #part: Part;
 
   constructor(name: string, args: TrivyServerArgs, options?: pulumi.ComponentResourceOptions) {
     super("TrivyServer", name, args, { children, settings: ["server", "database"] }, options);
+    this.#part = serverPart(this.args.domain);
     const server = withDefaults(defaults.server, this.args.server);
     const database = withDefaults(defaults.database, this.args.database);
     const { token, tokenKey } = this.createToken(server);
@@ -86,7 +89,7 @@ export class TrivyServer extends Component<TrivyServerArgs, typeof children> {
     const authorities = this.createAuthorities(server);
     const policy = this.createPolicy(database);
     const deployment = this.createDeployment(server, database, { login, authorities }, policy);
-    this.create("disruptionBudget", disruptionBudget(this.args.context, part));
+    this.create("disruptionBudget", disruptionBudget(this.args.context, this.#part));
     if (server.autoscaling) this.createAutoscaler(server.autoscaling, deployment);
     this.registerOutputs({ token: this.token });
   }
@@ -97,14 +100,14 @@ export class TrivyServer extends Component<TrivyServerArgs, typeof children> {
     if (existingSecret) return { tokenKey: withDefaults(defaultKey, existingSecret) };
     const { context, tokenKeepers } = this.args;
     const token = value === undefined ? this.create("token", secretText(tokenKeepers)).result : pulumi.output(value);
-    const { metadata } = this.create("credentials", secret(context, part, { [defaultKey.key]: token }));
+    const { metadata } = this.create("credentials", secret(context, this.#part, { [defaultKey.key]: token }));
     return { token, tokenKey: { name: metadata.name, ...defaultKey } };
   }
 
   /** Returns the name of the Secret with the logins, if there are any. */
   private createLogin({ credentials, existingSecret }: Database): pulumi.Input<string> | undefined {
     if (existingSecret !== undefined || credentials.length === 0) return existingSecret;
-    return this.create("registryLogin", secret(this.args.context, part, loginData(credentials), loginSecretType)).metadata.name;
+    return this.create("registryLogin", secret(this.args.context, this.#part, loginData(credentials), loginSecretType)).metadata.name;
   }
 
   /** Returns the name of the ConfigMap with the certificate authorities, if there are any. */
@@ -115,7 +118,7 @@ export class TrivyServer extends Component<TrivyServerArgs, typeof children> {
       ...(cache.caCertificates !== undefined && { "redis.pem": cache.caCertificates }),
     };
     if (Object.keys(files).length === 0) return undefined;
-    return this.create("certificateAuthorities", configMap(context, part, files)).metadata.name;
+    return this.create("certificateAuthorities", configMap(context, this.#part, files)).metadata.name;
   }
 
   private createPolicy(database: Database): pulumi.Resource {
@@ -123,7 +126,7 @@ export class TrivyServer extends Component<TrivyServerArgs, typeof children> {
     const toMirror = mirror ? [{ to: [podsWith(mirror.selector)], ports: [tcp(mirror.port)] }] : [];
     return this.create(
       "policy",
-      networkPolicy(context, part, {
+      networkPolicy(context, this.#part, {
         ingress: ingressFrom(peers, [serverPort]),
         egress: pulumi.all([cache.egress, databaseEgress(context, database)]).apply(([toCache, rules]) => [toCache, ...toMirror, ...rules]),
       }),
@@ -137,14 +140,14 @@ export class TrivyServer extends Component<TrivyServerArgs, typeof children> {
     return this.create(
       "deployment",
       {
-        metadata: namedMetadata(context, part),
+        metadata: namedMetadata(context, this.#part),
         spec: {
           // An autoscaler sets the number of replicas itself; a number here would reset it with every `up`.
           ...(!autoscaling && { replicas }),
           strategy: surgeOne,
           progressDeadlineSeconds: 900,
           ...workload(context, {
-            part,
+            part: this.#part,
             replicated: true,
             // Trivy stops at SIGTERM without waiting for requests, so these must end while it drains; 45 s are left for longer ones.
             terminationGracePeriodSeconds: pulumi.output(drainSeconds).apply((seconds) => seconds + 45),
@@ -218,7 +221,7 @@ export class TrivyServer extends Component<TrivyServerArgs, typeof children> {
   private createAutoscaler(autoscaling: AutoscalingArgs, deployment: k8s.apps.v1.Deployment): void {
     const { minReplicas, maxReplicas, targetCpuUtilization } = withDefaults(blockDefaults.AutoscalingArgs, autoscaling);
     this.create("autoscaler", {
-      metadata: namedMetadata(this.args.context, part),
+      metadata: namedMetadata(this.args.context, this.#part),
       spec: {
         scaleTargetRef: { apiVersion: "apps/v1", kind: "Deployment", name: deployment.metadata.name },
         minReplicas,

@@ -35,3 +35,13 @@ export const parts = {
   exporter: { component: "exporter", objectName: "trivy-exporter", userId: 10008 },
   probe: { component: "probe", objectName: "trivy-probe", userId: 10009 },
 } as const satisfies Readonly<Record<string, Part>>;
+
+/** Returns the servers of a trust domain; without its name, those of the clients that are in none. */
+export const serverPart = (domain?: string): Part =>
+  domain === undefined
+    ? parts.server
+    : { ...parts.server, component: `${parts.server.component}-${domain}`, objectName: `${parts.server.objectName}-${domain}` };
+
+/** Whether the value of the label `app.kubernetes.io/component` is that of servers, of a trust domain or not. */
+export const isServer = (component: string): boolean =>
+  component === parts.server.component || component.startsWith(`${parts.server.component}-`);

@@ -3,14 +3,14 @@ import { dashboard, own, series, stat } from "./parts.ts";
 
 const rate = "$__rate_interval";
 const slo = `${own}, sloth_service="trivy", sloth_slo="scans"`;
-const servers = `${own}, proxy="servers"`;
+const servers = `${own}, proxy=~"servers.*"`;
 
 /** The servers, their databases, the synthetic scan and the gateway. */
 export const serviceDashboard = (): DashboardBuilder =>
   dashboard("Trivy", "trivy-server", "trivy_servers_expected")
     .withRow(new RowBuilder("Now"))
-    .withPanel(stat("Servers that answer", [`trivy_servers_ready{${own}}`, ""]))
-    .withPanel(stat("Servers that should", [`trivy_servers_expected{${own}}`, ""]))
+    .withPanel(stat("Servers that answer", [`sum(trivy_servers_ready{${own}})`, ""]))
+    .withPanel(stat("Servers that should", [`sum(trivy_servers_expected{${own}})`, ""]))
     .withPanel(
       stat("Oldest database", [`time() - min(trivy_server_database_updated_timestamp_seconds{${own}})`, ""], {
         unit: "s",
@@ -28,8 +28,8 @@ export const serviceDashboard = (): DashboardBuilder =>
     .withRow(new RowBuilder("Servers"))
     .withPanel(
       series("Servers", [
-        [`trivy_servers_ready{${own}}`, "ready"],
-        [`trivy_servers_expected{${own}}`, "expected"],
+        [`trivy_servers_ready{${own}}`, "ready {{domain}}"],
+        [`trivy_servers_expected{${own}}`, "expected {{domain}}"],
         [`count by (version) (trivy_server_info{${own}})`, "{{version}}"],
       ]),
     )
@@ -109,7 +109,7 @@ export const serviceDashboard = (): DashboardBuilder =>
       ),
     )
     .withRow(new RowBuilder("Gateway"))
-    .withPanel(series("Servers that each pod uses", [[`haproxy_backend_active_servers{${servers}}`, "{{pod}}"]], { min: 0 }))
+    .withPanel(series("Servers that each pod uses", [[`haproxy_backend_active_servers{${servers}}`, "{{pod}} {{proxy}}"]], { min: 0 }))
     .withPanel(
       series(
         "Retries on another server",

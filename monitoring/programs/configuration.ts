@@ -2,13 +2,16 @@
 
 /** The exporter's configuration file. */
 export interface ExporterConfiguration {
-  readonly servers: {
+  /** Groups of servers: those of each trust domain, and the others. */
+  readonly servers: readonly {
+    /** Name of the trust domain, the label `domain` of the group's metrics. @default no label */
+    readonly domain?: string;
     /** DNS name that resolves to the address of every server, ready or not. */
     readonly host: string;
     readonly port: number;
     /** Number of servers that should be ready. */
     readonly expected: number;
-  };
+  }[];
   /** Paths of certificates, PEM, by the name of what uses them. */
   readonly certificates: Readonly<Record<string, string>>;
   /** Secrets whose previous generation is still valid. */

@@ -7,6 +7,7 @@ const timeout = 3_000;
 
 /** What a server says about itself. Times are in seconds since 1970. */
 interface Server {
+  readonly labels: Readonly<Record<string, string>>;
   readonly address: string;
   /** Trivy's version; `undefined` if the server does not answer. */
   readonly version?: string;
@@ -41,30 +42,47 @@ export class Servers {
 
   /** @throws if the cluster's DNS does not answer: the number of servers is unknown then, and not zero */
   async metrics(now: number): Promise<Metric[]> {
-    const { host, port, expected } = this.#configuration;
-    const addresses = await this.#lookup(host);
-    const servers = await Promise.all(addresses.map((address) => ask(address, port)));
-    const ready = servers.filter(({ version }) => version !== undefined);
+    const groups = await Promise.all(
+      this.#configuration.map(async ({ domain, host, port, expected }) => {
+        const labels: Server["labels"] = domain === undefined ? {} : { domain };
+        const addresses = await this.#lookup(host);
+        const servers = await Promise.all(
+          addresses.map(async (address): Promise<Server> => ({ labels, address, ...(await ask(address, port)) })),
+        );
+        return { labels, expected, servers };
+      }),
+    );
+    const servers = groups.flatMap((group) => group.servers);
+    const ready = servers.filter(isReady);
     this.#readySince = new Map(ready.map(({ address }) => [address, this.#readySince.get(address) ?? now]));
+    const own = ({ labels, address }: Server) => ({ ...labels, server: address });
     const times = (key: "updatedAt" | "nextUpdate" | "downloadedAt") =>
-      ready.flatMap(({ address, [key]: time }): Sample[] => (time === undefined ? [] : [[{ server: address }, time]]));
+      ready.flatMap((server): Sample[] => (server[key] === undefined ? [] : [[own(server), server[key]]]));
     return [
-      gauge("trivy_servers_expected", "Number of servers that should be ready.", [[{}, expected]]),
-      gauge("trivy_servers_ready", "Number of servers that answer.", [[{}, ready.length]]),
+      gauge(
+        "trivy_servers_expected",
+        "Number of servers that should be ready.",
+        groups.map(({ labels, expected }) => [labels, expected]),
+      ),
+      gauge(
+        "trivy_servers_ready",
+        "Number of servers that answer.",
+        groups.map((group) => [group.labels, group.servers.filter(isReady).length]),
+      ),
       gauge(
         "trivy_server_up",
         "Whether the server answers: 1 or 0.",
-        servers.map(({ address, version }) => [{ server: address }, version === undefined ? 0 : 1]),
+        servers.map((server) => [own(server), isReady(server) ? 1 : 0]),
       ),
       gauge(
         "trivy_server_info",
         "Version of the server: always 1.",
-        ready.map(({ address, version = "" }) => [{ server: address, version }, 1]),
+        ready.map((server) => [{ ...own(server), version: server.version ?? "" }, 1]),
       ),
       gauge(
         "trivy_server_ready_since_timestamp_seconds",
         "Time since when the server answers, as seen by the exporter.",
-        [...this.#readySince].map(([address, time]) => [{ server: address }, time]),
+        ready.map((server) => [own(server), this.#readySince.get(server.address) ?? now]),
       ),
       gauge("trivy_server_database_updated_timestamp_seconds", "Time when the server's database was built.", times("updatedAt")),
       gauge("trivy_server_database_next_update_timestamp_seconds", "Time when the server looks for a newer database.", times("nextUpdate")),
@@ -75,7 +93,10 @@ export class Servers {
 
 const gauge = (name: string, help: string, samples: readonly Sample[]): Metric => ({ name, type: "gauge", help, samples });
 
-async function ask(address: string, port: number): Promise<Server> {
+const isReady = ({ version }: Server) => version !== undefined;
+
+/** Returns what a server says about itself; nothing if it does not answer. */
+async function ask(address: string, port: number): Promise<Omit<Server, "labels" | "address">> {
   try {
     const host = address.includes(":") ? `[${address}]` : address;
     const response = await fetch(`http://${host}:${port}/version`, { signal: AbortSignal.timeout(timeout) });
@@ -85,14 +106,13 @@ async function ask(address: string, port: number): Promise<Server> {
       readonly VulnerabilityDB?: Readonly<Partial<Record<"UpdatedAt" | "NextUpdate" | "DownloadedAt", string>>>;
     };
     return {
-      address,
       version: Version,
       ...time("updatedAt", database.UpdatedAt),
       ...time("nextUpdate", database.NextUpdate),
       ...time("downloadedAt", database.DownloadedAt),
     };
   } catch {
-    return { address };
+    return {};
   }
 }
 

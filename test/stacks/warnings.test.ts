@@ -33,6 +33,18 @@ describe("warnings about settings", () => {
     expect(warned({ ...withTls({ certificate: leaf, key }), namespace: { name: "scan" } })).to.have.length(1);
   });
 
+  it("a registry scan that shares servers with clients is reported if there are trust domains", () => {
+    const domain = { name: "b", clients: ["b"], cacheDatabase: 1 };
+    const registryScan = { enabled: true, targets: [{ repository: "registry.example.com/app", tags: ["latest"] }] };
+    const [found, ...others] = warned({ ...withGateway({ clients }), domains: [domain], registryScan });
+    expect(others).to.deep.equal([]);
+    expect(found?.path).to.equal("domains");
+    expect(found?.message).to.match(/the same servers as a, which can change what it finds; put every client into a domain/);
+    expect(warned({ ...withGateway({ clients }), domains: [{ ...domain, clients: ["a", "b"] }], registryScan })).to.deep.equal([]);
+    expect(warned({ ...withGateway({ clients }), registryScan })).to.deep.equal([]);
+    expect(warned({ ...withGateway({ clients }), domains: [domain] })).to.deep.equal([]);
+  });
+
   it("warnings are logged when the stack's configuration is read", async () => {
     const logged: string[] = [];
     const { warn } = console;

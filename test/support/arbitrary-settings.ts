@@ -36,12 +36,28 @@ export function arbitrarySettings(options: Options): Arbitrary<Record<string, un
   const server = fieldOf(model, "server") as Field & { readonly node: Block };
   const behindGateway: Field = { ...server, node: without(server.node, "token") };
   const fronts = [
-    without(model, "gateway"),
+    without(without(model, "gateway"), "domains"),
     { ...model, fields: model.fields.map((field) => (field.key === "server" ? behindGateway : field)) },
   ];
-  const known = fc.oneof(...fronts.map((root) => fc.oneof(...keySets(root).map((keys) => record(root, keys, options)))));
+  const known = fc
+    .oneof(...fronts.map((root) => fc.oneof(...keySets(root).map((keys) => record(root, keys, options)))))
+    .map(withFittingDomains);
   const unknown = fc.dictionary(fc.constantFrom("sever", "constructor", "image"), nonsense, { maxKeys: 1 });
   return options.mistakes ? fc.oneof({ weight: 9, arbitrary: known }, { weight: 1, arbitrary: withOthers(unknown, known) }) : known;
+}
+
+const isBlock = (value: unknown): value is Record<string, unknown> => typeof value === "object" && value !== null && !Array.isArray(value);
+
+/** Gives each trust domain a client of the gateway and a Redis database of its own; drops the domains for which there is no client. */
+function withFittingDomains({ domains, ...settings }: Record<string, unknown>): Record<string, unknown> {
+  if (!Array.isArray(domains)) return domains === undefined ? settings : { ...settings, domains };
+  const { gateway } = settings;
+  const clients = isBlock(gateway) && Array.isArray(gateway["clients"]) ? gateway["clients"].filter(isBlock) : [];
+  const fitting = domains.slice(0, clients.length).map((domain, index) => {
+    const own = { clients: [clients[index]?.["name"]], cacheDatabase: index + 1 };
+    return isBlock(domain) && Array.isArray(domain["clients"]) ? { ...domain, ...own } : domain;
+  });
+  return { ...settings, ...(fitting.length > 0 && { domains: fitting }) };
 }
 
 const withOthers = (others: Arbitrary<object>, known: Arbitrary<Record<string, unknown>>) =>

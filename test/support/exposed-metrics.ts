@@ -23,8 +23,8 @@ export const types = (text: string): Map<string, string> =>
   );
 
 async function exporterMetrics(): Promise<Map<string, string>> {
-  const servers = await new Servers({ host: "none", port: 1, expected: 0 }, async () => []).metrics(0);
-  const configuration = { servers: { host: "", port: 0, expected: 0 }, certificates: {}, previousSecrets: [] };
+  const servers = await new Servers([{ host: "none", port: 1, expected: 0 }], async () => []).metrics(0);
+  const configuration = { servers: [], certificates: {}, previousSecrets: [] };
   const others = [...new Probe().metrics(), ...configuredMetrics(configuration, new Date(), new Date())];
   return new Map([...servers, ...others].map(({ name, type }) => [name, type]));
 }

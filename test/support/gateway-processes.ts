@@ -39,6 +39,8 @@ export interface GatewayProcessesOptions {
   readonly serverToken: string;
   /** Port of the only Trivy server on 127.0.0.1. */
   readonly server: number;
+  /** The trust domains, by name: their clients, and the address of their only server, which has the same port. @default none */
+  readonly domains?: Readonly<Record<string, { readonly clients: readonly string[]; readonly host: string }>>;
   /** Port of the cache on 127.0.0.1. @default the server's, which accepts connections */
   readonly cache?: number;
   readonly rateLimit?: number;
@@ -83,13 +85,17 @@ export async function startGateway(options: GatewayProcessesOptions): Promise<Ga
     child.on("exit", (code) => code && console.error(errors));
     processes.push(child);
   };
-  const { servers, cache } = usualBalancer;
+  const { cache } = usualBalancer;
   const { rateLimit, connectionsPerAddress = usualEdge.connectionsPerAddress } = options;
   start(
     "balancer.cfg",
     balancerCfg({
       ...usualBalancer,
-      servers: { ...servers, host: "127.0.0.1", port: options.server, slots: 1 },
+      servers: [
+        { host: "127.0.0.1", slots: 1 },
+        ...Object.entries(options.domains ?? {}).map(([name, { clients, host }]) => ({ domain: { name, clients }, host, slots: 1 })),
+      ],
+      port: options.server,
       cache: { ...cache, host: "127.0.0.1", port: options.cache ?? options.server },
       rateLimit,
     }),

@@ -3,7 +3,9 @@ import type { EdgeOptions } from "../../components/gateway/edge.cfg.ts";
 
 /** Options of a balancer with default settings. */
 export const usualBalancer: BalancerOptions = {
-  servers: { host: "trivy-servers.trivy.svc.cluster.local", port: 4954, slots: 16, requests: 8 },
+  servers: [{ host: "trivy-servers.trivy.svc.cluster.local", slots: 16 }],
+  port: 4954,
+  requests: 8,
   cache: { host: "redis.trivy.svc.cluster.local", port: 6379, user: "probe", tls: false, clientCertificate: false },
   memory: 2 ** 29,
 };

@@ -20,6 +20,7 @@ export const services: Readonly<Record<string, Partial<ScanServiceArgs>>> = {
     },
     redis: { tls: { enabled: true }, monitors: ["monitoring"], generation: 2 },
     gateway: { enabled: true, tls: { enabled: true }, clients: [{ name: "a", generation: 2 }, { name: "b" }] },
+    domains: [{ name: "b", clients: ["b"], cacheDatabase: 1, autoscaling: { maxReplicas: 4 } }],
     exposure: { type: "loadBalancer" },
     registryScan,
     monitoring: { enabled: true, namespaces: ["monitoring"] },

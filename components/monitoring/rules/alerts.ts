@@ -21,7 +21,7 @@ export const alertGroups: readonly AlertGroup[] = [
         severity: "critical",
         summary: "No Trivy server answers; no image can be scanned",
         description:
-          "None of the servers in {{ $labels.namespace }} has answered for two minutes. Run `kubectl get pods -n {{ $labels.namespace }}`, and `kubectl logs deployment/trivy-server`: common causes are a database that cannot be downloaded and an image that cannot be pulled.",
+          "None of the servers in {{ $labels.namespace }}{{ with $labels.domain }}, trust domain {{ . }},{{ end }} has answered for two minutes. Run `kubectl get pods -n {{ $labels.namespace }}`, and `kubectl logs deployment/trivy-server{{ with $labels.domain }}-{{ . }}{{ end }} -n {{ $labels.namespace }}`: common causes are a database that cannot be downloaded and an image that cannot be pulled.",
       },
       {
         alert: "TrivyServersMissing",
@@ -30,7 +30,7 @@ export const alertGroups: readonly AlertGroup[] = [
         severity: "warning",
         summary: "Fewer Trivy servers answer than should",
         description:
-          "{{ $value }} servers in {{ $labels.namespace }} have answered for 15 minutes, fewer than `server.replicas` or the autoscaler's minimum. Run `kubectl describe pod -l app.kubernetes.io/component=server -n {{ $labels.namespace }}`.",
+          "{{ $value }} servers in {{ $labels.namespace }}{{ with $labels.domain }}, trust domain {{ . }},{{ end }} have answered for 15 minutes, fewer than `server.replicas` or the autoscaler's minimum. Run `kubectl describe pod -l app.kubernetes.io/component=server{{ with $labels.domain }}-{{ . }}{{ end }} -n {{ $labels.namespace }}`.",
       },
       {
         alert: "TrivyServerVersionsDiffer",

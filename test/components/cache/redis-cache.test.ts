@@ -52,7 +52,7 @@ describe("the Redis cache", () => {
     expect(known.stringData).to.have.all.keys("users.acl");
     expect(users(deployed)).to.deep.equal([
       "user default off",
-      `user trivy on #${sha256(password)} resetchannels ~fanal::* -@all +hello +auth +client|setinfo +ping +get +set +del`,
+      `user trivy on #${sha256(password)} resetchannels ~fanal::* -@all +hello +auth +client|setinfo +select +ping +get +set +del`,
       `user monitor on #${sha256(monitorPassword)} #${sha256(password)} resetkeys resetchannels -@all +ping +info +slowlog|len +slowlog|get`,
       "user probe on nopass resetkeys resetchannels -@all +ping",
       "",

@@ -12,7 +12,15 @@ import { certificate, serverCertificate } from "../../support/certificate.ts";
 import { type GatewayProcesses, hasHaproxy, startGateway } from "../../support/gateway-processes.ts";
 import { usualBalancer, usualEdge } from "../../support/haproxy.ts";
 
-const { cache, servers } = usualBalancer;
+const { cache } = usualBalancer;
+const domains = [
+  ...usualBalancer.servers,
+  ...Array.from({ length: 15 }, (_, domain) => ({
+    domain: { name: `domain-${domain}`, clients: Array.from({ length: 100 }, (_, client) => `client-${domain}-${client}`) },
+    host: `trivy-servers-domain-${domain}.trivy.svc.cluster.local`,
+    slots: 16,
+  })),
+];
 const variants: Record<string, string> = {
   "for the balancer": balancerCfg(usualBalancer),
   "for a rate limit": balancerCfg({ ...usualBalancer, rateLimit: 100 }),
@@ -21,7 +29,12 @@ const variants: Record<string, string> = {
     cache: { host: "192.0.2.1", port: 6380, tls: false, clientCertificate: false },
   }),
   "for a cache with mutual TLS": balancerCfg({ ...usualBalancer, cache: { ...cache, tls: true, clientCertificate: true } }),
-  "for little memory and many servers": balancerCfg({ ...usualBalancer, memory: 2 ** 27, servers: { ...servers, slots: 256 } }),
+  "for little memory and many servers": balancerCfg({
+    ...usualBalancer,
+    memory: 2 ** 27,
+    servers: [{ host: "servers.scans.svc", slots: 256 }],
+  }),
+  "for 15 trust domains of a hundred clients": balancerCfg({ ...usualBalancer, servers: domains }),
   "for the edge with plain HTTP": edgeCfg(usualEdge),
   "for the edge with TLS only": edgeCfg({ ...usualEdge, tls: true, plainHttp: false }),
   "for the edge with a mirror of the Java database": edgeCfg({
@@ -58,6 +71,62 @@ describe("haproxy.cfg in HAProxy", () => {
       expect(status, stderr).to.equal(0);
       expect(stderr).not.to.match(/WARNING|ALERT/);
     });
+});
+
+/** Skipped where HAProxy 3 is not installed. */
+describe("the gateway's trust domains in HAProxy", () => {
+  const servers: Server[] = [];
+  let gateway: GatewayProcesses | undefined;
+  const requests: string[] = [];
+
+  before(async function () {
+    if (!hasHaproxy()) this.skip();
+    const start = async (address: string, port: number): Promise<number> => {
+      const server = createServer((request, response) => {
+        if (request.url !== "/healthz") requests.push(`${address} ${request.url}`);
+        request.resume().on("end", () => response.end(address));
+      });
+      servers.push(server);
+      await new Promise<void>((resolve) => server.listen(port, address, resolve));
+      return (server.address() as AddressInfo).port;
+    };
+    const server = await start("127.0.0.1", 0);
+    await start("127.0.0.2", server);
+    gateway = await startGateway({
+      clients: { "team-a": "a", "team-b": "b" },
+      serverToken: "token",
+      server,
+      domains: { b: { clients: ["team-b"], host: "127.0.0.2" } },
+    });
+  });
+  after(() => {
+    gateway?.stop();
+    for (const server of servers) server.close();
+  });
+
+  const send = async (token: string, body: string, headers: Record<string, string> = {}) => {
+    const url = `http://127.0.0.1:${gateway?.ports.http}/twirp/trivy.cache.v1.Cache/PutBlob`;
+    return (await fetch(url, { method: "POST", body, headers: { "Trivy-Token": token, ...headers } })).text();
+  };
+
+  it("small and large requests reach the servers of the client's domain, whatever else it sends", async () => {
+    for (const body of ["{}", "x".repeat(3 * 2 ** 20)]) {
+      expect(await send("a", body)).to.equal("127.0.0.1");
+      expect(await send("b", body)).to.equal("127.0.0.2");
+    }
+    expect(await send("a", "{}", { "X-Trivy-Client": "team-b" })).to.equal("127.0.0.1");
+    expect(await send("b", "{}", { "X-Trivy-Client": "team-a" })).to.equal("127.0.0.2");
+  });
+
+  it("a domain without servers is asked to retry, and not sent to the others'", async () => {
+    servers[1]?.closeAllConnections();
+    await new Promise((resolve) => servers[1]?.close(resolve));
+    requests.length = 0;
+    expect(await send("b", "{}")).to.match(/"unavailable".*; retrying/);
+    expect(requests).to.deep.equal([]);
+    expect(await send("a", "{}")).to.equal("127.0.0.1");
+    expect((await fetch(`http://127.0.0.1:${gateway?.ports.http}/healthz`)).status).to.equal(200);
+  });
 });
 
 /** Skipped where HAProxy 3 is not installed. */

@@ -178,9 +178,9 @@ describe("the monitoring", () => {
     const deployed = await watched({}, { server: { replicas: 3 }, namespace: { name: "scans" }, clusterDomain: "corp.local" });
     const { metadata, spec } = deployed.one("Service", "trivy-server-pods");
     expect(spec).to.deep.include({ clusterIP: "None", publishNotReadyAddresses: true, selector: label("server") });
-    expect(configuration(deployed).servers).to.deep.equal({ host: `${metadata.name}.scans.svc.corp.local`, port: 4954, expected: 3 });
+    expect(configuration(deployed).servers).to.deep.equal([{ host: `${metadata.name}.scans.svc.corp.local`, port: 4954, expected: 3 }]);
     const scaled = await watched({}, { server: { autoscaling: { minReplicas: 4, maxReplicas: 9 } } });
-    expect(configuration(scaled).servers.expected).to.equal(4);
+    expect(configuration(scaled).servers[0]?.expected).to.equal(4);
   });
 
   it("the exporter knows the schedules", async () => {

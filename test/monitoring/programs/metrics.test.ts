@@ -39,7 +39,7 @@ describe("the exporter's metrics of servers", () => {
     UpdatedAt: "2026-01-01T00:00:00Z",
     DownloadedAt: "2026-01-01T06:30:00.5Z",
   };
-  const query = (addresses: readonly string[]) => new Servers({ host: "servers", port, expected: 2 }, async () => addresses);
+  const query = (addresses: readonly string[]) => new Servers([{ host: "servers", port, expected: 2 }], async () => addresses);
 
   it("a server that answers has its version and the times of its database, and one that does not is down", async () => {
     answer = { Version: "0.74.0", VulnerabilityDB: database };
@@ -52,6 +52,18 @@ describe("the exporter's metrics of servers", () => {
     expect(samples(metrics, "trivy_server_database_updated_timestamp_seconds")).to.deep.equal({ "127.0.0.1": 1767225600 });
     expect(samples(metrics, "trivy_server_database_next_update_timestamp_seconds")).to.deep.equal({ "127.0.0.1": 1767312000 });
     expect(samples(metrics, "trivy_server_database_downloaded_timestamp_seconds")).to.deep.equal({ "127.0.0.1": 1767249000.5 });
+  });
+
+  it("servers of a trust domain are counted by themselves", async () => {
+    answer = { Version: "0.74.0", VulnerabilityDB: database };
+    const groups = [
+      { host: "servers", port, expected: 2 },
+      { domain: "team-b", host: "servers-team-b", port, expected: 1 },
+    ];
+    const metrics = await new Servers(groups, async (host) => (host === "servers" ? ["127.0.0.1"] : ["127.0.0.2"])).metrics(1000);
+    expect(samples(metrics, "trivy_servers_ready")).to.deep.equal({ "": 1, "team-b": 0 });
+    expect(samples(metrics, "trivy_servers_expected")).to.deep.equal({ "": 2, "team-b": 1 });
+    expect(samples(metrics, "trivy_server_up")).to.deep.equal({ "127.0.0.1": 1, "team-b,127.0.0.2": 0 });
   });
 
   it("a server without a database, or with Trivy's year 1, has no times of one", async () => {
@@ -76,12 +88,12 @@ describe("the exporter's metrics of servers", () => {
 
   it("no address means no server, and a DNS that does not answer means that nothing is known", async () => {
     expect(samples(await query([]).metrics(1), "trivy_servers_ready")).to.deep.equal({ "": 0 });
-    const unknown = new Servers({ host: "servers", port, expected: 2 }, () => Promise.reject(new Error("EAI_AGAIN")));
+    const unknown = new Servers([{ host: "servers", port, expected: 2 }], () => Promise.reject(new Error("EAI_AGAIN")));
     expect(await unknown.metrics(1).catch((error: Error) => error.message)).to.equal("EAI_AGAIN");
   });
 
   it("a name that does not exist has no server", async () => {
-    const servers = new Servers({ host: "does-not-exist.invalid", port, expected: 1 });
+    const servers = new Servers([{ host: "does-not-exist.invalid", port, expected: 1 }]);
     const result = await servers.metrics(1).catch((error: NodeJS.ErrnoException) => error.code);
     // Without any DNS, as in a sandbox, the answer is EAI_AGAIN.
     if (result !== "EAI_AGAIN") expect(samples(result as Metric[], "trivy_servers_ready")).to.deep.equal({ "": 0 });
@@ -111,7 +123,7 @@ describe("the exporter's metrics that follow from its configuration", () => {
   const folder = mkdtempSync(join(tmpdir(), "exporter-"));
   after(() => rmSync(folder, { recursive: true }));
   const configuration = (given: Partial<ExporterConfiguration> = {}): ExporterConfiguration => ({
-    servers: { host: "servers", port: 4954, expected: 1 },
+    servers: [{ host: "servers", port: 4954, expected: 1 }],
     certificates: {},
     previousSecrets: [],
     ...given,

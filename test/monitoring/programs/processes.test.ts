@@ -43,7 +43,7 @@ describe("the monitoring's programs, as processes", () => {
     server = createServer((_request, response) => response.end('{"Version":"0.74.0"}'));
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
     const configuration: ExporterConfiguration = {
-      servers: { host: "127.0.0.1", port: (server.address() as AddressInfo).port, expected: 2 },
+      servers: [{ host: "127.0.0.1", port: (server.address() as AddressInfo).port, expected: 2 }],
       certificates: {},
       previousSecrets: [],
       probe: { schedule: "*/5 * * * *", timeZone: "Etc/UTC" },

@@ -1,4 +1,5 @@
 import { database } from "./database.ts";
+import { domains } from "./domains.ts";
 import { exposure } from "./exposure.ts";
 import { gateway } from "./gateway.ts";
 import { general } from "./general.ts";
@@ -16,6 +17,7 @@ export const mistakes: Readonly<Record<string, Mistakes>> = {
   server,
   database,
   gateway,
+  domains,
   redis,
   exposure,
   registryScan,
