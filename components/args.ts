@@ -609,7 +609,7 @@ export interface RegistryScanArgs {
   /** Size limit of each scanning pod's volume, on which layers are unpacked. @default 4Gi */
   readonly workVolume?: Input<string>;
   /**
-   * CPU and memory of each scanning pod, which analyses large layers in memory.
+   * CPU and memory of the client in each scanning pod, which analyses large layers in memory.
    * @default { requests: { cpu: "200m", memory: "256Mi" }, limits: { memory: "2Gi" } }
    */
   readonly resources?: Resources;

@@ -79,7 +79,7 @@ export const registryScan = v
       .describe("Size limit of each scanning pod's volume, on which layers are unpacked."),
     resources: resources(
       { requests: { cpu: "200m", memory: "256Mi" }, limits: { memory: "2Gi" } },
-      "CPU and memory of each scanning pod, which analyses large layers in memory.",
+      "CPU and memory of the client in each scanning pod, which analyses large layers in memory.",
     ),
     reports,
     alerts,

@@ -6,7 +6,7 @@ import { licenseHeader } from "./license-header.ts";
 const application = join(import.meta.dirname, "../../registry-scan");
 
 /** The programs of the pods, by the name of their file. */
-const entryPoints = { scan: "worker/main.ts", reports: "server/main.ts" };
+const entryPoints = { scan: "worker/main.ts", tools: "tools/main.ts", reports: "server/main.ts" };
 
 /** Maximum size of the files in the manifest, in KiB: a ConfigMap may have 1 MiB, of which some is left for its metadata. */
 const limit = 900;

@@ -185,15 +185,23 @@ export class ScanJob extends Component<ScanJobArgs, typeof children> {
                 part,
                 restartPolicy: "Never",
                 terminationGracePeriodSeconds: 30,
-                initContainers: [this.copyTool("trivy", "/usr/local/bin/trivy"), this.copyTool("crane", "/ko-app/crane")],
+                initContainers: [
+                  this.copyTool("trivy", "/usr/local/bin/trivy"),
+                  this.copyTool("crane", "/ko-app/crane"),
+                  this.tools(scan, config, login),
+                ],
                 container: {
                   name: scanContainer,
                   image: image("node", context),
                   command: ["node", `${paths.programs}/scan.js`],
-                  env: this.environment(login, token),
-                  resources: containerResources(scan.resources, diskFor(scan.workVolume)),
+                  env: this.environment(token),
+                  // It holds requests and results of one image, which may have ten thousands of findings.
+                  resources: containerResources(
+                    { requests: { cpu: "10m", memory: "64Mi" }, limits: { memory: "512Mi" } },
+                    { request: "16Mi", limit: "128Mi" },
+                  ),
                 },
-                mounts: this.mounts(scan, config, login),
+                mounts: [...this.args.application.mounts, configurationMount(config)],
               }).template,
             },
           },
@@ -214,14 +222,23 @@ export class ScanJob extends Component<ScanJobArgs, typeof children> {
     };
   }
 
-  private environment(login: pulumi.Input<string> | undefined, token: SecretKey | undefined) {
+  /**
+   * Returns the container that runs trivy and crane. An image or a registry that takes them over finds no token there, neither the service's nor
+   * that of results: containers do not see each other's processes. It runs until the scanning container ends.
+   */
+  private tools({ resources, workVolume }: Settings, config: pulumi.Input<string>, login: pulumi.Input<string> | undefined) {
     const { application, database } = this.args;
-    return [
-      fromSecret("REPORTS_TOKEN", application.token),
-      ...(token ? [fromSecret("TRIVY_TOKEN", token)] : []),
-      fromLabel("JOB", "batch.kubernetes.io/job-name"),
-      fromLabel("JOB_UID", "batch.kubernetes.io/controller-uid"),
-      ...variables({
+    const authority = database && {
+      name: "database-authority",
+      mountPath: paths.databaseAuthority,
+      volume: secretVolume(database.authority.name, [{ key: database.authority.key, path: "ca.pem" }]),
+    };
+    return {
+      name: "tools",
+      image: image("node", this.args.context),
+      restartPolicy: "Always",
+      command: ["node", `${paths.programs}/tools.js`],
+      env: variables({
         ...application.environment,
         TMPDIR: paths.temporary,
         HOME: paths.temporary,
@@ -229,29 +246,35 @@ export class ScanJob extends Component<ScanJobArgs, typeof children> {
         DOCKER_CONFIG: login !== undefined && paths.login,
         ...(database && { SSL_CERT_DIR: `${application.environment["SSL_CERT_DIR"] ?? "/etc/ssl/certs"}:${paths.databaseAuthority}` }),
       }),
-    ];
+      resources: containerResources(resources, diskFor(workVolume)),
+      mounts: [
+        ...application.mounts,
+        ...(authority ? [authority] : []),
+        configurationMount(config),
+        ...(login === undefined ? [] : [{ name: "registry-login", mountPath: paths.login, volume: loginVolume(login) }]),
+        { name: "tools", mountPath: paths.tools, volume: { emptyDir: { sizeLimit: toolsSize } } },
+        { name: "temporary", mountPath: paths.temporary, options: {}, volume: { emptyDir: { sizeLimit: workVolume } } },
+      ] satisfies Mount[],
+    };
   }
 
-  private mounts({ workVolume }: Settings, config: pulumi.Input<string>, login: pulumi.Input<string> | undefined): Mount[] {
-    const { application, database } = this.args;
+  private environment(token: SecretKey | undefined) {
+    const { application } = this.args;
     return [
-      ...application.mounts,
-      ...(database
-        ? [
-            {
-              name: "database-authority",
-              mountPath: paths.databaseAuthority,
-              volume: secretVolume(database.authority.name, [{ key: database.authority.key, path: "ca.pem" }]),
-            },
-          ]
-        : []),
-      { name: "configuration", mountPath: paths.scan, volume: { configMap: { name: config } } },
-      ...(login === undefined ? [] : [{ name: "registry-login", mountPath: paths.login, volume: loginVolume(login) }]),
-      { name: "tools", mountPath: paths.tools, volume: { emptyDir: { sizeLimit: toolsSize } } },
-      { name: "temporary", mountPath: paths.temporary, options: {}, volume: { emptyDir: { sizeLimit: workVolume } } },
+      fromSecret("REPORTS_TOKEN", application.token),
+      ...(token ? [fromSecret("TRIVY_TOKEN", token)] : []),
+      fromLabel("JOB", "batch.kubernetes.io/job-name"),
+      fromLabel("JOB_UID", "batch.kubernetes.io/controller-uid"),
+      ...variables(application.environment),
     ];
   }
 }
+
+const configurationMount = (config: pulumi.Input<string>): Mount => ({
+  name: "configuration",
+  mountPath: paths.scan,
+  volume: { configMap: { name: config } },
+});
 
 /** What the scanning pods get from other objects. */
 interface Files {

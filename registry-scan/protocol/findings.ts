@@ -2,6 +2,12 @@ import * as z from "zod/mini";
 import { scanners, severities } from "./policy.ts";
 import { nonEmptyString, nonNegativeNumber, type Parsed } from "./validation.ts";
 
+/**
+ * Maximum size of a scan's result as JSON, in bytes: about 25,000 findings. An image whose author lists packages without end must not fill the
+ * reports server's memory.
+ */
+export const resultLimit = 8 << 20;
+
 export const findingSchema = z.object({
   /** CVE-2021-36159, AVD-DS-0002, aws-access-key-id, GPL-3.0 */
   id: nonEmptyString,

@@ -8,5 +8,8 @@ export const reportsName = "trivy-reports";
 /** Ports of the reports server: `pages` for users and Prometheus, `api` for the scanning pods. */
 export const reportsPorts = { pages: 8080, api: 8081 } as const;
 
+/** Port of the container that runs trivy and crane, on the loopback interface of a scanning pod. */
+export const toolsPort = 8082;
+
 /** Returns a run's name, at most 63 characters: its Job's, and part of the Job's uid, because an earlier Job may have had the same name. */
 export const runOf = (job: string, uid: string): string => `${job.slice(0, 54).replace(/-+$/, "")}-${uid.slice(0, 8)}`;

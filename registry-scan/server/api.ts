@@ -4,14 +4,15 @@ import { bearerAuth } from "hono/bearer-auth";
 import { HTTPException } from "hono/http-exception";
 import type { ZodMiniType } from "zod/mini";
 import { nextQuestionSchema, type PlanLine, planLineSchema, type RunStatus, runStartSchema, sentResultSchema } from "../protocol/api.ts";
+import { resultLimit } from "../protocol/findings.ts";
 import { InvalidData, type Parsed, parseJson } from "../protocol/validation.ts";
 import { runNamePattern } from "./files.ts";
 import { type Env, errorHandler, readBody } from "./http.ts";
 import type { Store } from "./store.ts";
 import { firstFew } from "./text.ts";
 
-/** Maximum size of a body, bytes. */
-const limits = { small: 64 << 10, result: 32 << 20, plan: 64 << 20, cycloneDx: 256 << 20 };
+/** Maximum size of a body, in bytes. A result has the recorded request with it. */
+const limits = { small: 64 << 10, result: 2 * resultLimit, plan: 64 << 20, cycloneDx: 256 << 20 };
 
 /** The API of the scanning pods, described in `protocol/api.ts`. Every request needs the token. */
 export function createApi(store: Store, token: string): Hono<Env> {

@@ -4,7 +4,7 @@ import type { IncomingMessage } from "node:http";
 import type { HttpBindings } from "@hono/node-server";
 import type { ErrorHandler } from "hono";
 import { HTTPException } from "hono/http-exception";
-import { PlanError } from "./run.ts";
+import { PlanError, ResultRefused } from "./run.ts";
 import { isStorageError, type Store } from "./store.ts";
 
 export interface Env {
@@ -52,6 +52,7 @@ export const errorHandler =
 
     function answer(): Response {
       if (error instanceof HTTPException) return error.res ?? c.json({ error: error.message }, error.status);
+      if (error instanceof ResultRefused) return c.json({ error: error.message }, 413);
       if (error instanceof PlanError) return c.json({ error: error.message }, 400);
       if (isStorageError(error)) return c.json({ error: store.explain(error) }, 503);
       console.error("error:", error);

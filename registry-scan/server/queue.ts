@@ -35,6 +35,8 @@ export class Queue {
   readonly #order: QueuedTarget[] = [];
   #first = 0;
   readonly counts = { scanned: 0, failed: 0 };
+  /** Bytes of the last results of all targets in the journal. */
+  resultBytes = 0;
 
   constructor(targets: readonly Target[]) {
     for (const target of targets) {
@@ -95,6 +97,7 @@ export class Queue {
     }
     if (queued.lease) this.#byPod.delete(queued.lease.pod);
     queued.lease = undefined;
+    this.resultBytes += position.length - (queued.lastResult?.length ?? 0);
     queued.lastResult = position;
     if (entry.result.outcome === "scanned" || queued.attempts >= attempts) {
       queued.outcome = entry.result.outcome;

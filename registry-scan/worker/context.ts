@@ -1,10 +1,12 @@
 import type { ScanConfiguration } from "../protocol/configuration.ts";
 import type { ReportsClient } from "./reports-client.ts";
+import type { ToolsClient } from "./tools-client.ts";
 
 /** What the steps of a scanning pod have in common. */
 export interface WorkerContext {
   readonly configuration: ScanConfiguration;
   readonly reports: ReportsClient;
+  readonly tools: ToolsClient;
   /** When the pod started. */
   readonly startedAt: Date;
   /** Aborted when the pod has to stop. */

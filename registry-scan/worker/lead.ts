@@ -1,7 +1,7 @@
 /** What only a run's first pod does: it begins the run, plans it, shows its progress and waits for its end. */
 import { setTimeout as delay } from "node:timers/promises";
 import type { RunStart, RunStatus } from "../protocol/api.ts";
-import { ConfigurationError } from "./configuration.ts";
+import { ConfigurationError } from "../protocol/read-configuration.ts";
 import { assertNotOverdue, type WorkerContext } from "./context.ts";
 import { plan } from "./plan.ts";
 import { craneRegistry } from "./registry.ts";
@@ -15,15 +15,15 @@ const intervals = { conflict: 2000, keepAlive: 60_000, progress: 5000, end: 500 
  * @param partial the images were requested by hand
  */
 export async function beginRun(context: WorkerContext, partial: boolean): Promise<void> {
-  const { configuration, reports, startedAt, stop, deadline, log } = context;
-  const { timeout, policy, cycloneDx, strict, plainHttp, targets } = configuration;
+  const { configuration, reports, tools, startedAt, stop, deadline, log } = context;
+  const { timeout, policy, cycloneDx, strict, targets } = configuration;
   const start = { startedAt: startedAt.toISOString(), deadline: configuration.deadline, timeout, policy, partial, cycloneDx };
   const status = await beginWhenPossible(context, start);
   if (status.state !== "planning") return log(`continuing a run that is already planned: ${progressOf(status)}`);
 
   // Otherwise the reports server would hear nothing of this run while it lists registries, and abandon it.
   const keepAlive = setInterval(() => void reports.begin(start).catch(() => undefined), intervals.keepAlive);
-  const registry = craneRegistry({ plainHttp, signal: AbortSignal.any([stop, deadline]) });
+  const registry = craneRegistry(tools, AbortSignal.any([stop, deadline]));
   const planned = await plan(targets, registry, { strict }).finally(() => clearInterval(keepAlive));
   stop.throwIfAborted();
   for (const line of planned.lines()) if ("problem" in line) log(`${line.problem.kind}: ${line.problem.about}: ${line.problem.message}`);

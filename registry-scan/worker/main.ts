@@ -1,6 +1,6 @@
 /**
  * A pod of a registry scan. The pod with index 0 begins the run, lists its targets and sends them to the reports server; all pods take one
- * target after another from that server and scan it. The first pod ends with the run's verdict, see `exitCodes`; the others end with 0.
+ * target after another from that server and scan it, by means of trivy and crane in another container (../tools/main.ts). The first pod ends with the run's verdict, see `exitCodes`; the others end with 0.
  *
  * Environment: JOB, JOB_UID, JOB_COMPLETION_INDEX; REPORTS_TOKEN, TRIVY_TOKEN; IMAGES, for a run that scans only these.
  * Argument: the configuration file. @default /etc/scan/scan.json
@@ -8,14 +8,16 @@
 import { writeFile } from "node:fs/promises";
 import type { RunStatus } from "../protocol/api.ts";
 import { runOf } from "../protocol/names.ts";
+import { ConfigurationError, readConfiguration } from "../protocol/read-configuration.ts";
+import { redact } from "../protocol/redact.ts";
 import { visible } from "../protocol/text.ts";
 import { exitCodes } from "../protocol/verdict.ts";
-import { ConfigurationError, readConfiguration, requestedImages } from "./configuration.ts";
 import type { WorkerContext } from "./context.ts";
 import { beginRun, showProgress, waitForEnd } from "./lead.ts";
-import { redact } from "./redact.ts";
 import { ReportsClient } from "./reports-client.ts";
+import { requestedImages } from "./requested-images.ts";
 import { scanTargets } from "./scan-targets.ts";
+import { ToolsClient } from "./tools-client.ts";
 
 /** Index of the pod that begins the run and ends with its verdict. */
 const leadPod = "0";
@@ -65,6 +67,7 @@ async function main(): Promise<number> {
   const context: WorkerContext = {
     configuration: partial ? { ...configuration, targets: images.map((image) => ({ image })) } : configuration,
     reports: new ReportsClient({ url: configuration.reports, token, run: runOf(job, uid), signal: stopping.signal, log }),
+    tools: new ToolsClient(),
     startedAt: new Date(),
     stop: stopping.signal,
     deadline: AbortSignal.timeout(configuration.deadline * 1000),

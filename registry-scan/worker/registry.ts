@@ -1,7 +1,7 @@
 import { parseImageReference } from "../protocol/image-reference.ts";
 import { singleLine } from "../protocol/text.ts";
-import { failureReason } from "./failure-reason.ts";
-import { runProgram } from "./subprocess.ts";
+import type { CraneQuestion } from "../protocol/tools.ts";
+import type { ToolsClient } from "./tools-client.ts";
 
 /** The queries to a registry that planning a run takes. They throw an Error whose message is the reason. */
 export interface Registry {
@@ -14,30 +14,22 @@ export interface Registry {
 /** The grammar of tags in the OCI distribution specification. */
 const tagPattern = /^\w[\w.-]{0,127}$/;
 
-/** Seconds for one query. crane itself retries temporary failures. */
-const timeout = 60;
-
-/** Queries registries with crane, whose logins are in the folder DOCKER_CONFIG. */
-export function craneRegistry({ plainHttp, signal }: { readonly plainHttp: boolean; readonly signal: AbortSignal }): Registry {
+/** Queries registries with crane. */
+export function craneRegistry(tools: Pick<ToolsClient, "crane">, signal: AbortSignal): Registry {
   /** Registries that timed out. Each further digest would take as long again, and an image can be scanned without it. */
   const unresponsive = new Set<string>();
 
-  async function crane(image: string, command: readonly string[]): Promise<string> {
-    const args = [...command, ...(plainHttp ? ["--insecure"] : []), image];
-    const hiddenVariables = ["TRIVY_TOKEN", "REPORTS_TOKEN"];
-    const { exitCode, stdout, stderr, timedOut } = await runProgram("crane", args, { timeout, signal, hiddenVariables });
-    if (timedOut) {
-      unresponsive.add(registryOf(image));
-      throw new Error(`${registryOf(image)} did not answer within ${timeout} s`);
-    }
-    if (exitCode !== 0) throw new Error(failureReason(stderr));
-    return stdout.trim();
+  async function crane(command: CraneQuestion["command"], image: string): Promise<string> {
+    const answer = await tools.crane({ command, image }, signal);
+    if (answer.outcome === "answered") return answer.output;
+    if (answer.outcome === "failed") throw new Error(answer.reason);
+    unresponsive.add(registryOf(image));
+    throw new Error(`${registryOf(image)} did not answer within ${answer.seconds} s`);
   }
 
   return {
     async tags(repository) {
-      // Tags that are digests hold signatures and attestations, not images.
-      const tags = (await crane(repository, ["ls", "--omit-digest-tags"])).split("\n").filter((tag) => tag !== "");
+      const tags = (await crane("ls", repository)).split("\n").filter((tag) => tag !== "");
       const invalid = tags.find((tag) => !tagPattern.test(tag));
       if (invalid !== undefined)
         throw new Error(`the registry lists tags that are not valid, such as ${singleLine(invalid).slice(0, 100)}`);
@@ -45,10 +37,10 @@ export function craneRegistry({ plainHttp, signal }: { readonly plainHttp: boole
     },
     async digest(image) {
       if (unresponsive.has(registryOf(image))) throw new Error(`${registryOf(image)} does not answer`);
-      return crane(image, ["digest"]);
+      return crane("digest", image);
     },
     async created(image) {
-      const config: unknown = JSON.parse(await crane(image, ["config"]));
+      const config: unknown = JSON.parse(await crane("config", image));
       const created = typeof config === "object" && config !== null && "created" in config ? new Date(`${config.created}`) : undefined;
       if (!created || Number.isNaN(Number(created))) throw new Error("the image's configuration does not say when it was created");
       return created;

@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
-import type * as z from "zod/mini";
+import * as z from "zod/mini";
 import {
   type NextAnswer,
   type NextQuestion,
@@ -14,8 +14,8 @@ import {
   type SentResult,
   type Target,
 } from "../protocol/api.ts";
+import { ConfigurationError } from "../protocol/read-configuration.ts";
 import { type Parsed, parseJson } from "../protocol/validation.ts";
-import { ConfigurationError } from "./configuration.ts";
 
 export interface ReportsClientOptions {
   /** URL of the server, without `/api`. */
@@ -41,6 +41,8 @@ const beginningDelay = 0.5;
 
 /** Characters of a plan that are sent at a time. */
 const chunkSize = 16 << 10;
+
+const errorSchema = z.object({ error: z.string() });
 
 /** The server, or the connection to it, is down: the request is retried. */
 class Unavailable extends Error {}
@@ -87,7 +89,7 @@ export class ReportsClient {
   async result(target: Target, attempt: number, result: SentResult): Promise<string | undefined> {
     const response = await this.#request("PUT", `/targets/${target.id}?attempt=${attempt}`, JSON.stringify(result), [400, 413]);
     const text = await response.text();
-    return response.ok ? undefined : `its result was refused: HTTP ${response.status} ${text.slice(0, 300)}`;
+    return response.ok ? undefined : refusal(response.status, text);
   }
 
   async status(): Promise<RunStatus> {
@@ -147,6 +149,15 @@ export class ReportsClient {
     if (this.#unavailableSince === undefined) return;
     this.#options.log(`the reports server is available again after ${Math.round((Date.now() - this.#unavailableSince) / 1000)} s`);
     this.#unavailableSince = undefined;
+  }
+}
+
+/** Returns why the server refuses a result. */
+function refusal(status: number, text: string): string {
+  try {
+    return `its result was refused: ${parseJson(errorSchema, text).error.slice(0, 500)}`;
+  } catch {
+    return `its result was refused: HTTP ${status} ${text.slice(0, 300)}`;
   }
 }
 

@@ -1,10 +1,10 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { attempts, type KnownScan, type SentResult, type Target } from "../protocol/api.ts";
 import type { ScanResult } from "../protocol/findings.ts";
-import { ConfigurationError } from "./configuration.ts";
+import { ConfigurationError } from "../protocol/read-configuration.ts";
 import { assertNotOverdue, type WorkerContext } from "./context.ts";
 import { Replay } from "./replay/replay.ts";
-import { clientDigest, scanImage } from "./trivy.ts";
+import { ToolsEnded } from "./tools-client.ts";
 
 export interface ScanTargetsOptions {
   /** The pod's index in the Job. */
@@ -15,9 +15,9 @@ export interface ScanTargetsOptions {
 
 /** Scans one target after another, until the reports server has no more. */
 export async function scanTargets(context: WorkerContext, { pod, verbose }: ScanTargetsOptions): Promise<void> {
-  const { configuration, reports, stop, log } = context;
+  const { configuration, reports, tools, stop, log } = context;
   // A CycloneDX document can only be created by a client.
-  const client = configuration.cycloneDx ? undefined : await clientDigest(configuration, stop);
+  const client = configuration.cycloneDx ? undefined : await tools.clientDigest(stop);
   const replay = await Replay.start(configuration, client);
   for (;;) {
     const answer = await reports.next(pod);
@@ -38,7 +38,7 @@ export async function scanTargets(context: WorkerContext, { pod, verbose }: Scan
 
 /** @throws {ConfigurationError} when the reports server refuses the token, and the signal's reason when the pod has to stop */
 async function scanTarget(
-  { configuration, reports, stop, deadline }: WorkerContext,
+  { configuration, reports, tools, stop, deadline }: WorkerContext,
   replay: Replay,
   target: Target,
   known: KnownScan | undefined,
@@ -48,7 +48,7 @@ async function scanTarget(
     const reused = await replay.reuse(known, signal);
     if (reused) return { result: reused, reused: true };
     const result = await replay.record(async (service) => {
-      const { result, cycloneDx } = await scanImage(target, configuration, service, signal);
+      const { result, cycloneDx } = await tools.scan(target.reference, service, signal);
       if (cycloneDx !== undefined) await reports.cycloneDx(target, cycloneDx);
       return result;
     });
@@ -58,9 +58,11 @@ async function scanTarget(
     if (error instanceof ConfigurationError) throw error;
     const reason = deadline.aborted
       ? `the run's deadline of ${configuration.deadline} s was reached`
-      : error instanceof Error
-        ? error.message
-        : `${error}`;
+      : error instanceof ToolsEnded
+        ? "the client was killed, probably because it exceeded its container's memory limit"
+        : error instanceof Error
+          ? error.message
+          : `${error}`;
     return { result: { outcome: "failed", reason, seconds: 0 } };
   }
 }

@@ -54,6 +54,7 @@ describe("the package", () => {
       "dist/index.cjs",
       "dist/run.sh",
       "dist/programs/registry-scan/scan.js",
+      "dist/programs/registry-scan/tools.js",
       "dist/programs/database-mirror/mirror.js",
       "dist/programs/database-wait/wait.js",
     ]);

@@ -10,7 +10,7 @@ import { metrics } from "../../registry-scan/server/report/metrics.ts";
 import { runPage } from "../../registry-scan/server/report/run-page.ts";
 import { sarif } from "../../registry-scan/server/report/sarif.ts";
 import { logSummary, toRunSummary } from "../../registry-scan/server/summary.ts";
-import { failureReason } from "../../registry-scan/worker/failure-reason.ts";
+import { failureReason } from "../../registry-scan/tools/failure-reason.ts";
 import { failed, finding, Runs, scanned } from "../support/registry-reports.ts";
 
 /** What images and registries could write: an escape sequence, a change of direction, hidden characters, line breaks and commands of CI systems. */

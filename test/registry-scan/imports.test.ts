@@ -29,6 +29,7 @@ describe("imports of the registry scan", () => {
   for (const [folder, own] of [
     ["protocol", ["protocol"]],
     ["worker", ["worker", "protocol"]],
+    ["tools", ["tools", "protocol"]],
     ["server", ["server", "protocol"]],
   ] as const)
     it(`registry-scan/${folder} imports only packages and ${own.map((each) => `registry-scan/${each}`).join(" and ")}`, () => {

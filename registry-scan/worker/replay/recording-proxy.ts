@@ -20,16 +20,21 @@ export const scanPath = "/twirp/trivy.scanner.v1.Scanner/Scan";
 /** A client's last scan request, and a digest of the answer. */
 export type RecordedExchange = Pick<Exchange, "request" | "response">;
 
-/** Forwards the requests of Trivy's client, on this pod's loopback interface, to the scan service, and records its scan request. */
+/**
+ * Forwards the requests of Trivy's client, on this pod's loopback interface, to the scan service, with the token that the client does not know,
+ * and records its scan request.
+ */
 export class RecordingProxy {
   /** The URL for clients. */
   readonly url: string;
   readonly #server: Server;
   readonly #service: URL;
+  readonly #token: readonly string[];
   readonly #options: RequestOptions;
   #recorded: RecordedExchange | undefined;
 
-  private constructor(server: Server, service: string) {
+  private constructor(server: Server, service: string, token: string | undefined) {
+    this.#token = token ? ["Trivy-Token", token] : [];
     this.#server = server;
     this.#service = new URL(service);
     const Agent = this.#service.protocol === "https:" ? HttpsAgent : HttpAgent;
@@ -41,12 +46,15 @@ export class RecordingProxy {
     });
   }
 
-  /** @param service URL of the scan service, with or without a path */
-  static async start(service: string): Promise<RecordingProxy> {
+  /**
+   * @param service URL of the scan service, with or without a path
+   * @param token the token that it requires, if any
+   */
+  static async start(service: string, token?: string): Promise<RecordingProxy> {
     const server = createServer({ requestTimeout: 0, keepAliveTimeout: 0 });
     await once(server.listen(0, "127.0.0.1"), "listening");
     server.unref();
-    return new RecordingProxy(server, service);
+    return new RecordingProxy(server, service, token);
   }
 
   close(): void {
@@ -69,7 +77,7 @@ export class RecordingProxy {
       ...this.#options,
       path: servicePath(this.#service, request.url ?? "/"),
       method: request.method,
-      headers: [...forwardedHeaders(request), "Host", this.#service.host, "Content-Length", `${question.length}`],
+      headers: [...forwardedHeaders(request), ...this.#token, "Host", this.#service.host, "Content-Length", `${question.length}`],
     });
     // After the response began, an error of the connection also ends the response's body, which is where it is handled.
     outgoing.on("error", () => undefined);
@@ -97,8 +105,8 @@ async function readBody(message: IncomingMessage): Promise<Buffer> {
   return Buffer.concat(chunks);
 }
 
-/** Headers of one connection or one encoding of the body; `accept-encoding`, because answers are compared byte by byte. */
-const hopHeaders = new Set(["host", "connection", "keep-alive", "transfer-encoding", "content-length", "accept-encoding"]);
+/** Headers of one connection or one encoding of the body; `accept-encoding`, because answers are compared byte by byte; the token. */
+const hopHeaders = new Set(["trivy-token", "host", "connection", "keep-alive", "transfer-encoding", "content-length", "accept-encoding"]);
 
 /** Returns the headers to forward: names and values in turn, with their spelling and repetitions. */
 function forwardedHeaders({ rawHeaders }: IncomingMessage): string[] {

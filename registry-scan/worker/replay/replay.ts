@@ -22,7 +22,7 @@ export class Replay {
 
   /** @param client digest of everything else that determines findings; `undefined` if a scan says nothing about the next one */
   static async start(configuration: Pick<ScanConfiguration, "service" | "timeout">, client: string | undefined): Promise<Replay> {
-    return new Replay(await RecordingProxy.start(configuration.service), configuration, client);
+    return new Replay(await RecordingProxy.start(configuration.service, process.env["TRIVY_TOKEN"]), configuration, client);
   }
 
   /**

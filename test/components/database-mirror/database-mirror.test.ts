@@ -251,8 +251,8 @@ describe("the mirror of the Java database", () => {
       { to: [{ ipBlock: { cidr: "10.1.2.3/32" } }], ports: tcp(443) },
     ]);
     expect(policy(deployed, "trivy-database").ingress[0].from).to.deep.equal([podsOf("server"), podsOf("registry-scan")]);
-    const [scanner] = deployed.one("CronJob").spec.jobTemplate.spec.template.spec.containers;
-    expect(variables(scanner)["SSL_CERT_DIR"]).to.equal("/etc/ssl/certs:/etc/database-authority");
+    const client = deployed.one("CronJob").spec.jobTemplate.spec.template.spec.initContainers.at(-1);
+    expect(variables(client)["SSL_CERT_DIR"]).to.equal("/etc/ssl/certs:/etc/database-authority");
   });
 
   it("the registry scan uses the copy in a registry, unless its settings name repositories", async () => {

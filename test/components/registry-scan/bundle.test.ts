@@ -10,7 +10,7 @@ describe("bundledPrograms", () => {
   const programs = Object.entries(bundledPrograms()).filter(([name]) => name.endsWith(".js"));
 
   it("each program is bundled once per process", () => {
-    expect(programs.map(([name]) => name)).to.have.members(["scan.js", "reports.js"]);
+    expect(programs.map(([name]) => name)).to.have.members(["scan.js", "tools.js", "reports.js"]);
     expect(bundledPrograms()).to.equal(bundledPrograms());
   });
 

@@ -14,6 +14,8 @@ const scan = (args: RegistryScanArgs = {}, others: Partial<ScanServiceArgs> = {}
 const job = (deployed: Deployed): Manifest => deployed.one("CronJob").spec.jobTemplate.spec;
 const pod = (deployed: Deployed): Manifest => job(deployed).template.spec;
 const scanner = (deployed: Deployed): Manifest => pod(deployed).containers[0];
+/** The container that runs trivy and crane. */
+const tools = (deployed: Deployed): Manifest => pod(deployed).initContainers.find(({ name }: Manifest) => name === "tools");
 const reports = (deployed: Deployed): Manifest => deployed.one("StatefulSet", "trivy-reports").spec.template.spec;
 const policy = (deployed: Deployed, name: string): Manifest => deployed.one("NetworkPolicy", name).spec;
 const variable = (container: Manifest, name: string): Manifest => {
@@ -63,12 +65,38 @@ describe("the registry scan", () => {
       expect(initContainers.map(({ image }: Manifest) => image)).to.deep.equal([
         server,
         "mirror.example.com/go-containerregistry/crane/debug:v0.21.6",
+        scanner(deployed).image,
       ]);
       expect(scanner(deployed).image).to.match(/^mirror\.example\.com\/library\/node:24\./);
-      expect(variable(scanner(deployed), "PATH")).to.match(/^\/tools:/);
+      expect(variable(tools(deployed), "PATH")).to.match(/^\/tools:/);
       expect(configuration(deployed)).to.include({ service: "http://trivy.trivy.svc", reports: "http://trivy-reports.trivy.svc:8081" });
       expect(variable(scanner(deployed), "JOB").fieldRef.fieldPath).to.equal("metadata.labels['batch.kubernetes.io/job-name']");
       expect(variable(scanner(deployed), "JOB_UID").fieldRef.fieldPath).to.equal("metadata.labels['batch.kubernetes.io/controller-uid']");
+    });
+
+    it("trivy and crane run in a container with the registries' login and the volumes, and without any token", async () => {
+      const deployed = await scan(
+        { existingSecret: "logins", resources: { limits: { memory: "3Gi" } } },
+        { gateway: { enabled: true, tls: { enabled: true } } },
+      );
+      expect(tools(deployed)).to.include({ restartPolicy: "Always" });
+      expect(tools(deployed).env.filter(({ valueFrom }: Manifest) => valueFrom)).to.deep.equal([]);
+      expect(tools(deployed).volumeMounts.map(({ name }: Manifest) => name)).to.have.members([
+        "programs",
+        "certificate-authorities",
+        "configuration",
+        "registry-login",
+        "tools",
+        "temporary",
+      ]);
+      expect(tools(deployed).resources.limits.memory).to.equal("3Gi");
+      const secrets = scanner(deployed).env.filter(({ valueFrom }: Manifest) => valueFrom?.secretKeyRef);
+      expect(secrets.map(({ name }: Manifest) => name)).to.have.members(["REPORTS_TOKEN", "TRIVY_TOKEN"]);
+      expect(scanner(deployed).volumeMounts.map(({ name }: Manifest) => name)).to.have.members([
+        "programs",
+        "certificate-authorities",
+        "configuration",
+      ]);
     });
 
     it("the configuration of the scanning pods contains the targets and the policy", async () => {
@@ -104,7 +132,7 @@ describe("the registry scan", () => {
   it("the programs in the ConfigMap need nothing but Node", async () => {
     const deployed = await scan();
     const { data } = deployed.one("ConfigMap", "trivy-registry-scan-programs");
-    expect(data).to.have.all.keys("scan.js", "reports.js", "package.json", "page.css");
+    expect(data).to.have.all.keys("scan.js", "tools.js", "reports.js", "package.json", "page.css");
     const application = mkdtempSync(join(tmpdir(), "programs-"));
     try {
       for (const [name, text] of Object.entries(data as Record<string, string>)) writeFileSync(join(application, name), text);

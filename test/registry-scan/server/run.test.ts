@@ -55,6 +55,30 @@ describe("Run", () => {
     expect(ask("two")).to.not.deep.equal(answer);
   });
 
+  it("results that do not fit into the memory are refused, also after a restart; a result that replaces another one counts once", () => {
+    const limited = mkdtempSync(join(tmpdir(), "run-"));
+    const result = scanned([finding("CVE-1")]);
+    const size = Buffer.byteLength(JSON.stringify(result));
+    let other = Run.begin("nightly", limited, begun, now, 3 * size);
+    try {
+      other.plan([0, 1, 2].map((id) => ({ target: target(id) })));
+      const send = (id: string) => {
+        other.next({ pod: id, process: "p" }, now);
+        return other.result(id, undefined, result, now);
+      };
+      expect([send("0"), send("0")]).to.deep.equal([true, true]);
+      expect(send("1")).to.equal(true);
+      expect(() => send("2")).to.throw(/more than the \d+ bytes that fit .* raise registryScan\.reports\.resources\.limits\.memory/);
+      other.dispose();
+      other = Run.resume("nightly", limited, now, 3 * size);
+      expect(() => send("2")).to.throw(/more than/);
+      expect(other.result("2", undefined, { outcome: "failed", reason: "too many findings", seconds: 1 }, now)).to.equal(true);
+    } finally {
+      other.dispose();
+      rmSync(limited, { recursive: true });
+    }
+  });
+
   it("pods wait for the plan, a second plan has no effect, and each target goes to one pod", () => {
     expect(next("0")).to.deep.include({ next: "wait" });
     plan(2);

@@ -1,49 +1,45 @@
-import { chmod, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { expect } from "chai";
+import type { CraneAnswer, CraneQuestion } from "../../../registry-scan/protocol/tools.ts";
 import { craneRegistry } from "../../../registry-scan/worker/registry.ts";
 
-const crane = `#!/bin/sh
-echo "$*" >> "$CRANE_CALLS"
-case "$*" in
-  "config "*:none) echo '{"architecture":"amd64"}' ;;
-  "config "*) echo '{"created":"2026-02-03T04:05:06.7Z"}' ;;
-  "ls "*) printf '1.0\\nlatest\\n' ;;
-  *) echo "Error: GET https://r.example/v2/a/manifests/x: TOOMANYREQUESTS: slow down" >&2; exit 1 ;;
-esac
-`;
-
 describe("craneRegistry", () => {
-  const path = process.env["PATH"];
-  let folder: string;
-  const signal = new AbortController().signal;
+  const { signal } = new AbortController();
   const reason = (promise: Promise<unknown>) => promise.then(String, (error: Error) => error.message);
+  const registry = (answer: (question: CraneQuestion) => CraneAnswer, questions: CraneQuestion[] = []) =>
+    craneRegistry(
+      {
+        async crane(question) {
+          questions.push(question);
+          return answer(question);
+        },
+      },
+      signal,
+    );
 
-  before(async () => {
-    folder = await mkdtemp(join(tmpdir(), "crane-test-"));
-    await writeFile(join(folder, "crane"), crane);
-    await chmod(join(folder, "crane"), 0o755);
-    process.env["CRANE_CALLS"] = join(folder, "calls");
-    process.env["PATH"] = `${folder}:${path}`;
-  });
-  after(async () => {
-    process.env["PATH"] = path;
-    delete process.env["CRANE_CALLS"];
-    await rm(folder, { recursive: true, force: true });
-  });
-
-  it("crane's output gives a repository's tags, without those of signatures, and an image's build time", async () => {
-    const registry = craneRegistry({ plainHttp: false, signal });
-    expect(await registry.tags("r.example/a")).to.deep.equal(["1.0", "latest"]);
-    expect((await registry.created("r.example/a:1.0")).toISOString()).to.equal("2026-02-03T04:05:06.700Z");
-    expect(await readFile(join(folder, "calls"), "utf8")).to.equal("ls --omit-digest-tags r.example/a\nconfig r.example/a:1.0\n");
+  it("crane's output gives a repository's tags, and an image's build time", async () => {
+    const answers = { ls: "1.0\nlatest", config: '{"created":"2026-02-03T04:05:06.7Z"}', digest: "" };
+    const questions: CraneQuestion[] = [];
+    const known = registry(({ command }) => ({ outcome: "answered", output: answers[command] }), questions);
+    expect(await known.tags("r.example/a")).to.deep.equal(["1.0", "latest"]);
+    expect((await known.created("r.example/a:1.0")).toISOString()).to.equal("2026-02-03T04:05:06.700Z");
+    expect(questions).to.deep.equal([
+      { command: "ls", image: "r.example/a" },
+      { command: "config", image: "r.example/a:1.0" },
+    ]);
+    const undated = registry(() => ({ outcome: "answered", output: '{"architecture":"amd64"}' }));
+    expect(await reason(undated.created("r.example/a:none"))).to.match(/does not say when it was created/);
   });
 
-  it("an error of crane is thrown with crane's own message", async () => {
-    const registry = craneRegistry({ plainHttp: true, signal });
-    expect(await reason(registry.digest("r.example/a:x"))).to.equal("TOOMANYREQUESTS: slow down");
-    expect(await readFile(join(folder, "calls"), "utf8")).to.match(/\ndigest --insecure r.example\/a:x\n$/);
-    expect(await reason(registry.created("r.example/a:none"))).to.match(/does not say when it was created/);
+  it("a failed query has crane's reason", async () => {
+    const limited = registry(() => ({ outcome: "failed", reason: "TOOMANYREQUESTS: slow down" }));
+    expect(await reason(limited.digest("r.example/a:x"))).to.equal("TOOMANYREQUESTS: slow down");
+  });
+
+  it("a registry that does not answer is asked for no more digests", async () => {
+    const questions: CraneQuestion[] = [];
+    const silent = registry(() => ({ outcome: "late", seconds: 60 }), questions);
+    expect(await reason(silent.digest("r.example/a:x"))).to.equal("r.example did not answer within 60 s");
+    expect(await reason(silent.digest("r.example/b:y"))).to.equal("r.example does not answer");
+    expect(questions).to.have.length(1);
   });
 });

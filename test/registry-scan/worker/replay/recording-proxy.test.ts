@@ -30,7 +30,7 @@ describe("RecordingProxy", () => {
       reply(response, request);
     });
     await once(origin.listen(0, "127.0.0.1"), "listening");
-    proxy = await RecordingProxy.start(service());
+    proxy = await RecordingProxy.start(service(), "token");
   });
   afterEach(() => {
     proxy.close();
@@ -41,11 +41,11 @@ describe("RecordingProxy", () => {
   const post = (path: string, body: string | Buffer, headers: Record<string, string> = {}) =>
     fetch(proxy.url + path, { method: "POST", body, headers });
 
-  it("the recording proxy forwards every request and answer unchanged", async () => {
+  it("the recording proxy forwards every request and answer unchanged, except for the token", async () => {
     reply = (response) => response.writeHead(418, { "content-type": "text/plain", "retry-after": "7" }).end("I am");
     const body = "x".repeat(3 << 20);
     const answer = await post("/twirp/trivy.cache.v1.Cache/PutBlob?a=b", body, {
-      "trivy-token": "token",
+      "trivy-token": "the client's own",
       "content-type": "application/protobuf",
     });
     expect([answer.status, answer.headers.get("retry-after"), await answer.text()]).to.deep.equal([418, "7", "I am"]);

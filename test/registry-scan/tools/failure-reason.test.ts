@@ -1,6 +1,6 @@
 import { expect } from "chai";
-import { failureReason } from "../../../registry-scan/worker/failure-reason.ts";
-import { redact } from "../../../registry-scan/worker/redact.ts";
+import { redact } from "../../../registry-scan/protocol/redact.ts";
+import { failureReason } from "../../../registry-scan/tools/failure-reason.ts";
 
 describe("failureReason", () => {
   const fatal = "2026-11-22T17:17:58Z\tFATAL\tFatal error\trun error: image scan error: scan error: ";

@@ -2,19 +2,13 @@ import { createHash } from "node:crypto";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir, totalmem } from "node:os";
 import { join } from "node:path";
-import type { Target } from "../protocol/api.ts";
 import type { ScanConfiguration } from "../protocol/configuration.ts";
-import type { ScanResult } from "../protocol/findings.ts";
+import { resultLimit } from "../protocol/findings.ts";
+import type { ScannedImage } from "../protocol/tools.ts";
 import { InvalidData } from "../protocol/validation.ts";
 import { failureReason } from "./failure-reason.ts";
 import { runProgram } from "./subprocess.ts";
 import { readReport } from "./trivy-report.ts";
-
-export interface ScannedImage {
-  readonly result: ScanResult;
-  /** The image's CycloneDX document, if the configuration asks for it. */
-  readonly cycloneDx?: string;
-}
 
 /**
  * Measured: a quarter of the CPU time of a client's start is garbage collection. With a larger heap none runs in a short scan; close to the
@@ -35,11 +29,12 @@ class ClientError extends Error {}
 /**
  * Scans an image with Trivy's client.
  *
- * @param service URL of the scan service
+ * @param reference the image, with its digest if that is known
+ * @param service URL of the scan service, which needs no token
  * @throws the signal's reason when it is aborted; a scan that fails is a result
  */
 export async function scanImage(
-  target: Target,
+  reference: string,
   configuration: ScanConfiguration,
   service: string,
   signal: AbortSignal,
@@ -50,9 +45,13 @@ export async function scanImage(
   const folder = await mkdtemp(join(tmpdir(), "scan-"));
   const report = join(folder, "report.json");
   try {
-    const scan = ["image", "--server", service, ...scanArguments(configuration), "--output", report, target.reference];
+    const scan = ["image", "--server", service, ...scanArguments(configuration), "--output", report, reference];
     await runTrivy(scan, configuration.timeout, folder, signal);
     const scanned = readReport(await readFile(report, "utf8"));
+    if (Buffer.byteLength(JSON.stringify(scanned)) > resultLimit)
+      throw new ClientError(
+        `it has ${scanned.findings.length} findings, more than fit into ${resultLimit >> 20} MiB, the limit for an image; report fewer severities, or exclude the image`,
+      );
     const cycloneDx = configuration.cycloneDx ? await convert(report, configuration.timeout, folder, signal) : undefined;
     return { result: { outcome: "scanned", ...scanned, seconds: seconds() }, ...(cycloneDx !== undefined && { cycloneDx }) };
   } catch (error) {
@@ -86,7 +85,6 @@ async function runTrivy(args: readonly string[], timeout: number, folder: string
   const { exitCode, stderr, timedOut } = await runProgram("trivy", args, {
     ...{ timeout: timeout + timeoutMargin, signal, cwd: folder },
     env: { ...goSettings, TMPDIR: folder },
-    hiddenVariables: ["REPORTS_TOKEN"],
   });
   if (exitCode === 0) return;
   const late = timedOut || (performance.now() - started >= timeout * 1000 && /context deadline exceeded/.test(stderr));
@@ -106,8 +104,7 @@ export async function clientDigest(configuration: ScanConfiguration, signal: Abo
     const { ignoreFile, vex } = configuration;
     const [ignored = "", ...documents] = await Promise.all([ignoreFile, ...vex].map((file) => (file ? readFile(file, "utf8") : "")));
     if (/\bexp(?:ired_at)?\b/i.test(ignored)) return undefined;
-    const hiddenVariables = ["TRIVY_TOKEN", "REPORTS_TOKEN"];
-    const { stdout } = await runProgram("trivy", ["--version"], { timeout: 60, signal, hiddenVariables });
+    const { stdout } = await runProgram("trivy", ["--version"], { timeout: 60, signal });
     const [, version] = /^Version: (.+)$/m.exec(stdout) ?? [];
     if (version === undefined) return undefined;
     // In a pod, where the program is one file, that is all of it.

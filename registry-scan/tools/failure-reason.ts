@@ -1,5 +1,5 @@
+import { redact } from "../protocol/redact.ts";
 import { singleLine } from "../protocol/text.ts";
-import { redact } from "./redact.ts";
 
 /** Maximum length of a reason, in characters. */
 const maximumLength = 600;

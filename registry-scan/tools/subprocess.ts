@@ -8,8 +8,6 @@ export interface SubprocessOptions {
   readonly signal: AbortSignal;
   /** Variables added to the environment. */
   readonly env?: Readonly<Record<string, string>>;
-  /** Variables of this process that the program must not see. */
-  readonly hiddenVariables?: readonly string[];
   /** Working directory. @default this process's */
   readonly cwd?: string;
 }
@@ -35,10 +33,9 @@ const stderrLimit = 64 << 10;
  * @throws {Error} when the program cannot be started, or the signal was aborted before
  */
 export async function runProgram(program: string, args: readonly string[], options: SubprocessOptions): Promise<SubprocessResult> {
-  const { timeout, signal, env, hiddenVariables = [], cwd } = options;
+  const { timeout, signal, env, cwd } = options;
   signal.throwIfAborted();
-  const inherited = Object.fromEntries(Object.entries(process.env).filter(([name]) => !hiddenVariables.includes(name)));
-  const child = spawn(program, args, { stdio: ["ignore", "pipe", "pipe"], env: { ...inherited, ...env }, cwd });
+  const child = spawn(program, args, { stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, ...env }, cwd });
   const ended = once(child, "close") as Promise<[number | null]>;
 
   let timedOut = false;

@@ -1,6 +1,6 @@
 import { expect } from "chai";
 import { InvalidData } from "../../../registry-scan/protocol/validation.ts";
-import { readReport } from "../../../registry-scan/worker/trivy-report.ts";
+import { readReport } from "../../../registry-scan/tools/trivy-report.ts";
 
 describe("readReport", () => {
   const report = (results: object[], os?: object) =>
