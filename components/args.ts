@@ -659,10 +659,12 @@ export interface ReportsArgs {
   /** URL under which users open the reports, for links in alerts. @default no links */
   readonly url?: Input<string>;
   /**
-   * Namespaces whose pods may read the reports and metrics; `*` means every namespace. Without any, only `kubectl port-forward` works.
+   * Namespaces whose pods may read the reports; `*` means every namespace. Without any, only `kubectl port-forward` works.
    * @default none
    */
   readonly viewers?: readonly Input<string>[];
+  /** Namespaces whose pods may read the metrics, on port 8083; `*` means every namespace. @default none */
+  readonly monitors?: readonly Input<string>[];
   /** An S3-compatible bucket that receives a copy of all reports. @default none */
   readonly bucket?: BucketArgs;
   /**
@@ -937,6 +939,7 @@ export const defaults = {
       size: "2Gi",
       cycloneDx: false,
       viewers: [],
+      monitors: [],
       resources: {
         requests: {
           cpu: "50m",

@@ -322,7 +322,7 @@ export class ScanService extends Component<ScanServiceArgs, typeof children> {
     const monitored = {
       ...(java !== undefined && { javaRepositories: [java] }),
       ...registryScan,
-      reports: { ...registryScan.reports, viewers: [...reports.viewers, ...this.monitors] },
+      reports: { ...registryScan.reports, monitors: [...reports.monitors, ...this.monitors] },
     };
     const args = { context, registryScan: monitored, service, database: mirror && javaMirror(mirror) };
     return this.create("registryScan", args, { dependsOn: [...policies] });

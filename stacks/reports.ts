@@ -27,9 +27,11 @@ export const reports = v
     viewers: v
       .listOf(v.clientNamespace())
       .default([])
-      .describe(
-        "Namespaces whose pods may read the reports and metrics; `*` means every namespace. Without any, only `kubectl port-forward` works.",
-      ),
+      .describe("Namespaces whose pods may read the reports; `*` means every namespace. Without any, only `kubectl port-forward` works."),
+    monitors: v
+      .listOf(v.clientNamespace())
+      .default([])
+      .describe("Namespaces whose pods may read the metrics, on port 8083; `*` means every namespace."),
     bucket,
     resources: resources(
       { requests: { cpu: "50m", memory: "128Mi" }, limits: { memory: "1Gi" } },

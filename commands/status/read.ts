@@ -2,7 +2,7 @@ import { X509Certificate } from "node:crypto";
 import { BatchV1Api, CoreV1Api, CustomObjectsApi, type V1CronJob, type V1Pod } from "@kubernetes/client-node";
 import { z } from "zod";
 import { isServer, parts } from "../../components/shared/parts.ts";
-import { reportsPorts, scanName } from "../../registry-scan/index.ts";
+import { scanName } from "../../registry-scan/index.ts";
 import { RequestError, respond } from "../cluster/api.ts";
 import type { Cluster } from "../cluster/cluster.ts";
 import { runInContainer } from "../cluster/exec.ts";
@@ -92,7 +92,7 @@ export async function readFacts(cluster: Cluster, namespace: string): Promise<Fa
         ),
     ),
     fromRedis(ready(parts.cache.component)[0]),
-    fromFirst(parts.reports.component, () => reportsPorts.pages),
+    fromFirst(parts.reports.component, (pod) => portOf(pod, "metrics")),
     fromFirst(parts.database.component, (pod) => portOf(pod, "metrics")),
     cronJobNamed(scanName),
     cronJobNamed(parts.database.objectName),

@@ -24,6 +24,6 @@ export const scrapeTargets: readonly ScrapeTarget[] = [
     subject: "gateway",
   },
   { part: parts.redisExporter, jobs: { "trivy-redis": { port: "metrics", path } }, subject: "redis" },
-  { part: parts.reports, jobs: { "trivy-registry-scan": { port: "http", path } }, subject: "registryScan" },
+  { part: parts.reports, jobs: { "trivy-registry-scan": { port: "metrics", path } }, subject: "registryScan" },
   { part: parts.database, jobs: { "trivy-mirror": { port: "metrics", path } }, subject: "mirror" },
 ];

@@ -99,7 +99,7 @@ export class ReportsServer extends Component<ReportsServerArgs, typeof children>
     return this.create("config", configMap(context, part, { [configurationFile]: configuration.apply(jsonFile) })).metadata.name;
   }
 
-  private createPolicy({ viewers }: Settings, bucket: Bucket | undefined): pulumi.Resource {
+  private createPolicy({ viewers, monitors }: Settings, bucket: Bucket | undefined): pulumi.Resource {
     const { context, receivers, cidrs } = this.args;
     const destinations = pulumi
       .all([receiverEndpoints(receivers.alerts), bucket && bucketEndpoint(bucket)])
@@ -111,6 +111,7 @@ export class ReportsServer extends Component<ReportsServerArgs, typeof children>
         ingress: [
           ...ingressFrom([podsWith(selector(parts.registryScan))], [reportsPorts.api]),
           ...ingressFrom(viewers.map(podsInNamespace), [reportsPorts.pages]),
+          ...ingressFrom(monitors.map(podsInNamespace), [reportsPorts.metrics]),
         ],
         egress: egress(context, destinations, hasDestinations ? cidrs : []),
       }),
@@ -163,7 +164,7 @@ export class ReportsServer extends Component<ReportsServerArgs, typeof children>
           ...workload(context, {
             part,
             terminationGracePeriodSeconds: 30,
-            metrics: { port: reportsPorts.pages, path: "/metrics" },
+            metrics: { port: reportsPorts.metrics, path: "/metrics" },
             container: {
               name: "reports",
               image: image("node", context),
@@ -176,6 +177,7 @@ export class ReportsServer extends Component<ReportsServerArgs, typeof children>
               ports: [
                 { name: "http", containerPort: reportsPorts.pages },
                 { name: "api", containerPort: reportsPorts.api },
+                { name: "metrics", containerPort: reportsPorts.metrics },
               ],
               // After a crash it first completes what it had begun.
               startupProbe: { ...healthz, periodSeconds: 1, failureThreshold: 120 },

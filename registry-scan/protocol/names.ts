@@ -5,8 +5,8 @@ export const scanContainer = "scan";
 /** Name of the reports server's Service. */
 export const reportsName = "trivy-reports";
 
-/** Ports of the reports server: `pages` for users and Prometheus, `api` for the scanning pods. */
-export const reportsPorts = { pages: 8080, api: 8081 } as const;
+/** Ports of the reports server: `pages` for users, `api` for the scanning pods, `metrics` for Prometheus. */
+export const reportsPorts = { pages: 8080, api: 8081, metrics: 8083 } as const;
 
 /** Port of the container that runs trivy and crane, on the loopback interface of a scanning pod. */
 export const toolsPort = 8082;

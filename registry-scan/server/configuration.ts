@@ -19,7 +19,7 @@ export interface ServerSettings extends Omit<ReportsConfiguration, "hosts"> {
   readonly bucketKeys: BucketKeys | undefined;
   /** The token that scanning pods send. */
   readonly token: string;
-  readonly ports: { readonly pages: number; readonly api: number };
+  readonly ports: Readonly<Record<keyof typeof reportsPorts, number>>;
 }
 
 /** @throws {ConfigurationError} */
@@ -30,6 +30,7 @@ export function readSettings(environment: NodeJS.ProcessEnv): ServerSettings {
     REPORTS_RECEIVERS: receivers = "/etc/receivers",
     PAGES_PORT: pages = reportsPorts.pages,
     API_PORT: api = reportsPorts.api,
+    METRICS_PORT: metrics = reportsPorts.metrics,
   } = environment;
   if (!token) throw new ConfigurationError("REPORTS_TOKEN is missing in the environment; without it any client could write reports");
   const configuration = readConfiguration(path);
@@ -39,7 +40,7 @@ export function readSettings(environment: NodeJS.ProcessEnv): ServerSettings {
     hosts: new Set([...configuration.hosts, ...(configuration.url === undefined ? [] : [new URL(configuration.url).hostname])]),
     bucketKeys: configuration.bucket && readBucketKeys(configuration.bucket.name, environment),
     token,
-    ports: { pages: Number(pages), api: Number(api) },
+    ports: { pages: Number(pages), api: Number(api), metrics: Number(metrics) },
   };
 }
 

@@ -2,7 +2,8 @@
  * The reports server: hands out the targets of a run, stores the results, writes the reports and sends the alerts.
  *
  * Environment: REPORTS_TOKEN, which scanning pods send as their bearer token; AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN for a
- * bucket; optionally REPORTS_CONFIGURATION (default /etc/reports/reports.json), REPORTS_RECEIVERS (default /etc/receivers), PAGES_PORT and API_PORT.
+ * bucket; optionally REPORTS_CONFIGURATION (default /etc/reports/reports.json), REPORTS_RECEIVERS (default /etc/receivers), PAGES_PORT, API_PORT and
+ * METRICS_PORT.
  */
 import type { Server } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -14,7 +15,7 @@ import { createApi } from "./api.ts";
 import { Bucket } from "./bucket.ts";
 import { ConfigurationError, readSettings } from "./configuration.ts";
 import type { Env } from "./http.ts";
-import { createPages } from "./pages.ts";
+import { createMetrics, createPages } from "./pages.ts";
 import { isStorageError, Store } from "./store.ts";
 
 /** Milliseconds for requests in progress when the process is asked to end. */
@@ -29,9 +30,10 @@ async function main(environment: NodeJS.ProcessEnv): Promise<void> {
   const outbox = new Outbox(join(folder, "outbox"), receivers);
   const store = new Store({ folder, keep, outbox, ...(bucket && bucketKeys && { bucket: new Bucket(bucket, bucketKeys) }) });
   outbox.start();
-  const pages = await listen(createPages(store, outbox, hosts), ports.pages);
+  const pages = await listen(createPages(store, hosts), ports.pages);
   const api = await listen(createApi(store, token), ports.api);
-  console.log(`pages on port ${portOf(pages)}, API on port ${portOf(api)}`);
+  const metrics = await listen(createMetrics(store, outbox), ports.metrics);
+  console.log(`pages on port ${portOf(pages)}, API on port ${portOf(api)}, metrics on port ${portOf(metrics)}`);
   void store.tick();
   const ticking = setInterval(() => void store.tick(), tickInterval);
 
@@ -39,7 +41,7 @@ async function main(environment: NodeJS.ProcessEnv): Promise<void> {
     console.log(`${signal}: shutting down; the next start continues what is in progress`);
     clearInterval(ticking);
     setTimeout(() => process.exit(0), shutdownTimeout).unref();
-    await Promise.all([close(pages), close(api)]);
+    await Promise.all([pages, api, metrics].map(close));
     await outbox.stop();
     await store.stop();
     process.exit(0);

@@ -10,12 +10,28 @@ import { type Env, errorHandler } from "./http.ts";
 import { metrics } from "./report/metrics.ts";
 import type { Store } from "./store.ts";
 
+/** The metrics, on a port of their own: Prometheus need not be able to read the reports. */
+export function createMetrics(store: Store, outbox: Outbox): Hono<Env> {
+  const app = new Hono<Env>();
+  app.onError(errorHandler(store));
+  app.get("/metrics", (c) => {
+    const state = {
+      undelivered: outbox.undelivered(),
+      isRunning: store.isRunning,
+      pendingCopies: store.pendingCopies,
+      hasVolumeError: store.volumeError !== undefined,
+    };
+    return text(c, "text/plain; version=0.0.4; charset=utf-8", metrics(store.latest, state));
+  });
+  return app;
+}
+
 /**
- * The reports for users and the metrics for Prometheus. Access is limited by the network, not by a login.
+ * The reports for users. Access is limited by the network, not by a login.
  *
  * @param hosts - names under which the pages are served, in addition to addresses and localhost
  */
-export function createPages(store: Store, outbox: Outbox, hosts: ReadonlySet<string>): Hono<Env> {
+export function createPages(store: Store, hosts: ReadonlySet<string>): Hono<Env> {
   const pages = new Hono<Env>();
   pages.onError(errorHandler(store));
   pages.notFound(() => {
@@ -39,15 +55,6 @@ export function createPages(store: Store, outbox: Outbox, hosts: ReadonlySet<str
   });
 
   pages.get("/healthz", (c) => text(c, "text/plain; charset=utf-8", "ok\n"));
-  pages.get("/metrics", (c) => {
-    const state = {
-      undelivered: outbox.undelivered(),
-      isRunning: store.isRunning,
-      pendingCopies: store.pendingCopies,
-      hasVolumeError: store.volumeError !== undefined,
-    };
-    return text(c, "text/plain; version=0.0.4; charset=utf-8", metrics(store.latest, state));
-  });
 
   pages.get("/", (c) => c.redirect("runs/"));
   pages.get("/runs", (c) => c.redirect("runs/"));

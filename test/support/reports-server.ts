@@ -61,6 +61,7 @@ export class ReportsServer {
   #process: ChildProcess | undefined;
   pages = "";
   api = "";
+  #metrics = "";
 
   constructor(
     configuration: Partial<ReportsConfiguration> = {},
@@ -83,6 +84,7 @@ export class ReportsServer {
       REPORTS_RECEIVERS: join(this.folder, "receivers"),
       PAGES_PORT: "0",
       API_PORT: "0",
+      METRICS_PORT: "0",
       ...environment,
     };
   }
@@ -106,15 +108,21 @@ export class ReportsServer {
       for (const stream of [child.stdout, child.stderr]) {
         createInterface({ input: stream }).on("line", (line) => {
           this.lines.push(line);
-          const [, pages, api] = /^pages on port (\d+), API on port (\d+)$/.exec(line) ?? [];
+          const [, pages, api, metrics] = /^pages on port (\d+), API on port (\d+), metrics on port (\d+)$/.exec(line) ?? [];
           if (!pages) return;
           this.pages = `http://127.0.0.1:${pages}`;
           this.api = `http://127.0.0.1:${api}/api`;
+          this.#metrics = `http://127.0.0.1:${metrics}/metrics`;
           resolve(undefined);
         });
       }
     });
     return Promise.race([serving, ended.then(([code]) => code as number | null)]);
+  }
+
+  /** Returns the metrics as Prometheus reads them. */
+  async metrics(): Promise<string> {
+    return (await fetch(this.#metrics)).text();
   }
 
   async end(signal: NodeJS.Signals): Promise<number | null> {

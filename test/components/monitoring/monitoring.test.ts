@@ -145,7 +145,7 @@ describe("the monitoring", () => {
 
   it("Prometheus' namespaces may connect to the metrics of every part, in addition to the part's own", async () => {
     const deployed = await watched({}, { ...everything, gateway: { enabled: true, monitors: ["grafana"] } });
-    const port = { exporter: 8080, database: 8080, gateway: 8405, "redis-exporter": 9121, reports: 8080 };
+    const port = { exporter: 8080, database: 8080, gateway: 8405, "redis-exporter": 9121, reports: 8083 };
     for (const [component, number] of Object.entries(port)) {
       const rule = policy(deployed, component).ingress.find(({ ports }: Manifest) => ports[0].port === number);
       expect(rule.from, component).to.deep.include(prometheus);

@@ -196,6 +196,13 @@ describe("the registry scan", () => {
       expect(policy(deployed, "trivy-reports").egress).to.deep.equal([]);
     });
 
+    it("namespaces that may read the metrics cannot read the reports", async () => {
+      const deployed = await scan({ reports: { monitors: ["monitoring"] } });
+      expect(policy(deployed, "trivy-reports").ingress.slice(1)).to.deep.equal([
+        { from: [{ namespaceSelector: { matchLabels: { "kubernetes.io/metadata.name": "monitoring" } } }], ports: tcp(8083) },
+      ]);
+    });
+
     it("an image without a registry is on Docker Hub", async () => {
       const deployed = await scan({ targets: [{ image: "alpine:3.10" }], javaRepositories: ["10.0.0.1:5000/java:1"] });
       expect(

@@ -67,7 +67,7 @@ describe("copies of the reports in a bucket", () => {
     server = new ReportsServer({ bucket: { endpoint, region, name: "reports", prefix: "scans/of team" } }, { environment });
     await server.up();
   };
-  const waiting = async () => /^trivy_registry_scan_runs_not_copied (\d+)$/m.exec(await (await server.page("/metrics")).text())?.[1];
+  const waiting = async () => /^trivy_registry_scan_runs_not_copied (\d+)$/m.exec(await server.metrics())?.[1];
   const said = async (text: string) => {
     while (!server.lines.some((line) => line.includes(text))) await setTimeout(20);
   };

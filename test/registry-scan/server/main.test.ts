@@ -303,13 +303,13 @@ describe("the reports server", () => {
         /its report could not be written: the volume at .* is full \(ENOSPC\); enlarge it, or keep fewer runs than 10/,
       );
       expect(server.lines.join("\n")).to.match(/error: the volume at .* is full/);
-      expect(await (await server.page("/metrics")).text()).to.include("\ntrivy_registry_scan_volume_trouble 1\n");
+      expect(await server.metrics()).to.include("\ntrivy_registry_scan_volume_trouble 1\n");
       expect((await server.begin("nightly-2")).status).to.equal(409);
       rmSync(server.run("nightly-1", "report.sarif"));
       await server.restart();
       await finished("nightly-1");
       expect((await status("nightly-1")).verdict).to.equal("clean");
-      expect(await (await server.page("/metrics")).text()).to.include("\ntrivy_registry_scan_volume_trouble 0\n");
+      expect(await server.metrics()).to.include("\ntrivy_registry_scan_volume_trouble 0\n");
     });
 
     it("a request whose data does not fit on the volume is answered with 503", async () => {
@@ -349,9 +349,9 @@ describe("the reports server", () => {
       await server.begin("by-hand", { partial: true });
       await server.plan("by-hand", [target("a")]);
       await server.work("by-hand", () => scanned());
-      const before = await (await server.page("/metrics")).text();
+      const before = await server.metrics();
       await server.restart();
-      const after = await (await server.page("/metrics")).text();
+      const after = await server.metrics();
       for (const metrics of [before, after]) {
         for (const { names } of three) expect(metrics).to.include(`trivy_registry_scan_findings{image="${names[0]}",severity="HIGH"} 1\n`);
       }

@@ -37,7 +37,6 @@ describe("the pages of the reports server", () => {
       [`/runs/nightly-1/images/${image}`, "text/html; charset=utf-8"],
       ["/runs/nightly-1/report.json?x=1", "application/json"],
       ["/runs/nightly-1/report.sarif", "application/sarif+json"],
-      ["/metrics", "text/plain; version=0.0.4; charset=utf-8"],
       ["/healthz", "text/plain; charset=utf-8"],
     ] as const) {
       const page = await server.page(path);
