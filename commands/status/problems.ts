@@ -3,6 +3,7 @@ import { imageReference, type images } from "../../components/shared/images.ts";
 import { isServer, parts, serverPart } from "../../components/shared/parts.ts";
 import { bytes, seconds } from "../../components/shared/quantity.ts";
 import type { Settings } from "../../stacks/index.ts";
+import { unenforcedPolicies } from "../health/policies.ts";
 import { componentOf, type Facts, isReady, nameOf } from "./read.ts";
 import { labelled } from "./samples.ts";
 import { age, day, hour, mebibytes, time } from "./text.ts";
@@ -43,6 +44,7 @@ export function problems(facts: Facts, settings: Settings, stack: string): strin
   return [
     ...facts.findings.map(({ problem, advice }) => `${problem}; ${advice}`),
     ...replicas(facts, settings, stack),
+    ...(facts.policiesEnforced === false ? [unenforcedPolicies] : []),
     ...imageDifferences(facts, settings, stack),
     ...databases(facts),
     ...cache(facts, settings),
@@ -113,12 +115,21 @@ function databases({ servers, time: now }: Facts): string[] {
   ];
 }
 
+/** Returns the number of entries in all of Redis' databases, and their average time to live in milliseconds. */
+function keyspace(redis: Facts["redis"]): { readonly keys: number; readonly averageTtl: number } {
+  const databases = Object.entries(redis ?? {}).flatMap(([name, text]) => {
+    const [, keys = "0", ttl = "0"] = (/^db\d+$/.test(name) && /keys=(\d+).*avg_ttl=(\d+)/.exec(text)) || [];
+    return [{ keys: Number(keys), ttl: Number(ttl) }];
+  });
+  const keys = databases.reduce((sum, database) => sum + database.keys, 0);
+  return { keys, averageTtl: databases.reduce((sum, database) => sum + database.keys * database.ttl, 0) / Math.max(1, keys) };
+}
+
 /** Returns the expected size of the cache when entries expire as fast as they are written, in bytes; undefined if that is not known yet. */
 export function projectedSize({ redis }: Facts, ttlSeconds: number): number | undefined {
-  const [, keys = "0", averageTtl = "0"] = /keys=(\d+).*avg_ttl=(\d+)/.exec(redis?.["db0"] ?? "") ?? [];
-  const count = Number(keys);
+  const { keys: count, averageTtl } = keyspace(redis);
   // Entries have equal lifetimes, so their average age is half of the time in which they were written.
-  const written = Math.min(2 * (ttlSeconds - Number(averageTtl) / 1000), ttlSeconds);
+  const written = Math.min(2 * (ttlSeconds - averageTtl / 1000), ttlSeconds);
   if (count < 100 || written < 3600) return undefined;
   return (Number(redis?.["used_memory_dataset"] ?? 0) * ttlSeconds) / written;
 }
@@ -129,7 +140,7 @@ function cache(facts: Facts, { redis: settings }: Settings): string[] {
   const number = (key: string) => Number(redis[key] ?? 0);
   const limit = number("maxmemory") || bytes(settings.maxMemory);
   const used = number("used_memory") / limit;
-  const keys = Number(/keys=(\d+)/.exec(redis["db0"] ?? "")?.[1] ?? 0);
+  const { keys } = keyspace(redis);
   const evictedPerHour = number("evicted_keys") / Math.max(1, number("uptime_in_seconds") / 3600);
   const projected = projectedSize(facts, seconds(settings.ttl)) ?? 0;
   const raise = "raise redis.maxMemory or shorten redis.ttl";

@@ -8,6 +8,7 @@ import type { Cluster } from "../cluster/cluster.ts";
 import { runInContainer } from "../cluster/exec.ts";
 import { getFromPod } from "../cluster/port-forward.ts";
 import { type Finding, findings } from "../health/findings.ts";
+import { enforcesPolicies } from "../health/policies.ts";
 import { withReasons } from "../health/reasons.ts";
 import { readSnapshot, type Snapshot } from "../health/snapshot.ts";
 import { type Samples, samples } from "./samples.ts";
@@ -52,6 +53,8 @@ export interface Facts {
   readonly copyJob: V1CronJob | undefined;
   readonly certificates: readonly CertificateFacts[];
   readonly podMonitors: readonly PodMonitorFacts[];
+  /** Whether the cluster enforces network policies. */
+  readonly policiesEnforced: boolean | undefined;
   /** What could not be read, and why. */
   readonly unknown: readonly string[];
 }
@@ -83,7 +86,7 @@ export async function readFacts(cluster: Cluster, namespace: string): Promise<Fa
   const fromRedis = async (pod: V1Pod | undefined) => pod && attempt("Redis", () => redisInfo(cluster, namespace, nameOf(pod)));
   const cronJobNamed = (name: string) =>
     attempt("CronJob", () => respond(cluster, cluster.config.makeApiClient(BatchV1Api).readNamespacedCronJob({ name, namespace })));
-  const [servers, redis, reports, mirror, cronJob, copyJob, certificates, podMonitors, described] = await Promise.all([
+  const [servers, redis, reports, mirror, cronJob, copyJob, certificates, podMonitors, policiesEnforced, described] = await Promise.all([
     Promise.all(
       snapshot.pods
         .filter((pod) => isReady(pod) && isServer(componentOf(pod)))
@@ -98,6 +101,7 @@ export async function readFacts(cluster: Cluster, namespace: string): Promise<Fa
     cronJobNamed(parts.database.objectName),
     attempt("certificates", () => readCertificates(cluster, snapshot)),
     attempt("PodMonitors", () => readPodMonitors(cluster, namespace)),
+    attempt("network policies", () => enforcesPolicies(cluster, snapshot)),
     withReasons(cluster, namespace, findings(snapshot)),
   ]);
   return {
@@ -108,6 +112,7 @@ export async function readFacts(cluster: Cluster, namespace: string): Promise<Fa
     ...{ redis, reports, mirror, cronJob, copyJob },
     certificates: certificates ?? [],
     podMonitors: podMonitors ?? [],
+    policiesEnforced,
     unknown,
   };
 }

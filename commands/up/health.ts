@@ -6,6 +6,7 @@ import type { Cluster } from "../cluster/cluster.ts";
 import { type Engine, type Outcome, run } from "../engine/engine.ts";
 import { followEvents, Progress } from "../engine/progress.ts";
 import { type Finding, findings } from "../health/findings.ts";
+import { enforcesPolicies, unenforcedPolicies } from "../health/policies.ts";
 import { withReasons } from "../health/reasons.ts";
 import { readSnapshot } from "../health/snapshot.ts";
 import { UserError } from "../user-error.ts";
@@ -62,6 +63,14 @@ export async function runWatched(
   }
 }
 
+async function warnOfUnenforcedPolicies(cluster: Cluster, namespace: string): Promise<void> {
+  try {
+    if ((await enforcesPolicies(cluster, await readSnapshot(cluster, namespace))) === false) console.error(`\n! ${unenforcedPolicies}`);
+  } catch {
+    // Without the permission to run a command in a pod, `npm run status` says so.
+  }
+}
+
 /** Seconds for which a problem must last after `up`: pods that were just replaced need a moment. */
 const settleSeconds = 10;
 
@@ -80,7 +89,10 @@ export async function checkHealth({ cluster, namespace }: Place, { status, inter
     console.error(`The health of the stack ${stack} is unknown: ${error.message}`);
     return status === 0;
   }
-  if (found.length === 0) return true;
+  if (found.length === 0) {
+    if (status === 0) await warnOfUnenforcedPolicies(cluster, namespace);
+    return true;
+  }
   const title = status === 0 ? `The stack ${stack} is up to date, but it does not work:` : `Not working in the namespace ${namespace}:`;
   console.error(["", title, ...found.map((finding) => `! ${line(finding)}`)].join("\n"));
   return false;

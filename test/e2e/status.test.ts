@@ -119,6 +119,13 @@ describe("`npm run status` of a deployed stack", () => {
     await reported(/! trivy-server-\S+: container trivy ended with exit code 1.*; its log: .*no-such-flag/, () => arguments_(["server"]));
   });
 
+  it("policies that have no effect are reported", async () => {
+    // The network plugin of the tests enforces policies: these allow what the stack's own forbid, which is the same as none.
+    const everything = { apiVersion: "networking.k8s.io/v1", kind: "NetworkPolicy", metadata: { name: "everything", namespace: stack } };
+    await apply({ ...everything, spec: { podSelector: {}, policyTypes: ["Ingress", "Egress"], ingress: [{}], egress: [{}] } });
+    await reported(/The cluster does not enforce network policies/, () => kubectl("delete", "networkpolicy", "everything", "-n", stack));
+  });
+
   it("a certificate that has expired is reported with its Secret", async () => {
     const { items } = await get("secrets", "-n", stack);
     const secret = items.find(({ metadata }: { metadata: { name: string } }) => metadata.name.includes("users"));

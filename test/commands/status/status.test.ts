@@ -65,6 +65,7 @@ const good: Facts = {
   copyJob: undefined,
   certificates: [{ secret: "trivy-gateway-certificate", generated: true, subject: "CN=trivy", expires: ago(-90 * 24) }],
   podMonitors: [{ name: "trivy", selected: true }],
+  policiesEnforced: true,
   unknown: [],
 };
 const of = (facts: Partial<Facts>) => problems({ ...good, ...facts }, settings, "prod");
@@ -155,6 +156,19 @@ describe("npm run status", () => {
       { redis: { ...redis, used_memory_dataset: "50000000", db0: "keys=1000,expires=1000,avg_ttl=602000000" } },
       /^Redis will be full: at the present rate it needs \d+ MiB for a redis\.ttl of 168h/,
     ],
+    [
+      "a cache that will be full with the entries of trust domains",
+      {
+        redis: {
+          ...redis,
+          used_memory_dataset: "50000000",
+          db0: "keys=100,expires=100,avg_ttl=602000000",
+          db1: "keys=900,expires=900,avg_ttl=602000000",
+        },
+      },
+      /^Redis will be full: at the present rate it needs \d+ MiB for a redis\.ttl of 168h/,
+    ],
+    ["a cluster that does not enforce network policies", { policiesEnforced: false }, /^The cluster does not enforce network policies/],
     ["a volume that Redis cannot write to", { redis: { ...redis, aof_last_write_status: "err" } }, /^Redis cannot write to its volume/],
     ["a suspended registry scan", { cronJob: cronJob(ago(7), true) }, /^The registry scan is suspended/],
     ["a registry scan that did not start", { cronJob: cronJob(ago(31)) }, /^The registry scan of 2026-11-26 03:00 UTC did not start/],

@@ -68,6 +68,36 @@ describe("the pages of the reports server", () => {
       expect(await raw("/healthz", host), host).to.match(/^HTTP\/1\.1 4(21|00) /);
   });
 
+  it("behind oauth2-proxy the pages are the same, and its headers have no effect, whoever sends them", async () => {
+    await server.remove();
+    server = new ReportsServer({ url: "https://scans.example.com" });
+    await server.up();
+    await server.whole("nightly-1", [target("a")], () => scanned());
+    const user = {
+      "X-Forwarded-User": "0f7a9c",
+      "X-Forwarded-Email": "<script>alert(1)</script>@example.com",
+      "X-Forwarded-Preferred-Username": "name-of-the-user",
+      "X-Forwarded-Groups": "team-a,team-b",
+      "X-Forwarded-Access-Token": "access-token-of-the-user",
+      Authorization: "Bearer id-token-of-the-user",
+      "X-Forwarded-For": "203.0.113.7",
+      "X-Forwarded-Proto": "https",
+      "X-Forwarded-Host": "evil.example.com",
+      "X-Forwarded-Uri": "/oauth2/callback",
+    };
+    for (const path of ["/", "/runs/", "/runs/nightly-1/", "/runs/nightly-1/report.json", "/nothing"]) {
+      const [plain, behind] = [await server.page(path), await server.page(path, { headers: user })];
+      const { date: _date, ...headers } = Object.fromEntries(behind.headers);
+      expect([behind.status, headers, await behind.text()], path).to.deep.equal([
+        plain.status,
+        Object.fromEntries([...plain.headers].filter(([name]) => name !== "date")),
+        await plain.text(),
+      ]);
+    }
+    expect(await raw("/runs/", "scans.example.com")).to.match(/^HTTP\/1\.1 200 /);
+    expect(server.lines.join("\n")).not.to.match(/of-the-user/);
+  });
+
   it("no other file of the volume is served, however its path is written", async () => {
     await server.whole("nightly-1", [target("a")], () => scanned());
     await server.begin("nightly-2");
