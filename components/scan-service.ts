@@ -96,7 +96,7 @@ export class ScanService extends Component<ScanServiceArgs, typeof children> {
     const registryScan = this.args.registryScan?.enabled
       ? this.createRegistryScan(context, connection(exposure, server, gateway, registryScanClient), mirror, namespace)
       : undefined;
-    if (this.monitoring.enabled) this.createMonitoring(context, { cache, mirror, server, gateway, exposure }, namespace);
+    if (this.monitoring.enabled) this.createMonitoring(context, { cache, mirror, server, gateway, exposure, registryScan }, namespace);
 
     this.namespace = namespace.name;
     this.address = exposure.address;
@@ -330,7 +330,7 @@ export class ScanService extends Component<ScanServiceArgs, typeof children> {
 
   private createMonitoring(
     context: Context,
-    { cache, mirror, server, gateway, exposure }: Parts,
+    { cache, mirror, server, gateway, exposure, registryScan: scan }: Parts,
     { policies }: Pick<Namespace, "policies">,
   ): Monitoring {
     const { redis = {}, monitoring } = this.args;
@@ -356,6 +356,7 @@ export class ScanService extends Component<ScanServiceArgs, typeof children> {
             ...(gateway?.certificateSecret !== undefined && { gateway: gateway.certificateSecret }),
             ...(clientCertificate !== undefined && { redis: clientCertificate }),
             ...(mirror !== undefined && { mirror: mirror.connection.authority.name }),
+            ...(scan !== undefined && { reports: scan.certificateSecret }),
           },
           previousSecrets: previousSecrets(gateway ? this.gateway.clients : [], redis),
           registryScan: registryScan.enabled ? pulumi.output({ schedule, timeZone }) : undefined,
@@ -393,6 +394,7 @@ interface Parts {
   readonly server: TrivyServer;
   readonly gateway: Gateway | undefined;
   readonly exposure: Exposure;
+  readonly registryScan: RegistryScan | undefined;
 }
 
 /** Lets pods of more namespaces read the metrics of an embedded Redis. */

@@ -67,7 +67,7 @@ type Settings = WithDefaults<MonitoringArgs, typeof defaults.monitoring>;
  * const watch = new Monitoring("watch", {
  *   context,
  *   monitoring: { namespaces: ["monitoring"], labels: { release: "kube-prometheus-stack" } },
- *   stack: { servers: { selector: { app: "trivy" }, port: 4954, expected: 2 } },
+ *   stack: { servers: [{ selector: { app: "trivy" }, port: 4954, expected: 2 }] },
  *   parts: ["redis"],
  *   service: { url: "http://trivy.scanning.svc", selector: { app: "trivy" }, ports: [4954] },
  * });

@@ -18,6 +18,7 @@ export const paths = {
   reports: "/etc/reports",
   receivers: "/etc/receivers",
   authorities: "/etc/certificate-authorities",
+  certificate: "/etc/reports-certificate",
   databaseAuthority: "/etc/database-authority",
   login: "/etc/registry-login",
   tools: "/tools",

@@ -8,10 +8,11 @@ import { Component, optional, type Transforms } from "../shared/component.ts";
 import type { Context } from "../shared/context.ts";
 import { secretText } from "../shared/generated-secret.ts";
 import { selector } from "../shared/labels.ts";
-import { proxyVariables } from "../shared/network.ts";
+import { clusterDomainOf, proxyVariables } from "../shared/network.ts";
 import { configMap, secret } from "../shared/objects.ts";
-import { parts } from "../shared/parts.ts";
+import { parts, project } from "../shared/parts.ts";
 import type { SecretKey } from "../shared/pod.ts";
+import { PrivateAuthority } from "../shared/private-authority.ts";
 import { type Application, paths, tokenKey } from "./application.ts";
 import { bundledPrograms } from "./bundle.ts";
 import { type Receivers, receiverFiles } from "./receivers.ts";
@@ -23,7 +24,12 @@ const authoritiesFile = "authorities.pem";
 const children = {
   /** The ConfigMap with the programs of the pods. */
   programs: k8s.core.v1.ConfigMap,
-  certificateAuthorities: optional(k8s.core.v1.ConfigMap),
+  /** The authority of the certificate by which scanning pods recognise the reports server. */
+  authority: PrivateAuthority,
+  /** The Secret with that certificate. */
+  certificate: k8s.core.v1.Secret,
+  /** The ConfigMap with the certificate authorities that the pods trust. */
+  certificateAuthorities: k8s.core.v1.ConfigMap,
   /** The generated token by which the reports server recognises the scanning pods. */
   generatedToken: random.RandomPassword,
   /** The Secret with that token. */
@@ -58,15 +64,19 @@ export interface RegistryScanComponentArgs {
 export class RegistryScan extends Component<RegistryScanComponentArgs, typeof children> {
   /** The command that makes the reports reachable on the user's machine, at http://localhost:8081. */
   readonly portForward: pulumi.Output<string>;
+  /** Name of the Secret with the reports server's certificate. */
+  readonly certificateSecret: pulumi.Output<string>;
 
   constructor(name: string, args: RegistryScanComponentArgs, options?: pulumi.ComponentResourceOptions) {
     super("RegistryScan", name, args, { children, settings: ["registryScan"] }, options);
     const { context, registryScan = {}, service, database } = this.args;
-    const application = this.createApplication(registryScan);
+    const { authority, certificate } = this.createCertificate();
+    this.certificateSecret = certificate;
+    const application = this.createApplication(registryScan, authority);
     const receivers = this.createReceivers(registryScan.alerts);
     const reports = this.create(
       "reports",
-      { context, reports: registryScan.reports, receivers, cidrs: registryScan.cidrs, application },
+      { context, reports: registryScan.reports, receivers, cidrs: registryScan.cidrs, application, certificate },
       { dependsOn: [...this.dependencies] },
     );
     const reportsConnection = { url: reports.apiUrl, selector: selector(parts.reports), port: reportsPorts.api };
@@ -81,37 +91,45 @@ export class RegistryScan extends Component<RegistryScanComponentArgs, typeof ch
     this.registerOutputs({ portForward: this.portForward });
   }
 
-  private createApplication({ caCertificates }: RegistryScanArgs): Application {
+  /** Returns the authority's certificate, and the name of the Secret with the reports server's certificate for its API. */
+  private createCertificate(): { readonly authority: pulumi.Output<string>; readonly certificate: pulumi.Output<string> } {
+    const { context } = this.args;
+    const host = pulumi.interpolate`${parts.reports.objectName}.${context.namespace}.svc`;
+    const authority = this.create("authority", { commonName: `${project} registry scan` });
+    const dnsNames = [host, pulumi.interpolate`${host}.${clusterDomainOf(context)}`];
+    const issued = authority.issue("server", { commonName: parts.reports.objectName, dnsNames, use: "server" });
+    const data = { "tls.crt": issued.certificate, "tls.key": issued.key };
+    const { metadata } = this.create("certificate", secret(context, parts.reports, data, "kubernetes.io/tls"));
+    return { authority: authority.certificate, certificate: metadata.name };
+  }
+
+  private createApplication({ caCertificates }: RegistryScanArgs, reportsAuthority: pulumi.Output<string>): Application {
     const { context } = this.args;
     const { http, https } = context.proxy ?? {};
     const programs = this.create("programs", configMap(context, parts.registryScan, bundledPrograms())).metadata.name;
-    const authorities = this.createAuthorities(caCertificates);
+    const authorities = this.createAuthorities([caCertificates, this.args.service.caCertificate, reportsAuthority]);
     return {
       mounts: [
         { name: "programs", mountPath: paths.programs, volume: { configMap: { name: programs } } },
-        ...(authorities
-          ? [{ name: "certificate-authorities", mountPath: paths.authorities, volume: { configMap: { name: authorities } } }]
-          : []),
+        { name: "certificate-authorities", mountPath: paths.authorities, volume: { configMap: { name: authorities } } },
       ],
       environment: {
         ...proxyVariables(context),
         // Node uses a proxy only with this variable.
         ...((http ?? https) !== undefined && { NODE_USE_ENV_PROXY: "1" }),
-        ...(authorities && {
-          SSL_CERT_DIR: `/etc/ssl/certs:${paths.authorities}`,
-          NODE_EXTRA_CA_CERTS: `${paths.authorities}/${authoritiesFile}`,
-        }),
+        SSL_CERT_DIR: `/etc/ssl/certs:${paths.authorities}`,
+        NODE_EXTRA_CA_CERTS: `${paths.authorities}/${authoritiesFile}`,
       },
       token: this.createToken(),
     };
   }
 
-  /** Returns the name of the ConfigMap with the certificate authorities, if there are any. */
-  private createAuthorities(caCertificates: pulumi.Input<string> | undefined): pulumi.Output<string> | undefined {
-    const { context, service } = this.args;
-    const given = [caCertificates, service.caCertificate].filter((text) => text !== undefined);
-    if (given.length === 0) return undefined;
-    const file = pulumi.all(given).apply((texts) => texts.map((text) => `${text.trim()}\n`).join(""));
+  /** Returns the name of the ConfigMap with the certificate authorities. */
+  private createAuthorities(authorities: readonly (pulumi.Input<string> | undefined)[]): pulumi.Output<string> {
+    const { context } = this.args;
+    const file = pulumi
+      .all(authorities.filter((text) => text !== undefined))
+      .apply((texts) => texts.map((text) => `${text.trim()}\n`).join(""));
     return this.create("certificateAuthorities", configMap(context, parts.registryScan, { [authoritiesFile]: file })).metadata.name;
   }
 

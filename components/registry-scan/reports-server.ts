@@ -10,7 +10,7 @@ import { type WithDefaults, withDefaults } from "../shared/merge.ts";
 import { clusterDomainOf, egress, ingressFrom, podsInNamespace, podsWith, urlEndpoint } from "../shared/network.ts";
 import { configMap, namedMetadata, networkPolicy, protection, volumeClaim } from "../shared/objects.ts";
 import { parts } from "../shared/parts.ts";
-import { containerResources, fromSecret, httpProbe, type Mount, variables } from "../shared/pod.ts";
+import { containerResources, fromSecret, httpProbe, type Mount, secretVolume, variables } from "../shared/pod.ts";
 import { bytes } from "../shared/quantity.ts";
 import { workload } from "../shared/workload.ts";
 import { type Application, diskFor, jsonFile, paths } from "./application.ts";
@@ -35,6 +35,8 @@ export interface ReportsServerArgs {
   /** CIDR blocks that receivers and buckets may be in. @default none */
   readonly cidrs?: RegistryScanArgs["cidrs"];
   readonly application: Application;
+  /** Name of the Secret of type kubernetes.io/tls with the certificate for the API. */
+  readonly certificate: pulumi.Input<string>;
   readonly transform?: Transforms<typeof children> | undefined;
 }
 
@@ -65,7 +67,7 @@ export class ReportsServer extends Component<ReportsServerArgs, typeof children>
     const claim = this.createClaim(reports);
     this.createService();
     this.createStatefulSet(reports, this.mounts(config, claim), policy);
-    this.apiUrl = pulumi.interpolate`http://${part.objectName}.${namespace}.svc:${reportsPorts.api}`;
+    this.apiUrl = pulumi.interpolate`https://${part.objectName}.${namespace}.svc:${reportsPorts.api}`;
     this.portForward = pulumi.interpolate`kubectl port-forward service/${part.objectName} 8081:80 -n ${namespace}`;
     this.registerOutputs({ portForward: this.portForward });
   }
@@ -141,6 +143,7 @@ export class ReportsServer extends Component<ReportsServerArgs, typeof children>
     const sources = receiverSources(this.args.receivers);
     return [
       ...this.args.application.mounts,
+      { name: "certificate", mountPath: paths.certificate, volume: secretVolume(this.args.certificate) },
       { name: "configuration", mountPath: paths.reports, volume: { configMap: { name: config } } },
       ...(sources.length > 0
         ? [{ name: "receivers", mountPath: paths.receivers, volume: { projected: { sources, defaultMode: 0o440 } } }]
@@ -171,7 +174,12 @@ export class ReportsServer extends Component<ReportsServerArgs, typeof children>
               command: ["node", `${paths.programs}/reports.js`],
               env: [
                 fromSecret("REPORTS_TOKEN", application.token),
-                ...variables({ ...application.environment, TMPDIR: paths.temporary, NODE_OPTIONS: heapLimit(resources.limits.memory) }),
+                ...variables({
+                  ...application.environment,
+                  API_CERTIFICATE: paths.certificate,
+                  TMPDIR: paths.temporary,
+                  NODE_OPTIONS: heapLimit(resources.limits.memory),
+                }),
               ],
               ...(bucket && { envFrom: [{ secretRef: { name: bucket.existingSecret } }] }),
               ports: [

@@ -244,7 +244,7 @@ export class ScanJob extends Component<ScanJobArgs, typeof children> {
         HOME: paths.temporary,
         PATH: toolsPath,
         DOCKER_CONFIG: login !== undefined && paths.login,
-        ...(database && { SSL_CERT_DIR: `${application.environment["SSL_CERT_DIR"] ?? "/etc/ssl/certs"}:${paths.databaseAuthority}` }),
+        ...(database && { SSL_CERT_DIR: `${application.environment["SSL_CERT_DIR"]}:${paths.databaseAuthority}` }),
       }),
       resources: containerResources(resources, diskFor(workVolume)),
       mounts: [

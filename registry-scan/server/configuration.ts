@@ -19,6 +19,8 @@ export interface ServerSettings extends Omit<ReportsConfiguration, "hosts"> {
   readonly bucketKeys: BucketKeys | undefined;
   /** The token that scanning pods send. */
   readonly token: string;
+  /** Key and certificate of the API, PEM. @default the API is served over plain HTTP */
+  readonly certificate: { readonly key: string; readonly cert: string } | undefined;
   readonly ports: Readonly<Record<keyof typeof reportsPorts, number>>;
 }
 
@@ -28,6 +30,7 @@ export function readSettings(environment: NodeJS.ProcessEnv): ServerSettings {
     REPORTS_TOKEN: token,
     REPORTS_CONFIGURATION: path = "/etc/reports/reports.json",
     REPORTS_RECEIVERS: receivers = "/etc/receivers",
+    API_CERTIFICATE: certificate,
     PAGES_PORT: pages = reportsPorts.pages,
     API_PORT: api = reportsPorts.api,
     METRICS_PORT: metrics = reportsPorts.metrics,
@@ -40,8 +43,17 @@ export function readSettings(environment: NodeJS.ProcessEnv): ServerSettings {
     hosts: new Set([...configuration.hosts, ...(configuration.url === undefined ? [] : [new URL(configuration.url).hostname])]),
     bucketKeys: configuration.bucket && readBucketKeys(configuration.bucket.name, environment),
     token,
+    certificate: certificate ? { key: readPem(certificate, "tls.key"), cert: readPem(certificate, "tls.crt") } : undefined,
     ports: { pages: Number(pages), api: Number(api), metrics: Number(metrics) },
   };
+}
+
+function readPem(folder: string, name: string): string {
+  try {
+    return readFileSync(join(folder, name), "utf8");
+  } catch (error) {
+    throw new ConfigurationError(`the certificate of the API cannot be used: ${(error as Error).message}`);
+  }
 }
 
 function readConfiguration(path: string): ReportsConfiguration {

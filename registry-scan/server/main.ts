@@ -2,10 +2,12 @@
  * The reports server: hands out the targets of a run, stores the results, writes the reports and sends the alerts.
  *
  * Environment: REPORTS_TOKEN, which scanning pods send as their bearer token; AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN for a
- * bucket; optionally REPORTS_CONFIGURATION (default /etc/reports/reports.json), REPORTS_RECEIVERS (default /etc/receivers), PAGES_PORT, API_PORT and
+ * bucket; optionally API_CERTIFICATE, a folder with tls.crt and tls.key,
+ * REPORTS_CONFIGURATION (default /etc/reports/reports.json), REPORTS_RECEIVERS (default /etc/receivers), PAGES_PORT, API_PORT and
  * METRICS_PORT.
  */
 import type { Server } from "node:http";
+import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { createAdaptorServer } from "@hono/node-server";
@@ -13,7 +15,7 @@ import type { Hono } from "hono";
 import { Outbox } from "./alerts/outbox.ts";
 import { createApi } from "./api.ts";
 import { Bucket } from "./bucket.ts";
-import { ConfigurationError, readSettings } from "./configuration.ts";
+import { ConfigurationError, readSettings, type ServerSettings } from "./configuration.ts";
 import type { Env } from "./http.ts";
 import { createMetrics, createPages } from "./pages.ts";
 import { isStorageError, Store } from "./store.ts";
@@ -26,12 +28,12 @@ const tickInterval = 1_000;
 const keepAliveTimeout = 75_000;
 
 async function main(environment: NodeJS.ProcessEnv): Promise<void> {
-  const { folder, keep, hosts, receivers, bucket, bucketKeys, token, ports } = readSettings(environment);
+  const { folder, keep, hosts, receivers, bucket, bucketKeys, token, certificate, ports } = readSettings(environment);
   const outbox = new Outbox(join(folder, "outbox"), receivers);
   const store = new Store({ folder, keep, outbox, ...(bucket && bucketKeys && { bucket: new Bucket(bucket, bucketKeys) }) });
   outbox.start();
   const pages = await listen(createPages(store, hosts), ports.pages);
-  const api = await listen(createApi(store, token), ports.api);
+  const api = await listen(createApi(store, token), ports.api, certificate);
   const metrics = await listen(createMetrics(store, outbox), ports.metrics);
   console.log(`pages on port ${portOf(pages)}, API on port ${portOf(api)}, metrics on port ${portOf(metrics)}`);
   void store.tick();
@@ -49,8 +51,9 @@ async function main(environment: NodeJS.ProcessEnv): Promise<void> {
   for (const signal of ["SIGTERM", "SIGINT"]) process.once(signal, shutDown);
 }
 
-async function listen({ fetch }: Hono<Env>, port: number): Promise<Server> {
-  const server = createAdaptorServer({ fetch, serverOptions: { keepAliveTimeout } }) as Server;
+async function listen({ fetch }: Hono<Env>, port: number, certificate?: ServerSettings["certificate"]): Promise<Server> {
+  const serverOptions = { keepAliveTimeout, ...certificate };
+  const server = createAdaptorServer({ fetch, serverOptions, ...(certificate && { createServer: createTlsServer }) }) as Server;
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject).listen(port, resolve);
   });

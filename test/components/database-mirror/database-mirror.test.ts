@@ -252,7 +252,7 @@ describe("the mirror of the Java database", () => {
     ]);
     expect(policy(deployed, "trivy-database").ingress[0].from).to.deep.equal([podsOf("server"), podsOf("registry-scan")]);
     const client = deployed.one("CronJob").spec.jobTemplate.spec.template.spec.initContainers.at(-1);
-    expect(variables(client)["SSL_CERT_DIR"]).to.equal("/etc/ssl/certs:/etc/database-authority");
+    expect(variables(client)["SSL_CERT_DIR"]).to.equal("/etc/ssl/certs:/etc/certificate-authorities:/etc/database-authority");
   });
 
   it("the registry scan uses the copy in a registry, unless its settings name repositories", async () => {

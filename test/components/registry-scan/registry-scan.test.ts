@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { expect } from "chai";
 import type { RegistryScanArgs } from "../../../components/args.ts";
 import type { ScanServiceArgs } from "../../../components/scan-service.ts";
+import { plain } from "../../../recorder/record.ts";
 import { plainSecrets } from "../../../recorder/secret-leaks.ts";
 import { type Deployed, deploy, type Manifest } from "../../support/service.ts";
 
@@ -69,7 +70,7 @@ describe("the registry scan", () => {
       ]);
       expect(scanner(deployed).image).to.match(/^mirror\.example\.com\/library\/node:24\./);
       expect(variable(tools(deployed), "PATH")).to.match(/^\/tools:/);
-      expect(configuration(deployed)).to.include({ service: "http://trivy.trivy.svc", reports: "http://trivy-reports.trivy.svc:8081" });
+      expect(configuration(deployed)).to.include({ service: "http://trivy.trivy.svc", reports: "https://trivy-reports.trivy.svc:8081" });
       expect(variable(scanner(deployed), "JOB").fieldRef.fieldPath).to.equal("metadata.labels['batch.kubernetes.io/job-name']");
       expect(variable(scanner(deployed), "JOB_UID").fieldRef.fieldPath).to.equal("metadata.labels['batch.kubernetes.io/controller-uid']");
     });
@@ -315,12 +316,28 @@ describe("the registry scan", () => {
     });
   });
 
+  it("scanning pods recognise the reports server by a certificate of the stack's own authority", async () => {
+    const deployed = await scan({}, { namespace: { name: "scans" } });
+    const request = deployed.resource("trivy-registry-scan-authority-server-request").inputs as Manifest;
+    expect(request.dnsNames).to.deep.equal(["trivy-reports.scans.svc", "trivy-reports.scans.svc.cluster.local"]);
+    const { metadata, stringData } = deployed.one("Secret", "trivy-registry-scan-certificate");
+    expect(stringData).to.have.keys("tls.crt", "tls.key");
+    const { volumes, containers } = reports(deployed);
+    expect(volumes.find(({ name }: Manifest) => name === "certificate").secret.secretName).to.equal(metadata.name);
+    expect(variable(containers[0], "API_CERTIFICATE")).to.equal("/etc/reports-certificate");
+    expect(pod(deployed).volumes.map(({ secret }: Manifest) => secret?.secretName)).not.to.include(metadata.name);
+    const { data } = deployed.one("ConfigMap", "trivy-registry-scan-certificate-authorities");
+    const { state } = deployed.resource("trivy-registry-scan-authority-certificate");
+    expect(data["authorities.pem"]).to.include((plain(state) as { certPem: string }).certPem.trim());
+    expect(variable(scanner(deployed), "NODE_EXTRA_CA_CERTS")).to.equal("/etc/certificate-authorities/authorities.pem");
+  });
+
   it("every child of the registry scan can be transformed", async () => {
     const marked = { metadata: { annotations: { marked: "yes" } } };
     const own = (kinds: readonly string[]) => Object.fromEntries(kinds.map((kind) => [kind, marked]));
     const transform = {
       registryScan: {
-        ...own(["programs", "token", "receivers"]),
+        ...own(["programs", "token", "receivers", "certificate", "certificateAuthorities"]),
         reports: own(["config", "policy", "claim", "service", "statefulSet"]),
         job: own(["config", "registryLogin", "policy", "cronJob"]),
       },
@@ -335,7 +352,7 @@ describe("the registry scan", () => {
     const created = deployed.resources.filter(
       ({ urn, custom, type }) => custom && /registry-scan/.test(urn) && type.startsWith("kubernetes:"),
     );
-    expect(created).to.have.length(12);
+    expect(created).to.have.length(14);
     for (const { name, inputs } of created) expect((inputs as Manifest).metadata.annotations?.marked, name).to.equal("yes");
   });
 });

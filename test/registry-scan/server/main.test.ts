@@ -1,12 +1,16 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:http";
+import { get } from "node:https";
 import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { expect } from "chai";
 import type { SentResult, Target } from "../../../registry-scan/protocol/api.ts";
 import type { ReportsConfiguration } from "../../../registry-scan/protocol/configuration.ts";
 import type { RunReport } from "../../../registry-scan/protocol/report.ts";
 import { cycloneDxFile, imageFile } from "../../../registry-scan/server/files.ts";
+import { certificate, serverCertificate } from "../../support/certificate.ts";
 import { failed, finding, ReportsServer, scanned, target } from "../../support/reports-server.ts";
 
 /** Waits for a condition. */
@@ -367,6 +371,28 @@ describe("the reports server", () => {
     });
   });
 
+  it("with a certificate, the API is served over TLS only, and the pages as before", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "certificate-"));
+    try {
+      writeFileSync(join(folder, "tls.crt"), `${serverCertificate.leaf}\n${serverCertificate.intermediate}`);
+      writeFileSync(join(folder, "tls.key"), serverCertificate.key);
+      server = new ReportsServer({}, { environment: { API_CERTIFICATE: folder } });
+      await server.up();
+      const { port } = new URL(server.api);
+      const status = (ca: string) =>
+        new Promise<string>((resolve) => {
+          const options = { host: "127.0.0.1", port, path: "/api/runs/x", servername: "trivy.trivy.svc", ca };
+          get(options, ({ statusCode }) => resolve(`${statusCode}`)).on("error", ({ message }) => resolve(message));
+        });
+      expect(await status(serverCertificate.authority)).to.equal("401");
+      expect(await status(certificate)).to.match(/unable to get/);
+      expect(await fetch(server.api).catch((error: Error) => error.message), "plain HTTP").to.equal("fetch failed");
+      expect((await server.page("/healthz")).status).to.equal(200);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+
   describe("with an invalid configuration", () => {
     const ends = async (configuration: Partial<ReportsConfiguration>, environment: Record<string, string>) => {
       server = new ReportsServer(configuration, { environment });
@@ -382,6 +408,7 @@ describe("the reports server", () => {
         [{ receivers: [hook] }, {}, /^error: receiver hook: .*hook.url is missing or empty; set it in the receiver's Secret/],
         [{ bucket }, {}, /^error: bucket reports: AWS_ACCESS_KEY_ID or AWS_SECRET_ACCESS_KEY is missing in the environment$/],
         [{ folder: "/dev/null/x" }, {}, /^error: ENOTDIR/],
+        [{}, { API_CERTIFICATE: "/nowhere" }, /^error: the certificate of the API cannot be used: ENOENT/],
         [{ keep: 0 }, {}, /^error: the configuration \/.* cannot be used: `keep` is not more than 0$/],
       ] as const) {
         const { code, said } = await ends(configuration, environment);
