@@ -2,7 +2,7 @@
 import { execFileSync } from "node:child_process";
 import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { isBuiltin } from "node:module";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { type BuildOptions, build, type Metafile } from "esbuild";
 import { mirrorPrograms, waitPrograms } from "../components/database-mirror/bundle.ts";
 import { monitoringPrograms } from "../components/monitoring/bundle.ts";
@@ -63,7 +63,7 @@ function packageName(path: string): string {
 
 /** Writes the files that components read at run time to where the bundled components expect them: next to themselves. */
 function writeRuntimeFiles(): void {
-  cpSync(join(root, "components/gateway/run.sh"), join(dist, "run.sh"));
+  for (const script of ["gateway/run.sh", "cache/start-redis.sh"]) cpSync(join(root, "components", script), join(dist, basename(script)));
   const applications = {
     "registry-scan": bundledPrograms(),
     "database-mirror": mirrorPrograms(),

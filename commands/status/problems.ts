@@ -152,6 +152,12 @@ function cache(facts: Facts, { redis: settings }: Settings): string[] {
         : projected > limit
           ? [`Redis will be full: at the present rate it needs ${mebibytes(projected)} for a redis.ttl of ${settings.ttl}; ${raise}`]
           : []),
+    ...(redis["aof_enabled"] === "0" && settings.persistence.enabled
+      ? ["Redis runs without its volume, which cannot be written; repair or replace the volume, and delete the pod redis-0"]
+      : []),
+    ...(redis["started_empty"]
+      ? [`Redis started empty: ${redis["started_empty"]}; check the volume, this line ends with the next restart`]
+      : []),
     ...(redis["aof_last_write_status"] === "err"
       ? ["Redis cannot write to its volume and rejects new entries; raise redis.persistence.size, or see `kubectl logs redis-0`"]
       : []),

@@ -140,6 +140,7 @@ function server(pod: string, answer: string): ServerFacts {
 const info = `
   client=/etc/redis/tls-client
   [ -d $client ] && set -- --tls --cacert $client/ca.crt --cert $client/tls.crt --key $client/tls.key
+  [ ! -e /data/started-empty ] || echo "started_empty:$(cat /data/started-empty)"
   exec "$(command -v redis-cli || command -v valkey-cli)" "$@" --user monitor --no-auth-warning info everything`;
 
 async function redisInfo(cluster: Cluster, namespace: string, pod: string): Promise<RedisFacts> {

@@ -1,3 +1,5 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import * as random from "@pulumi/random";
@@ -24,6 +26,9 @@ import { monitorUser, probeUser, serverUser, usersAcl } from "./users-acl.ts";
 
 const part = parts.cache;
 const port = 6379;
+
+const paths = { configuration: "/etc/redis/redis.conf", start: "/etc/redis/start-redis.sh" } as const;
+const startScript = readFileSync(join(import.meta.dirname, "start-redis.sh"), "utf8");
 
 /**
  * How a server waits for Redis: go-redis' parameters, measured with Redis killed, unreachable and cut off under load. A server that clients
@@ -121,7 +126,7 @@ export class RedisCache extends Component<RedisCacheArgs, typeof children> {
     const users = this.createUsers(passwords, monitorPasswords);
     const certificates = redis.tls.enabled ? this.createCertificates(host) : undefined;
     const mounts = [
-      this.createConfig(redis),
+      ...this.createConfig(redis),
       { name: "acl", mountPath: "/etc/redis/acl", volume: secretVolume(users) },
       ...Object.entries(certificates ?? {}).map(([side, name]) => ({
         name: `tls-${side}`,
@@ -198,18 +203,18 @@ export class RedisCache extends Component<RedisCacheArgs, typeof children> {
     };
   }
 
-  private createConfig({ maxMemory, persistence, tls }: EmbeddedRedis): Mount {
-    const file = "redis.conf";
+  private createConfig({ maxMemory, persistence, tls }: EmbeddedRedis): Mount[] {
     const text = pulumi
       .output(maxMemory)
       .apply((size) => redisConf({ maxMemory: bytes(size), persistence: persistence.enabled, tls: tls.enabled }));
-    const { metadata } = this.create("config", configMap(this.args.context, part, { [file]: text }));
-    return {
+    const files = { "redis.conf": text, ...(persistence.enabled && { "start-redis.sh": startScript }) };
+    const { metadata } = this.create("config", configMap(this.args.context, part, files));
+    return Object.keys(files).map((file) => ({
       name: "config",
       mountPath: `/etc/redis/${file}`,
       options: { subPath: file, readOnly: true },
       volume: { configMap: { name: metadata.name } },
-    };
+    }));
   }
 
   private createData({ maxMemory, persistence }: EmbeddedRedis): Mount {
@@ -255,7 +260,9 @@ export class RedisCache extends Component<RedisCacheArgs, typeof children> {
               name: "redis",
               image: image("redis", context),
               // The image has one of the two. Its own entrypoint would load modules that a cache does not need.
-              command: ["sh", "-c", 'exec "$(command -v redis-server || command -v valkey-server)" /etc/redis/redis.conf'],
+              command: redis.persistence.enabled
+                ? ["sh", paths.start, paths.configuration]
+                : ["sh", "-c", `exec "$(command -v redis-server || command -v valkey-server)" ${paths.configuration}`],
               env: [fromSecret("REDISCLI_AUTH", password)],
               ports: [{ name: "redis", containerPort: port }],
               // Loading a large append-only file takes time; ten minutes are enough for more than 50 GiB on an ordinary disk.

@@ -1,6 +1,6 @@
 import { expect } from "chai";
 import { type CommandResult, must } from "../support/command.ts";
-import { apply, deleteNamespaces, eventually, get, kubectl, namespaceObject } from "./support/cluster.ts";
+import { apply, deleteNamespaces, eventually, get, type KubernetesObject, kubectl, namespaceObject } from "./support/cluster.ts";
 import { checkEnvironment } from "./support/environment.ts";
 import { merged, Project, type Settings } from "./support/project.ts";
 
@@ -117,23 +117,33 @@ describe("`npm run up` of a stack that cannot work", () => {
     await failed;
   });
 
+  it("a damaged append-only file is set aside, and the service works with an empty cache", async () => {
+    await write({});
+    succeeds(await up());
+    // A base file that is none. The container may write to its own volume.
+    const damage = "for f in /data/appendonlydir/*.base.*; do echo damaged >$f; done; kill 1";
+    await kubectl("exec", "redis-0", "-n", stack, "--", "sh", "-c", damage);
+    await eventually("the restart", async () => {
+      const { ready, restartCount } = (await get("pod", "redis-0", "-n", stack)).status.containerStatuses[0];
+      return (ready && restartCount === 1) || undefined;
+    });
+    expect(await kubectl("logs", "redis-0", "-n", stack)).to.match(/^trivy-server: the append-only file could not be read/m);
+    succeeds(await up());
+    const status = await project.run("npm", ["run", "--silent", "status", "--", stack]);
+    expect(status.stdout.replaceAll(/\n {2}/g, " ")).to.match(/Redis started empty: the append-only file could not be read/);
+  });
+
   it("a service that stopped working is reported although nothing is to be changed", async () => {
     await write({});
     succeeds(await up());
-    // A base file that is none: Redis refuses to start. The container has no shell for root, but may write to its own volume.
-    await kubectl(
-      "exec",
-      "redis-0",
-      "-n",
-      stack,
-      "--",
-      "sh",
-      "-c",
-      "for f in /data/appendonlydir/*.base.*; do echo damaged >$f; done; kill 1",
-    );
+    const { items } = await get("secrets", "-n", stack);
+    const users = items.find(({ data }: KubernetesObject) => data?.["users.acl"]);
+    // Redis refuses to start with users that it cannot read.
+    await kubectl("patch", "secret", users.metadata.name, "-n", stack, "-p", JSON.stringify({ stringData: { "users.acl": "nonsense\n" } }));
+    await kubectl("delete", "pod", "redis-0", "-n", stack);
     await eventually("the crash loop", async () => {
       const { status } = await get("pod", "redis-0", "-n", stack);
-      return status.containerStatuses[0].restartCount >= 2 || undefined;
+      return status.containerStatuses?.[0].restartCount >= 2 || undefined;
     });
     const output = await fails("is up to date, but it does not work", /redis-0: container redis ended .*restarted \d+ times; its log: .*/);
     expect(output).not.to.include("Next:");

@@ -53,6 +53,7 @@ describe("the package", () => {
       "dist/index.js",
       "dist/index.cjs",
       "dist/run.sh",
+      "dist/start-redis.sh",
       "dist/programs/registry-scan/scan.js",
       "dist/programs/registry-scan/tools.js",
       "dist/programs/database-mirror/mirror.js",

@@ -210,6 +210,16 @@ export const alertGroups: readonly AlertGroup[] = [
           "Redis in {{ $labels.namespace }} has evicted {{ $value | humanize }} entries within 15 minutes, more than a quarter of all entries, so an entry lives for less than an hour. Raise `redis.maxMemory`.",
       },
       {
+        alert: "TrivyCacheLost",
+        // Without persistence, every restart loses the cache.
+        expr: `redis_aof_enabled${redis} == 1 and redis_uptime_in_seconds${redis} < 3600 and on (namespace) sum by (namespace) (redis_db_keys${redis}) < 0.1 * sum by (namespace) (max_over_time(redis_db_keys${redis}[2h]))`,
+        for: "5m",
+        severity: "warning",
+        summary: "Redis restarted without its entries; images are analysed again",
+        description:
+          "Redis in {{ $labels.namespace }} has fewer than a tenth of the entries that it had before its restart. Either its volume is another one, or the append-only file on it could not be read and was set aside. Run `kubectl logs redis-0`.",
+      },
+      {
         alert: "TrivyCacheWritesFail",
         expr: `redis_aof_last_write_status${redis} == 0`,
         for: "1m",

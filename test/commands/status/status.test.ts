@@ -169,6 +169,12 @@ describe("npm run status", () => {
       /^Redis will be full: at the present rate it needs \d+ MiB for a redis\.ttl of 168h/,
     ],
     ["a cluster that does not enforce network policies", { policiesEnforced: false }, /^The cluster does not enforce network policies/],
+    [
+      "a cache that was lost",
+      { redis: { ...redis, started_empty: "the append-only file could not be read and was set aside in x" } },
+      /^Redis started empty: the append-only file could not be read/,
+    ],
+    ["a Redis without its volume", { redis: { ...redis, aof_enabled: "0" } }, /^Redis runs without its volume/],
     ["a volume that Redis cannot write to", { redis: { ...redis, aof_last_write_status: "err" } }, /^Redis cannot write to its volume/],
     ["a suspended registry scan", { cronJob: cronJob(ago(7), true) }, /^The registry scan is suspended/],
     ["a registry scan that did not start", { cronJob: cronJob(ago(31)) }, /^The registry scan of 2026-11-26 03:00 UTC did not start/],
