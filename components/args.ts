@@ -39,6 +39,8 @@ export interface SettingsArgs {
   readonly monitoring?: MonitoringArgs;
   /** Which nodes the pods run on. */
   readonly scheduling?: SchedulingArgs;
+  /** What all pods have in common. */
+  readonly pods?: PodsArgs;
   /**
    * Protects the namespace and the volume claims: Pulumi refuses to delete or replace them, and keeps them in the cluster if they leave the
    * state. Set it to false and run `up` before you destroy the stack.
@@ -784,6 +786,22 @@ export interface TolerationArgs {
   readonly effect?: Input<"NoSchedule" | "PreferNoSchedule" | "NoExecute">;
 }
 
+/** What all pods have in common. */
+export interface PodsArgs {
+  /**
+   * Whether pods name their user and group IDs, above 10000, or leave them to the platform: `assigned` is for OpenShift and others that
+   * assign IDs and refuse those of pods. Pods never run as root.
+   * @default fixed
+   */
+  readonly userIds?: "fixed" | "assigned";
+  /**
+   * CPU limit of every container that has none of its own, or the container's request if that is higher: for a namespace whose
+   * ResourceQuota has `limits.cpu`.
+   * @default no limit
+   */
+  readonly cpuLimit?: Input<string>;
+}
+
 /** What holds for settings that are not given. */
 export const defaults = {
   namespace: {
@@ -969,6 +987,9 @@ export const defaults = {
   scheduling: {
     nodeSelector: {},
     tolerations: [],
+  },
+  pods: {
+    userIds: "fixed",
   },
   protect: true,
   clusterDomain: "cluster.local",

@@ -127,10 +127,22 @@ export class ScanService extends Component<ScanServiceArgs, typeof children> {
   }
 
   private context({ name }: Namespace): Context {
-    const { instance, labels, protect, images, scheduling, podAnnotations, proxy, clusterDomain } = this.args;
+    const { instance, labels, protect, images, scheduling, pods, podAnnotations, proxy, clusterDomain } = this.args;
     const { enabled, discovery } = this.monitoring;
     const scrapeAnnotations = enabled && discovery === "annotations";
-    return { instance, labels, protect, namespace: name, images, scheduling, podAnnotations, scrapeAnnotations, proxy, clusterDomain };
+    return {
+      instance,
+      labels,
+      protect,
+      namespace: name,
+      images,
+      scheduling,
+      pods,
+      podAnnotations,
+      scrapeAnnotations,
+      proxy,
+      clusterDomain,
+    };
   }
 
   private get gateway() {

@@ -1,6 +1,5 @@
-import { bytes } from "../components/shared/quantity.ts";
+import { bytes, cores } from "../components/shared/quantity.ts";
 import * as v from "./kinds/index.ts";
-import { cores } from "./kinds/quantity.ts";
 import type { RuleProblem } from "./rule.ts";
 
 /** Blocks that several others contain. */

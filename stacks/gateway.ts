@@ -1,12 +1,11 @@
 import type { z } from "zod";
 import { serviceName } from "../components/shared/parts.ts";
-import { bytes } from "../components/shared/quantity.ts";
+import { bytes, cores } from "../components/shared/quantity.ts";
 import { certificateRules } from "./certificate-rules.ts";
 import { generation, generationRules, resourceRules, resources, retire } from "./common.ts";
 import type { SettingProblem } from "./errors.ts";
 import { authorityProblem, isForHost } from "./kinds/certificate.ts";
 import * as v from "./kinds/index.ts";
-import { cores } from "./kinds/quantity.ts";
 import { type Given, type RuleProblem, withoutEffect } from "./rule.ts";
 import type { Server } from "./server.ts";
 

@@ -8,6 +8,7 @@ import { images } from "./images.ts";
 import * as v from "./kinds/index.ts";
 import { monitoring } from "./monitoring.ts";
 import { namespace } from "./namespace.ts";
+import { pods } from "./pods.ts";
 import { proxy } from "./proxy.ts";
 import { redis } from "./redis.ts";
 import { registryScan } from "./registry-scan.ts";
@@ -30,6 +31,7 @@ export const schema = v
     registryScan,
     monitoring,
     scheduling,
+    pods,
     protect: v
       .plain(v.flag())
       .default(true)

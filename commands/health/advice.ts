@@ -41,7 +41,7 @@ const refusals: readonly (readonly [
     /failed quota: (?<quota>[^:]+): must specify/,
     0,
     (_, namespace, match) =>
-      `give the containers a default with a LimitRange in the namespace ${namespace}, set the missing requests and limits in the stack's file, ` +
+      `give the containers a default with a LimitRange in the namespace ${namespace}, set pods.cpuLimit and the missing requests and limits in the stack's file, ` +
       `or remove them from the ResourceQuota ${match.groups?.["quota"]}`,
   ],
   [
@@ -60,6 +60,13 @@ const refusals: readonly (readonly [
     /violates PodSecurity/,
     10,
     (_, namespace) => `allow these pods with the label pod-security.kubernetes.io/enforce of the namespace ${namespace}`,
+  ],
+  [
+    // OpenShift's security context constraints, and policies about user IDs.
+    /security context constraint|runAsUser/i,
+    10,
+    (_c, namespace) =>
+      `set pods.userIds: assigned if the platform assigns user IDs, or exempt the namespace ${namespace} from what refuses those of the pods`,
   ],
   [
     /(admission webhook "(?<webhook>[^"]+)" denied|ValidatingAdmissionPolicy '(?<policy>[^']+)')/,

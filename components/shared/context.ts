@@ -1,5 +1,5 @@
 import type { Input } from "@pulumi/pulumi";
-import type { ImagesArgs, ProxyArgs, SchedulingArgs } from "../args.ts";
+import type { ImagesArgs, PodsArgs, ProxyArgs, SchedulingArgs } from "../args.ts";
 
 /** What all objects of one installation have in common. */
 export interface Identity {
@@ -19,6 +19,8 @@ export interface Context extends Identity {
   readonly images?: ImagesArgs;
   /** Which nodes the pods run on. @default any node */
   readonly scheduling?: SchedulingArgs;
+  /** User IDs and CPU limits. @default fixed IDs and no limits */
+  readonly pods?: PodsArgs;
   /** Annotations of every pod. @default none */
   readonly podAnnotations?: Readonly<Record<string, Input<string>>>;
   /** Whether pods with metrics have the annotations by which a Prometheus without the operator finds them. @default false */

@@ -36,3 +36,6 @@ export function seconds(duration: string): number {
     throw new RangeError(`${duration} is not a duration; use one such as 10m or 1h30m`);
   return Math.ceil(parts.reduce((sum, [, number, unit]) => sum + Number(number) * durations[unit as keyof typeof durations], 0));
 }
+
+/** Returns the cores of a Kubernetes quantity, such as 0.5 for `500m`. */
+export const cores = (value: string) => (value.endsWith("m") ? Number.parseInt(value, 10) / 1000 : Number(value));

@@ -1,8 +1,10 @@
 import type { types } from "@pulumi/kubernetes";
+import * as pulumi from "@pulumi/pulumi";
 import type { Context } from "./context.ts";
 import { labels, selector } from "./labels.ts";
 import type { Part } from "./parts.ts";
 import type { Mount } from "./pod.ts";
+import { cores } from "./quantity.ts";
 
 type Container = types.input.core.v1.Container;
 type PodSpec = types.input.core.v1.PodSpec;
@@ -40,11 +42,13 @@ export function workload(
     template: {
       metadata: { labels: labels(context, part), ...(Object.keys(annotations).length > 0 && { annotations }) },
       spec: {
-        ...security(part.userId),
+        ...security(context, part.userId),
         ...placement(context, replicated ? part : undefined),
         ...pod,
-        ...(initContainers && { initContainers: initContainers.map(({ mounts = [], ...other }) => hardened(withMounts(other, mounts))) }),
-        containers: [hardened(withMounts(container, mounts))],
+        ...(initContainers && {
+          initContainers: initContainers.map(({ mounts = [], ...other }) => hardened(context, withMounts(other, mounts))),
+        }),
+        containers: [hardened(context, withMounts(container, mounts))],
         ...(volumes.size > 0 && { volumes: [...volumes].map(([name, volume]) => ({ name, ...volume })) }),
       } satisfies PodSpec,
     },
@@ -63,21 +67,34 @@ const scrapeAnnotations = ({ port, path }: NonNullable<WorkloadArgs["metrics"]>)
 const volumeMount = ({ name, mountPath, options = { readOnly: true } }: Mount) => ({ name, mountPath, ...options });
 
 /** What Pod Security `restricted` requires of a container, and in addition a read-only root file system. */
-const hardened = (container: Container): Container => ({
+const hardened = ({ pods = {} }: Context, container: Container): Container => ({
   ...container,
+  ...(pods.cpuLimit !== undefined && { resources: withCpuLimit(container.resources, pods.cpuLimit) }),
   securityContext: { allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: { drop: ["ALL"] } },
 });
 
-const security = (userId: number) => ({
+/** Returns a container's resources with a limit of its CPU, unless it has one: at least its request, as Kubernetes requires. */
+const withCpuLimit = (resources: Container["resources"], limit: pulumi.Input<string>) =>
+  pulumi.all([resources, limit]).apply(([own = {}, common]) => {
+    const { cpu: request = "0" } = own.requests ?? {};
+    // Arguments of components may be numbers, as in YAML.
+    const isBelow = cores(String(common)) < cores(String(request));
+    return { ...own, limits: { cpu: isBelow ? request : common, ...own.limits } };
+  });
+
+/** A platform that assigns IDs also assigns the group of the volumes. */
+const security = ({ pods = {} }: Context, userId: number) => ({
   automountServiceAccountToken: false,
   // The Service called trivy would add TRIVY_… variables to every pod, which Trivy would read as its flags.
   enableServiceLinks: false,
   securityContext: {
     runAsNonRoot: true,
-    runAsUser: userId,
-    runAsGroup: userId,
-    fsGroup: userId,
-    fsGroupChangePolicy: "OnRootMismatch",
+    ...(pods.userIds !== "assigned" && {
+      runAsUser: userId,
+      runAsGroup: userId,
+      fsGroup: userId,
+      fsGroupChangePolicy: "OnRootMismatch",
+    }),
     seccompProfile: { type: "RuntimeDefault" },
   },
 });
@@ -89,12 +106,23 @@ function placement({ scheduling = {}, images = {} }: Context, spread: Part | und
   const tolerations = [...(scheduling.tolerations ?? []), ...(spread ? lostNodeTolerations : [])];
   return {
     ...(pullSecrets.length > 0 && { imagePullSecrets: pullSecrets.map((name) => ({ name })) }),
-    ...(Object.keys(nodeSelector).length > 0 && { nodeSelector: { ...nodeSelector } }),
+    // The images are of this system.
+    nodeSelector: { "kubernetes.io/os": "linux", ...nodeSelector },
+    ...("kubernetes.io/arch" in nodeSelector ? {} : { affinity: ownArchitectures }),
     ...(tolerations.length > 0 && { tolerations }),
     ...(priorityClassName !== undefined && { priorityClassName }),
     ...(spread && { topologySpreadConstraints: spreadConstraints(spread) }),
   };
 }
+
+/** The architectures of all default images. For others, with images of your own, a selector names the architecture. */
+const ownArchitectures = {
+  nodeAffinity: {
+    requiredDuringSchedulingIgnoredDuringExecution: {
+      nodeSelectorTerms: [{ matchExpressions: [{ key: "kubernetes.io/arch", operator: "In", values: ["amd64", "arm64"] }] }],
+    },
+  },
+};
 
 /** Kubernetes' default is five minutes. */
 const lostNodeTolerations = ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"].map((key) => ({

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { bytes, bytesPattern, quantity, seconds } from "../../components/shared/quantity.ts";
+import { bytes, bytesPattern, cores, quantity, seconds } from "../../components/shared/quantity.ts";
 import { wrong } from "./message.ts";
 import { checked } from "./text.ts";
 
@@ -64,6 +64,3 @@ export const cpu = ({ least = "1m" } = {}) =>
       return millicores % 1000 === 0 ? String(millicores / 1000) : `${millicores}m`;
     })
     .meta({ kind: "quantity of cores", advice: cpuAdvice, pattern: cpuPattern.source });
-
-/** Returns the cores in a quantity that `cpu` accepts. */
-export const cores = (value: string) => (value.endsWith("m") ? Number.parseInt(value, 10) / 1000 : Number(value));

@@ -147,7 +147,7 @@ describe("the scan service", () => {
     const deployed = await deploy({ scheduling: { ...others, tolerations }, podAnnotations: { "sidecar.istio.io/inject": "false" } });
     for (const kind of ["Deployment", "StatefulSet"]) {
       const { template } = deployed.one(kind).spec;
-      expect(template.spec).to.deep.include(others);
+      expect(template.spec).to.deep.include({ ...others, nodeSelector: { "kubernetes.io/os": "linux", pool: "scan" } });
       expect(template.spec.tolerations).to.deep.include.members(tolerations);
       expect(template.metadata.annotations).to.deep.equal({ "sidecar.istio.io/inject": "false" });
     }
