@@ -1,4 +1,13 @@
-import type { CoreV1Event, V1ContainerStatus, V1ObjectMeta, V1PersistentVolumeClaim, V1Pod } from "@kubernetes/client-node";
+import type {
+  CoreV1Event,
+  V1ContainerStatus,
+  V1Deployment,
+  V1ObjectMeta,
+  V1PersistentVolumeClaim,
+  V1Pod,
+  V1ReplicaSet,
+  V1StatefulSet,
+} from "@kubernetes/client-node";
 import { type Advice, adviceOn, claimTrouble, imageTrouble, refusal, schedulingTrouble } from "./advice.ts";
 import type { Snapshot } from "./snapshot.ts";
 
@@ -66,25 +75,37 @@ function workloadFindings(snapshot: Snapshot): Finding[] {
     const problem = `${metadata?.name}: the cluster refuses its pods: ${text}`;
     return [{ key: `refused ${kind} ${metadata?.name}`, component, ofJob: kind === "Job", problem, ...advice }];
   };
-  // Events of the past stay for an hour, so they count only while a pod is missing and no later one says that it was created.
+  // Events of the past stay for an hour. They count only while a pod is missing, no later one says that it was created, and the workload has
+  // not been changed since.
   const failedCreation = (kind: string, metadata: V1ObjectMeta | undefined) => {
     const [last] = eventsOf(snapshot, kind, metadata).filter(({ reason }) => reason === "FailedCreate" || reason === "SuccessfulCreate");
-    return last?.reason === "FailedCreate" ? last.message : undefined;
+    return last?.reason === "FailedCreate" && eventTime(last) >= lastChange(metadata) ? last.message : undefined;
   };
   return [
-    ...snapshot.deployments.flatMap(({ metadata, status }) => {
+    ...snapshot.deployments.filter(isObserved).flatMap((deployment) => {
+      // A Deployment also has the failures of earlier revisions, whose pods are no longer wanted.
+      const { status } = currentReplicaSet(snapshot, deployment) ?? deployment;
       const failure = status?.conditions?.find(({ type, status }) => type === "ReplicaFailure" && status === "True");
-      return refused("Deployment", metadata, failure?.message);
+      return refused("Deployment", deployment.metadata, failure?.message);
     }),
-    ...snapshot.statefulSets.flatMap(({ metadata, spec, status }) =>
-      (status?.replicas ?? 0) < (spec?.replicas ?? 1) ? refused("StatefulSet", metadata, failedCreation("StatefulSet", metadata)) : [],
-    ),
+    ...snapshot.statefulSets
+      .filter(isObserved)
+      .flatMap(({ metadata, spec, status }) =>
+        (status?.replicas ?? 0) < (spec?.replicas ?? 1) ? refused("StatefulSet", metadata, failedCreation("StatefulSet", metadata)) : [],
+      ),
     ...snapshot.jobs.flatMap(({ metadata, status }) => {
       const ended = status?.conditions?.some(({ type, status }) => /^(Complete|Failed)$/.test(type) && status === "True");
       return ended || status?.active ? [] : refused("Job", metadata, failedCreation("Job", metadata));
     }),
   ];
 }
+
+/** Whether the status of a workload is that of its present specification. */
+const isObserved = ({ metadata, status }: V1Deployment | V1StatefulSet) => (status?.observedGeneration ?? 0) >= (metadata?.generation ?? 0);
+
+/** Returns when the specification of an object was last written, in milliseconds; 0 if the object does not say. */
+const lastChange = (metadata: V1ObjectMeta | undefined) =>
+  Math.max(0, ...(metadata?.managedFields ?? []).filter(({ subresource }) => !subresource).map(({ time }) => since(time)));
 
 /** Returns the volume claims that no volume is bound to, although something waits for it. */
 function claimFindings(snapshot: Snapshot): Finding[] {
@@ -140,11 +161,20 @@ export function isCurrent({ deployments, replicaSets, statefulSets }: Snapshot, 
     return update === undefined || pod.metadata?.labels?.["controller-revision-hash"] === update;
   }
   if (owner?.kind !== "ReplicaSet") return true;
-  const revision = (metadata?: V1ObjectMeta) => metadata?.annotations?.["deployment.kubernetes.io/revision"];
   const replicaSet = replicaSets.find(({ metadata }) => metadata?.name === owner.name);
   const deployment = deployments.find(({ metadata }) => metadata?.name === replicaSet?.metadata?.ownerReferences?.[0]?.name);
-  return !replicaSet || !deployment || revision(replicaSet.metadata) === revision(deployment.metadata);
+  return !replicaSet || !deployment || revisionOf(replicaSet) === revisionOf(deployment);
 }
+
+const revisionOf = ({ metadata }: V1Deployment | V1ReplicaSet) => metadata?.annotations?.["deployment.kubernetes.io/revision"];
+
+/** Returns the ReplicaSet with the pods of a Deployment's newest revision, if it can be read. */
+const currentReplicaSet = ({ replicaSets }: Snapshot, deployment: V1Deployment) =>
+  replicaSets.find(
+    (replicaSet) =>
+      replicaSet.metadata?.ownerReferences?.some(({ kind, name }) => kind === "Deployment" && name === deployment.metadata?.name) &&
+      revisionOf(replicaSet) === revisionOf(deployment),
+  );
 
 function podTrouble(snapshot: Snapshot, pod: V1Pod): Trouble | undefined {
   const { metadata, spec, status } = pod;

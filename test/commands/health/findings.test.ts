@@ -1,4 +1,4 @@
-import type { CoreV1Event, V1ContainerStatus, V1Pod, V1PodStatus } from "@kubernetes/client-node";
+import type { CoreV1Event, V1ContainerStatus, V1Deployment, V1Pod, V1PodStatus, V1ReplicaSet } from "@kubernetes/client-node";
 import { expect } from "chai";
 import { findings } from "../../../commands/health/findings.ts";
 import { decisiveLine } from "../../../commands/health/reasons.ts";
@@ -178,6 +178,35 @@ describe("what keeps a stack from working", () => {
     expect(lines({ statefulSets: statefulSets(0), events: [failed] })).to.have.length(1);
     expect(lines({ statefulSets: statefulSets(1), events: [failed] })).to.deep.equal([]);
     expect(lines({ statefulSets: statefulSets(0), events: [failed, created] })).to.deep.equal([]);
+  });
+
+  it("refusals from before a change do not count after it", () => {
+    const failed = { conditions: [{ type: "ReplicaFailure", status: "True", message: "exceeded quota: q, requested: cpu=1" }] };
+    const revision = (name: string, number: number) => ({
+      name,
+      labels: labels("server"),
+      annotations: { "deployment.kubernetes.io/revision": String(number) },
+    });
+    const replicaSet = (number: number, status: object) => ({
+      metadata: { ...revision(`trivy-server-${number}`, number), ownerReferences: [{ kind: "Deployment", name: "trivy-server" }] },
+      status,
+    });
+    const deployment = { metadata: revision("trivy-server", 2), status: failed } as unknown as V1Deployment;
+    const of = (replicaSets: object[], deployments: V1Deployment[] = [deployment]) =>
+      lines({ deployments, replicaSets: replicaSets as V1ReplicaSet[] });
+    expect(of([replicaSet(1, failed), replicaSet(2, {})]), "the old ReplicaSet's").to.deep.equal([]);
+    expect(of([replicaSet(1, {}), replicaSet(2, failed)]), "the new ReplicaSet's").to.have.length(1);
+    const unobserved = { ...deployment, metadata: { ...deployment.metadata, generation: 3 }, status: { ...failed, observedGeneration: 2 } };
+    expect(of([], [unobserved]), "before the controller has seen the change").to.deep.equal([]);
+
+    const statefulSet = (changed: Date) => ({
+      metadata: { name: "redis", labels: labels("cache"), managedFields: [{ time: changed }, { time, subresource: "status" }] },
+      spec: { replicas: 1, selector: {}, template: {} },
+      status: { replicas: 0 },
+    });
+    const events = [event("StatefulSet", "redis", "FailedCreate", "create Pod redis-0 in StatefulSet redis failed error: no", -1)];
+    expect(lines({ statefulSets: [statefulSet(ago(30))], events }), "changed after the event").to.deep.equal([]);
+    expect(lines({ statefulSets: [statefulSet(ago(90))], events }), "changed before the event").to.have.length(1);
   });
 
   it("a claim without a volume is reported, and not a second time by the pod that waits for it", () => {
