@@ -1,3 +1,5 @@
+import { useProxies } from "./proxies.ts";
+
 /** A mistake that the user can correct. Commands print its message without a stack trace. */
 export class UserError extends Error {
   /** The command's exit code; without one, the command's own for failures. */
@@ -22,6 +24,7 @@ export async function main(
   { usage, failure = 1 }: CommandOptions = {},
 ): Promise<never> {
   const args = process.argv.slice(2);
+  useProxies(process.env);
   try {
     if (usage && args.some((arg) => arg === "--help" || arg === "-h")) {
       console.log(usage(args));

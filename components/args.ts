@@ -27,6 +27,17 @@ export interface SettingsArgs {
   readonly database?: DatabaseArgs;
   /** HTTP proxies for connections that leave the cluster. */
   readonly proxy?: ProxyArgs;
+  /**
+   * Where hosts are that the pods connect to, for the network policies, which know pods and addresses but no names. Needed for private
+   * names, and for Services on a port that is not their pods'.
+   * @default none
+   */
+  readonly egress?: readonly EgressArgs[];
+  /**
+   * The cluster's DNS, if it is none that is known: pods in kube-system or openshift-dns on the ports 53, 5353, 8053 and 1053; the caches
+   * on nodes of Kubernetes' add-on, Kubespray and AKS; Cloud DNS of GKE.
+   */
+  readonly dns?: DnsArgs;
   /** The cache that the servers share. */
   readonly redis?: RedisArgs;
   /** Which clients may connect to the service, as the network policies enforce it. */
@@ -393,8 +404,39 @@ export interface ProxyArgs {
   readonly http?: Input<string>;
   /** URL of the proxy for HTTPS. @default none */
   readonly https?: Input<string>;
-  /** Hosts, domains and CIDR blocks that are reached directly, in addition to the cluster's own. @default none */
+  /**
+   * Hosts, domains with their subdomains, and CIDR blocks that are reached directly, each with a port if need be, in addition to the
+   * cluster's own.
+   * @default none
+   */
   readonly noProxy?: readonly Input<string>[];
+}
+
+/** Where hosts are, for the network policies. */
+export interface EgressArgs {
+  /** Hosts as other settings name them: of registries, an external Redis, receivers, a bucket or a proxy. */
+  readonly hosts: readonly Input<string>[];
+  /** Namespaces of the pods that answer, such as those of an Ingress controller; `*` means every namespace. @default none */
+  readonly namespaces?: readonly Input<string>[];
+  /** Labels of the pods that answer; without `namespaces`, of pods in the service's own namespace. @default none */
+  readonly podLabels?: Readonly<Record<string, Input<string>>>;
+  /** CIDR blocks of the hosts' addresses. @default none */
+  readonly cidrs?: readonly Input<string>[];
+  /** Ports on which those pods or addresses listen. @default the port in the other setting */
+  readonly ports?: readonly Input<number>[];
+}
+
+/**
+ * The cluster's DNS, if it is none that is known: pods in kube-system or openshift-dns on the ports 53, 5353, 8053 and 1053; the caches on
+ * nodes of Kubernetes' add-on, Kubespray and AKS; Cloud DNS of GKE.
+ */
+export interface DnsArgs {
+  /** Namespaces of the resolvers' pods; `*` means every namespace. @default none */
+  readonly namespaces?: readonly Input<string>[];
+  /** CIDR blocks of resolvers that are not pods, such as a cache on each node or a cloud's resolver. @default none */
+  readonly cidrs?: readonly Input<string>[];
+  /** Ports on which the resolvers listen, in addition to 53; of pods those of the containers, not the Service's. @default none */
+  readonly ports?: readonly Input<number>[];
 }
 
 /** The cache that the servers share. */
@@ -474,7 +516,10 @@ export interface ExternalRedisArgs {
   readonly existingSecret?: PasswordSecretRef;
   /** TLS between the servers and the external Redis. */
   readonly tls?: RedisTlsArgs;
-  /** CIDR blocks of the host's addresses, which narrow the network policy; otherwise a DNS name allows every address. @default none */
+  /**
+   * CIDR blocks of the host's addresses, which narrow the network policy; otherwise a public DNS name allows every address.
+   * @default none
+   */
   readonly cidrs?: readonly Input<string>[];
 }
 
@@ -904,6 +949,12 @@ export const defaults = {
   proxy: {
     noProxy: [],
   },
+  egress: [],
+  dns: {
+    namespaces: [],
+    cidrs: [],
+    ports: [],
+  },
   redis: {
     mode: "embedded",
     ttl: "168h",
@@ -1014,6 +1065,12 @@ export const blockDefaults = {
   },
   DomainArgs: {
     replicas: 2,
+  },
+  EgressArgs: {
+    namespaces: [],
+    podLabels: {},
+    cidrs: [],
+    ports: [],
   },
   EmbeddedRedisArgs: {
     mode: "embedded",

@@ -121,13 +121,13 @@ export class ScanService extends Component<ScanServiceArgs, typeof children> {
   }
 
   private createNamespace(): Namespace {
-    const { instance, labels, protect, namespace } = this.args;
+    const { instance, labels, protect, namespace, dns } = this.args;
     // It has this component's name, because it holds everything else.
-    return this.create("namespace", { identity: { instance, labels, protect }, namespace }, {}, "");
+    return this.create("namespace", { identity: { instance, labels, protect }, namespace, dns }, {}, "");
   }
 
   private context({ name }: Namespace): Context {
-    const { instance, labels, protect, images, scheduling, pods, podAnnotations, proxy, clusterDomain } = this.args;
+    const { instance, labels, protect, images, scheduling, pods, podAnnotations, proxy, egress, clusterDomain } = this.args;
     const { enabled, discovery } = this.monitoring;
     const scrapeAnnotations = enabled && discovery === "annotations";
     return {
@@ -141,6 +141,7 @@ export class ScanService extends Component<ScanServiceArgs, typeof children> {
       podAnnotations,
       scrapeAnnotations,
       proxy,
+      egress,
       clusterDomain,
     };
   }

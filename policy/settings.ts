@@ -1,4 +1,3 @@
-import { isPrivateName } from "../components/shared/network.ts";
 import { project } from "../components/shared/parts.ts";
 import type { Properties, Resource } from "./resource.ts";
 import { ifKnown, textsIn } from "./values.ts";
@@ -16,8 +15,8 @@ export interface RequestedEgress {
 export const isService = ({ type }: Pick<Resource, "type">) => type === `${project}:index:ScanService`;
 
 /**
- * Returns what services request, according to the arguments of their components. The address of a host is not known to a NetworkPolicy: for
- * one with a private name, or on another port than 443, the port is opened to every address.
+ * Returns what services request, according to the arguments of their components. The address of a host is not known to a NetworkPolicy: for a
+ * public name on another port than 443, the port is opened to every address.
  */
 export function requestedEgress(services: readonly Resource[]): RequestedEgress {
   const requests = services.map(({ inputs }) => requestsOf(inputs));
@@ -49,5 +48,5 @@ const hosts = /(?:^|\.)(?:host|registry|repository|to|image|url|endpoint|http|ht
 function portsOf(text: string): number[] {
   const [, scheme, host = "", port] = /^(?:(https?):\/\/)?(\[[0-9a-f:.]+\]|[\w.-]+)(?::(\d{1,5}))?(?=\/|$)/i.exec(text) ?? [];
   const number = Number(port) || (scheme === "http" ? 80 : 443);
-  return host !== "" && (number !== 443 || isPrivateName(host)) ? [number] : [];
+  return host !== "" && number !== 443 ? [number] : [];
 }

@@ -9,7 +9,9 @@ export const proxy = v
     noProxy: v
       .listOf(v.noProxyEntry())
       .default([])
-      .describe("Hosts, domains and CIDR blocks that are reached directly, in addition to the cluster's own."),
+      .describe(
+        "Hosts, domains with their subdomains, and CIDR blocks that are reached directly, each with a port if need be, in addition to the cluster's own.",
+      ),
   })
   .describe("HTTP proxies for connections that leave the cluster.")
   .prefault({});

@@ -97,7 +97,7 @@ const external = v
     cidrs: v
       .listOf(v.cidr())
       .default([])
-      .describe("CIDR blocks of the host's addresses, which narrow the network policy; otherwise a DNS name allows every address."),
+      .describe("CIDR blocks of the host's addresses, which narrow the network policy; otherwise a public DNS name allows every address."),
   })
   .meta({
     description: "A Redis that exists already, at one address that accepts writes.",

@@ -3,7 +3,7 @@ import * as v from "./kinds/index.ts";
 
 const bucket = v
   .block("BucketArgs", {
-    endpoint: v.webUrl().optional().meta({ description: "URL of the service.", otherwise: "Amazon's, of the region" }),
+    endpoint: v.serviceUrl().optional().meta({ description: "URL of the service.", otherwise: "Amazon's, of the region" }),
     region: v.region().default("us-east-1").describe("Region."),
     name: v.bucketName().describe("Name of the bucket."),
     prefix: v.anyText().default("").describe("Prefix of the objects' names."),

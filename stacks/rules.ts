@@ -1,5 +1,6 @@
 import { databaseRules } from "./database.ts";
 import { domainRules, domainWarnings } from "./domains.ts";
+import { egressRules } from "./egress-rules.ts";
 import type { SettingProblem } from "./errors.ts";
 import { exposureRules } from "./exposure.ts";
 import { gatewayRules, gatewayWarnings } from "./gateway.ts";
@@ -21,6 +22,7 @@ export function* rules(settings: Settings, given: Given): Generator<RuleProblem>
   yield* databaseRules(database, given);
   yield* redisRules(redis, given);
   yield* proxyRules(settings.proxy);
+  yield* egressRules(settings, given);
   yield* labelRules(settings.labels);
   yield* schedulingRules(scheduling);
   yield* exposureRules(settings);

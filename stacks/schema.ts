@@ -1,7 +1,9 @@
 import type { z } from "zod";
 import { access } from "./access.ts";
 import { database } from "./database.ts";
+import { dns } from "./dns.ts";
 import { domains } from "./domains.ts";
+import { egress } from "./egress.ts";
 import { exposure } from "./exposure.ts";
 import { gateway } from "./gateway.ts";
 import { images } from "./images.ts";
@@ -25,6 +27,8 @@ export const schema = v
     domains,
     database,
     proxy,
+    egress,
+    dns,
     redis,
     access,
     exposure,

@@ -3,6 +3,7 @@ import { BlockList, isIP } from "node:net";
 import { homedir } from "node:os";
 import { delimiter, join } from "node:path";
 import { KubeConfig } from "@kubernetes/client-node";
+import { proxyOf } from "../proxies.ts";
 import { UserError } from "../user-error.ts";
 
 /** The cluster that Pulumi's Kubernetes provider connects to. */
@@ -36,8 +37,11 @@ export function findCluster(kubeconfig: string | undefined, context: string | un
   const server = config.getCurrentCluster()?.server;
   if (!server)
     throw new UserError(`The context ${chosen} refers to a cluster that is not in the kubeconfig.\n${choices}; ${chooseContext}.`);
-  // The client refuses plain HTTP, which `kubectl proxy` speaks, unless the cluster has TLS verification switched off.
-  config.clusters = config.clusters.map((cluster) => (/^http:/.test(cluster.server) ? { ...cluster, skipTLSVerify: true } : cluster));
+  config.clusters = config.clusters.map((cluster) => {
+    const proxyUrl = cluster.proxyUrl ?? proxyOf(cluster.server, env);
+    // The client refuses plain HTTP, which `kubectl proxy` speaks, unless the cluster has TLS verification switched off.
+    return { ...cluster, ...(proxyUrl !== undefined && { proxyUrl }), ...(/^http:/.test(cluster.server) && { skipTLSVerify: true }) };
+  });
   return { config, context: chosen, server, local: isLocal(chosen, server) };
 }
 

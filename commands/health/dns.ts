@@ -42,8 +42,8 @@ export async function dnsFinding(cluster: Cluster, snapshot: Snapshot, clusterDo
     ofJob: false,
     problem: `No pod can resolve the cluster's own name: ${failed.map(({ pod }) => pod).join(", ")} asked for ${name}`,
     advice:
-      "check that the cluster's DNS runs (`kubectl get pods -n kube-system -l k8s-app=kube-dns`), that its pods are those of the policy allow-dns, " +
-      "and that clusterDomain is the cluster's domain",
+      "check that the cluster's DNS runs (`kubectl get pods -n kube-system -l k8s-app=kube-dns`), that clusterDomain is the cluster's domain, " +
+      "and whether its resolvers are elsewhere or listen on another port: set dns (docs/guides/clusters.md#dns)",
     patience: 15,
   };
 }

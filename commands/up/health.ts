@@ -5,6 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Cluster } from "../cluster/cluster.ts";
 import { type Engine, type Outcome, run } from "../engine/engine.ts";
 import { followEvents, Progress } from "../engine/progress.ts";
+import { dnsFinding } from "../health/dns.ts";
 import { type Finding, findings } from "../health/findings.ts";
 import { enforcesPolicies, unenforcedPolicies } from "../health/policies.ts";
 import { withReasons } from "../health/reasons.ts";
@@ -75,7 +76,11 @@ async function warnOfUnenforcedPolicies(cluster: Cluster, namespace: string): Pr
 const settleSeconds = 10;
 
 /** Reports what keeps a stack from working after `up`, also if it did not change anything. Returns whether nothing does. */
-export async function checkHealth({ cluster, namespace }: Place, { status, interrupted }: Outcome, { stack }: Request): Promise<boolean> {
+export async function checkHealth(
+  { cluster, namespace, clusterDomain }: Place,
+  { status, interrupted }: Outcome,
+  { stack }: Request,
+): Promise<boolean> {
   if (interrupted) return true;
   let found: readonly Finding[] = [];
   try {
@@ -83,7 +88,9 @@ export async function checkHealth({ cluster, namespace }: Place, { status, inter
       found = findings(await readSnapshot(cluster, namespace)).filter(({ ofJob }) => !ofJob);
       if (found.length === 0 || status !== 0 || performance.now() > end) break;
     }
-    found = await withReasons(cluster, namespace, found);
+    // Pods that were not replaced do not notice that a change cut them off from DNS before their next connection.
+    const dns = found.length === 0 && status === 0 && (await dnsFinding(cluster, await readSnapshot(cluster, namespace), clusterDomain));
+    found = dns ? [dns] : await withReasons(cluster, namespace, found);
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
     console.error(`The health of the stack ${stack} is unknown: ${error.message}`);

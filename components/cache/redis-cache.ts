@@ -7,15 +7,17 @@ import ipaddr from "ipaddr.js";
 import { blockDefaults, type EmbeddedRedisArgs, type ExternalRedisArgs, type RedisArgs } from "../args.ts";
 import { Component, optional, several, type Transforms } from "../shared/component.ts";
 import type { Context } from "../shared/context.ts";
+import { hostEgress } from "../shared/egress.ts";
 import { secretText, validGenerations } from "../shared/generated-secret.ts";
 import { image } from "../shared/images.ts";
 import { selector } from "../shared/labels.ts";
 import { type WithDefaults, withDefaults } from "../shared/merge.ts";
-import { clusterDomainOf, destinationBlock, endpointEgress, ingressFrom, podsWith, tcp } from "../shared/network.ts";
+import { ingressFrom, podsWith, tcp } from "../shared/network.ts";
 import { configMap, namedMetadata, networkPolicy, protection, secret, volumeClaim } from "../shared/objects.ts";
 import { parts, project } from "../shared/parts.ts";
 import { containerResources, fromSecret, type Mount, type SecretKey, secretVolume } from "../shared/pod.ts";
 import { type IssuedCertificate, PrivateAuthority } from "../shared/private-authority.ts";
+import { clusterDomainOf } from "../shared/proxy.ts";
 import { bytes } from "../shared/quantity.ts";
 import { workload } from "../shared/workload.ts";
 import { type CacheConnection, tlsKeys } from "./connection.ts";
@@ -305,10 +307,7 @@ export class RedisCache extends Component<RedisCacheArgs, typeof children> {
       tls: tls.enabled,
       ...(tls.enabled && tls.caCertificates !== undefined && !clientCertificate && { caCertificates: tls.caCertificates }),
       ...(clientCertificate !== undefined && { clientCertificate }),
-      egress:
-        cidrs.length > 0
-          ? { to: cidrs.map(destinationBlock), ports: [tcp(number)] }
-          : pulumi.output({ host, port: number }).apply(endpointEgress),
+      egress: hostEgress(this.args.context, pulumi.output({ host, port: number }), cidrs),
       health: { host, port: number },
     };
   }

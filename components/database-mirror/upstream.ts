@@ -3,10 +3,12 @@ import * as pulumi from "@pulumi/pulumi";
 import type { Source } from "../../database-mirror/index.ts";
 import type { DatabaseArgs, DatabaseMirrorArgs, defaults, LoginArgs } from "../args.ts";
 import type { Context } from "../shared/context.ts";
+import { egress } from "../shared/egress.ts";
 import { image } from "../shared/images.ts";
 import type { WithDefaults } from "../shared/merge.ts";
-import { type EgressRule, egress, proxyVariables } from "../shared/network.ts";
+import type { EgressRule } from "../shared/network.ts";
 import { containerResources, type Disk, type Mount } from "../shared/pod.ts";
+import { proxyVariables } from "../shared/proxy.ts";
 import { bytes, quantity } from "../shared/quantity.ts";
 import { loginVolume, registryEndpoints } from "../shared/registry-login.ts";
 

@@ -15,11 +15,12 @@ import { secretText, sha256, validGenerations } from "../shared/generated-secret
 import { image } from "../shared/images.ts";
 import { selector } from "../shared/labels.ts";
 import { type WithDefaults, withDefaults } from "../shared/merge.ts";
-import { clusterDomainOf, ingressFrom, type Peer, podsInNamespace, podsWith, tcp } from "../shared/network.ts";
+import { ingressFrom, type Peer, podsInNamespace, podsWith, tcp } from "../shared/network.ts";
 import { configMap, disruptionBudget, generatedMetadata, namedMetadata, networkPolicy, secret } from "../shared/objects.ts";
 import { parts, project, serviceName } from "../shared/parts.ts";
 import { containerResources, fromSecret, httpProbe, type Mount, type SecretKey, secretVolume } from "../shared/pod.ts";
 import { PrivateAuthority } from "../shared/private-authority.ts";
+import { clusterDomainOf } from "../shared/proxy.ts";
 import { bytes } from "../shared/quantity.ts";
 import { surgeOne, workload } from "../shared/workload.ts";
 import { balancerCfg, clientMetrics } from "./balancer.cfg.ts";

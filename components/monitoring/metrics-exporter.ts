@@ -6,10 +6,11 @@ import { Component, several, type Transforms } from "../shared/component.ts";
 import type { Context } from "../shared/context.ts";
 import { image } from "../shared/images.ts";
 import { selector } from "../shared/labels.ts";
-import { clusterDomainOf, ingressFrom, podsInNamespace, podsWith, tcp } from "../shared/network.ts";
+import { ingressFrom, podsInNamespace, podsWith, tcp } from "../shared/network.ts";
 import { configMap, generatedMetadata, namedMetadata, networkPolicy } from "../shared/objects.ts";
 import { parts } from "../shared/parts.ts";
 import { containerResources, fromSecret, httpProbe, type Mount, type SecretKey, secretVolume, variables } from "../shared/pod.ts";
+import { clusterDomainOf } from "../shared/proxy.ts";
 import { surgeOne, workload } from "../shared/workload.ts";
 
 const part = parts.exporter;

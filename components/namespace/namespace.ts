@@ -1,6 +1,6 @@
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
-import { defaults, type NamespaceSettings } from "../args.ts";
+import { type DnsArgs, defaults, type NamespaceSettings } from "../args.ts";
 import { Component, optional, type Transforms } from "../shared/component.ts";
 import type { Identity } from "../shared/context.ts";
 import { labels, partOf } from "../shared/labels.ts";
@@ -22,6 +22,8 @@ const children = {
 export interface NamespaceArgs {
   readonly identity: Identity;
   readonly namespace?: NamespaceSettings;
+  /** Further resolvers of the cluster. @default the known ones only */
+  readonly dns?: DnsArgs;
   readonly transform?: Transforms<typeof children> | undefined;
 }
 
@@ -40,13 +42,13 @@ export class Namespace extends Component<NamespaceArgs, typeof children> {
   readonly policies: readonly pulumi.Resource[];
 
   constructor(name: string, args: NamespaceArgs, options?: pulumi.ComponentResourceOptions) {
-    super("Namespace", name, args, { children, settings: ["namespace"] }, options);
+    super("Namespace", name, args, { children, settings: ["namespace", "dns"] }, options);
     const { name: given, create } = withDefaults(defaults.namespace, this.args.namespace);
     this.name = create ? this.createNamespace(given) : pulumi.output(given);
     const podSelector = create ? {} : { matchLabels: { "app.kubernetes.io/part-of": partOf } };
     this.policies = [
       this.create("defaultDeny", this.policy("default-deny", { podSelector, policyTypes: ["Ingress", "Egress"] })),
-      this.create("allowDns", this.policy("allow-dns", { podSelector, policyTypes: ["Egress"], egress: [dnsEgress] })),
+      this.create("allowDns", this.policy("allow-dns", { podSelector, policyTypes: ["Egress"], egress: dnsEgress(this.args.dns) })),
     ];
     this.registerOutputs({ name: this.name });
   }

@@ -1,8 +1,9 @@
 import type { types } from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import { blockDefaults, type ReceiverArgs } from "../args.ts";
+import { urlEndpoint } from "../shared/egress.ts";
 import { withDefaults } from "../shared/merge.ts";
-import { type Endpoint, urlEndpoint } from "../shared/network.ts";
+import type { Endpoint } from "../shared/network.ts";
 
 /** Receivers of alerts, and the Secret that holds what is secret of them. */
 export interface Receivers {

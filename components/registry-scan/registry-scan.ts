@@ -8,15 +8,15 @@ import { Component, optional, type Transforms } from "../shared/component.ts";
 import type { Context } from "../shared/context.ts";
 import { secretText } from "../shared/generated-secret.ts";
 import { selector } from "../shared/labels.ts";
-import { clusterDomainOf, proxyVariables } from "../shared/network.ts";
 import { configMap, secret } from "../shared/objects.ts";
 import { parts, project } from "../shared/parts.ts";
 import type { SecretKey } from "../shared/pod.ts";
 import { PrivateAuthority } from "../shared/private-authority.ts";
+import { clusterDomainOf, proxyVariables } from "../shared/proxy.ts";
 import { type Application, paths, tokenKey } from "./application.ts";
 import { bundledPrograms } from "./bundle.ts";
 import { type Receivers, receiverFiles } from "./receivers.ts";
-import { ReportsServer } from "./reports-server.ts";
+import { destinationEndpoints, ReportsServer } from "./reports-server.ts";
 import { ScanJob, type ServiceConnection } from "./scan-job.ts";
 
 const authoritiesFile = "authorities.pem";
@@ -103,7 +103,7 @@ export class RegistryScan extends Component<RegistryScanComponentArgs, typeof ch
     return { authority: authority.certificate, certificate: metadata.name };
   }
 
-  private createApplication({ caCertificates }: RegistryScanArgs, reportsAuthority: pulumi.Output<string>): Application {
+  private createApplication({ caCertificates, alerts, reports }: RegistryScanArgs, reportsAuthority: pulumi.Output<string>): Application {
     const { context } = this.args;
     const { http, https } = context.proxy ?? {};
     const programs = this.create("programs", configMap(context, parts.registryScan, bundledPrograms())).metadata.name;
@@ -114,7 +114,7 @@ export class RegistryScan extends Component<RegistryScanComponentArgs, typeof ch
         { name: "certificate-authorities", mountPath: paths.authorities, volume: { configMap: { name: authorities } } },
       ],
       environment: {
-        ...proxyVariables(context),
+        ...proxyVariables(context, destinationEndpoints(alerts, reports?.bucket)),
         // Node uses a proxy only with this variable.
         ...((http ?? https) !== undefined && { NODE_USE_ENV_PROXY: "1" }),
         SSL_CERT_DIR: `/etc/ssl/certs:${paths.authorities}`,

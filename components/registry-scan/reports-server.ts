@@ -1,16 +1,18 @@
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import { type ReportsConfiguration, reportsPorts } from "../../registry-scan/index.ts";
-import { type BucketArgs, blockDefaults, defaults, type RegistryScanArgs, type ReportsArgs } from "../args.ts";
+import { type BucketArgs, blockDefaults, defaults, type ReceiverArgs, type RegistryScanArgs, type ReportsArgs } from "../args.ts";
 import { Component, type Transforms } from "../shared/component.ts";
 import type { Context } from "../shared/context.ts";
+import { egress, urlEndpoint } from "../shared/egress.ts";
 import { image } from "../shared/images.ts";
 import { selector } from "../shared/labels.ts";
 import { type WithDefaults, withDefaults } from "../shared/merge.ts";
-import { clusterDomainOf, egress, ingressFrom, podsInNamespace, podsWith, urlEndpoint } from "../shared/network.ts";
+import { type Endpoint, ingressFrom, podsInNamespace, podsWith } from "../shared/network.ts";
 import { configMap, namedMetadata, networkPolicy, protection, volumeClaim } from "../shared/objects.ts";
 import { parts } from "../shared/parts.ts";
 import { containerResources, fromSecret, httpProbe, type Mount, secretVolume, variables } from "../shared/pod.ts";
+import { clusterDomainOf } from "../shared/proxy.ts";
 import { bytes } from "../shared/quantity.ts";
 import { workload } from "../shared/workload.ts";
 import { type Application, diskFor, jsonFile, paths } from "./application.ts";
@@ -103,9 +105,6 @@ export class ReportsServer extends Component<ReportsServerArgs, typeof children>
 
   private createPolicy({ viewers, monitors }: Settings, bucket: Bucket | undefined): pulumi.Resource {
     const { context, receivers, cidrs } = this.args;
-    const destinations = pulumi
-      .all([receiverEndpoints(receivers.alerts), bucket && bucketEndpoint(bucket)])
-      .apply(([endpoints, bucketUrl]) => [...endpoints, ...(bucketUrl === undefined ? [] : [urlEndpoint(bucketUrl)])]);
     const hasDestinations = receivers.alerts.length > 0 || bucket !== undefined;
     return this.create(
       "policy",
@@ -115,7 +114,7 @@ export class ReportsServer extends Component<ReportsServerArgs, typeof children>
           ...ingressFrom(viewers.map(podsInNamespace), [reportsPorts.pages]),
           ...ingressFrom(monitors.map(podsInNamespace), [reportsPorts.metrics]),
         ],
-        egress: egress(context, destinations, hasDestinations ? cidrs : []),
+        egress: egress(context, destinationEndpoints(receivers.alerts, bucket), hasDestinations ? cidrs : []),
       }),
     );
   }
@@ -200,6 +199,13 @@ export class ReportsServer extends Component<ReportsServerArgs, typeof children>
       { dependsOn: [policy, ...this.dependencies], customTimeouts: { create: "15m", update: "15m" } },
     );
   }
+}
+
+/** Returns where the receivers and the bucket are. */
+export function destinationEndpoints(alerts: readonly ReceiverArgs[] = [], bucket: BucketArgs | undefined): pulumi.Output<Endpoint[]> {
+  return pulumi
+    .all([receiverEndpoints(alerts), bucket && bucketEndpoint(withDefaults(blockDefaults.BucketArgs, bucket))])
+    .apply(([endpoints, url]) => [...endpoints, ...(url === undefined ? [] : [urlEndpoint(url)])]);
 }
 
 const bucketEndpoint = ({ endpoint, region }: Bucket): pulumi.Input<string> =>

@@ -5,10 +5,11 @@ import { defaults, type RegistryScanArgs } from "../args.ts";
 import type { MirrorConnection } from "../database-mirror/connection.ts";
 import { Component, optional, type Transforms } from "../shared/component.ts";
 import type { Context } from "../shared/context.ts";
+import { egress } from "../shared/egress.ts";
 import { image } from "../shared/images.ts";
 import { labels } from "../shared/labels.ts";
 import { type WithDefaults, withDefaults } from "../shared/merge.ts";
-import { type EgressRule, egress, podsWith, tcp } from "../shared/network.ts";
+import { podsWith, tcp } from "../shared/network.ts";
 import { configMap, namedMetadata, networkPolicy, secret } from "../shared/objects.ts";
 import { parts } from "../shared/parts.ts";
 import { containerResources, fromSecret, type Mount, type SecretKey, secretVolume, variables } from "../shared/pod.ts";
@@ -328,5 +329,5 @@ function registriesEgress(
   const endpoints = pulumi
     .all([pulumi.all([...references, ...(usesMirror ? [] : java)]), plainHttp])
     .apply(([all, http]) => all.flatMap((reference) => registryEndpoints(reference, http)));
-  return egress(context, endpoints, cidrs) as pulumi.Output<EgressRule[]>;
+  return egress(context, endpoints, cidrs);
 }

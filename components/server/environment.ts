@@ -4,8 +4,8 @@ import type { DatabaseArgs, defaults, ServerArgs } from "../args.ts";
 import { type CacheConnection, tlsKeys } from "../cache/connection.ts";
 import type { Context } from "../shared/context.ts";
 import type { WithDefaults } from "../shared/merge.ts";
-import { proxyVariables } from "../shared/network.ts";
 import { flag, fromSecret, type SecretKey, variables } from "../shared/pod.ts";
+import { proxyVariables } from "../shared/proxy.ts";
 
 /** Port on which the servers listen. */
 export const serverPort = 4954;

@@ -1,5 +1,5 @@
 import type { Input } from "@pulumi/pulumi";
-import type { ImagesArgs, PodsArgs, ProxyArgs, SchedulingArgs } from "../args.ts";
+import type { EgressArgs, ImagesArgs, PodsArgs, ProxyArgs, SchedulingArgs } from "../args.ts";
 
 /** What all objects of one installation have in common. */
 export interface Identity {
@@ -27,6 +27,8 @@ export interface Context extends Identity {
   readonly scrapeAnnotations?: boolean;
   /** HTTP proxies for connections that leave the cluster. @default none */
   readonly proxy?: ProxyArgs;
+  /** Where hosts are that the pods connect to, if their name does not say it. @default none */
+  readonly egress?: readonly EgressArgs[];
   /** DNS domain of the cluster. @default cluster.local */
   readonly clusterDomain?: Input<string>;
 }

@@ -1,8 +1,7 @@
 import type { types } from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import ipaddr from "ipaddr.js";
-import { type AccessArgs, defaults, type ProxyArgs } from "../args.ts";
-import type { Context } from "./context.ts";
+import type { AccessArgs, DnsArgs } from "../args.ts";
 
 export type Peer = types.input.networking.v1.NetworkPolicyPeer;
 export type IngressRule = types.input.networking.v1.NetworkPolicyIngressRule;
@@ -44,25 +43,28 @@ function blockWithout(cidr: string, excluded: readonly string[]): Peer {
 }
 
 const everywhere = ["0.0.0.0/0", "::/0"];
-const publicPeers = everywhere.map((cidr) => blockWithout(cidr, [...privateRanges, ...metadata]));
-const anyPeers = everywhere.map((cidr) => blockWithout(cidr, metadata));
+
+/** Every address that is neither private nor a metadata service's. */
+export const publicPeers = everywhere.map((cidr) => blockWithout(cidr, [...privateRanges, ...metadata]));
+
+/** Every address but those of metadata services. */
+export const anyPeers = everywhere.map((cidr) => blockWithout(cidr, metadata));
 
 const namespaceSelector = (name: string) => (name === "*" ? {} : { matchLabels: { "kubernetes.io/metadata.name": name } });
 
 /** Returns the pods of a namespace; `*` means every namespace. */
 export const podsInNamespace = (name: pulumi.Input<string>): Peer => ({
-  namespaceSelector: pulumi.output(name).apply(namespaceSelector),
+  namespaceSelector: typeof name === "string" ? namespaceSelector(name) : pulumi.output(name).apply(namespaceSelector),
 });
 
 /** Returns the pods of the service's namespace that have labels. */
 export const podsWith = (labels: Readonly<Record<string, string>>): Peer => ({ podSelector: { matchLabels: { ...labels } } });
 
 /** Returns exactly a block of addresses. */
-const addressBlock = (cidr: pulumi.Input<string>): Peer => ({ ipBlock: { cidr } });
+export const addressBlock = (cidr: pulumi.Input<string>): Peer => ({ ipBlock: { cidr } });
 
 /** Returns a block of addresses that pods may connect to, without the metadata services of clouds unless the block is one of theirs. */
-export const destinationBlock = (cidr: pulumi.Input<string>): pulumi.Output<Peer> =>
-  pulumi.output(cidr).apply((text) => blockWithout(text, metadata));
+export const destinationBlock = (cidr: string): Peer => blockWithout(cidr, metadata);
 
 /** Returns a TCP port of a network policy. */
 export const tcp = (port: pulumi.Input<number>): types.input.networking.v1.NetworkPolicyPort => ({ port, protocol: "TCP" });
@@ -80,85 +82,30 @@ export function ingressFrom(peers: readonly Peer[], ports: readonly number[]): I
   return peers.length > 0 ? [{ from: [...peers], ports: ports.map(tcp) }] : [];
 }
 
-/** Connections to the cluster's DNS, and to the DNS cache that some clusters run on each node under this address. */
-export const dnsEgress: EgressRule = {
-  to: [{ namespaceSelector: namespaceSelector("kube-system") }, addressBlock("169.254.20.10/32")],
-  ports: [
-    { port: 53, protocol: "UDP" },
-    { port: 53, protocol: "TCP" },
-  ],
-};
-
-/** Whether no public DNS resolves a name. */
-export const isPrivateName = (host: string): boolean =>
-  /^[^.]+$|\.(local|localhost|internal|intranet|private|corp|home|lan|home\.arpa|test)$/i.test(host);
+/** Namespaces of the pods that resolve the cluster's names: everywhere but on OpenShift, and there. */
+const resolverNamespaces = ["kube-system", "openshift-dns"];
 
 /**
- * Returns the narrowest rule that allows connections to an endpoint. NetworkPolicies know addresses, not names: a public name on port 443
- * may have any address outside of the private ranges; a private name, or one on another port, may have any address but those of metadata
- * services; a Service of the
- * cluster is known by its namespace, on any port, because the policy sees the pod's port and not the Service's.
+ * Ports on which those pods listen. A policy sees the pod's port, not the Service's, which is 53: 5353 on OpenShift, 8053 on Gardener, 1053
+ * in virtual clusters.
  */
-export function endpointEgress({ host, port }: Endpoint): EgressRule {
-  if (ipaddr.isValid(host)) {
-    const address = ipaddr.parse(host);
-    return { to: [addressBlock(`${address.toString()}/${address.kind() === "ipv4" ? 32 : 128}`)], ports: [tcp(port)] };
-  }
-  const service = /^[^.]+\.([^.]+)\.svc(?:\.|$)/.exec(host);
-  if (service?.[1]) return { to: [{ namespaceSelector: namespaceSelector(service[1]) }] };
-  return { to: port === 443 && !isPrivateName(host) ? publicPeers : anyPeers, ports: [tcp(port)] };
-}
-
-type Proxy = pulumi.Unwrap<ProxyArgs>;
-
-/** What the pods reach without a proxy. */
-const inCluster = (clusterDomain: string) => ["localhost", "127.0.0.1", "::1", ".svc", `.${clusterDomain}`];
-
-/** Returns the DNS domain of the cluster. */
-export const clusterDomainOf = ({ clusterDomain = defaults.clusterDomain }: Pick<Context, "clusterDomain">) => clusterDomain;
-
-/** Returns the environment variables that make programs use the proxies. */
-export function proxyVariables(context: Pick<Context, "proxy" | "clusterDomain">): Record<string, pulumi.Input<string> | undefined> {
-  const { http, https, noProxy = [] } = context.proxy ?? {};
-  const direct = pulumi.all([clusterDomainOf(context), pulumi.all([...noProxy])]);
-  return {
-    HTTP_PROXY: http,
-    HTTPS_PROXY: https,
-    NO_PROXY: (http ?? https) === undefined ? undefined : direct.apply(([domain, hosts]) => [...inCluster(domain), ...hosts].join(",")),
-  };
-}
-
-/** Returns the host and port of a URL. */
-export function urlEndpoint(text: string): Endpoint {
-  const { hostname, port, protocol } = new URL(text);
-  return { host: hostname.replace(/^\[|\]$/g, ""), port: Number(port) || (protocol === "https:" ? 443 : 80) };
-}
+const resolverPorts = [53, 5353, 8053, 1053];
 
 /**
- * Returns rules for connections out of the service: to the proxies, to the endpoints that are reached without them, and to blocks of
- * addresses.
+ * Addresses of resolvers that are not pods: the caches on the nodes of Kubernetes' own add-on, of Kubespray and of AKS, and the resolver of
+ * GKE with Cloud DNS, which shares its address, but not its port, with the metadata service.
  */
-export function egressRules(
-  endpoints: readonly Endpoint[],
-  { http, https, noProxy = [] }: Proxy = {},
-  cidrs: readonly string[] = [],
-  clusterDomain: string = defaults.clusterDomain,
-): EgressRule[] {
-  const direct = [...inCluster(clusterDomain), ...noProxy].map((entry) => entry.replace(/^\*?\./, ""));
-  const proxies = [http, https].filter((url) => url !== undefined);
-  const isProxied = ({ host }: Endpoint) => proxies.length > 0 && !direct.some((entry) => entry === host || host.endsWith(`.${entry}`));
-  const rules = [...proxies.map(urlEndpoint), ...endpoints.filter((endpoint) => !isProxied(endpoint))].map(endpointEgress);
-  const distinct = [...new Map(rules.map((rule) => [JSON.stringify(rule), rule])).values()];
-  return cidrs.length > 0 ? [...distinct, { to: cidrs.map((cidr) => blockWithout(cidr, metadata)) }] : distinct;
-}
+const resolverAddresses = ["169.254.20.10/32", "169.254.25.10/32", "169.254.10.10/32", "169.254.10.11/32", "169.254.169.254/32"];
 
-/** Returns `egressRules` for endpoints and addresses that may be outputs, with the proxies of the context. */
-export function egress(
-  context: Pick<Context, "proxy" | "clusterDomain">,
-  endpoints: pulumi.Input<readonly Endpoint[]>,
-  cidrs: readonly pulumi.Input<string>[] = [],
-): pulumi.Output<EgressRule[]> {
-  return pulumi
-    .all([endpoints, pulumi.output(context.proxy), pulumi.all([...cidrs]), clusterDomainOf(context)])
-    .apply(([to, proxy, blocks, domain]) => egressRules(to, proxy, blocks, domain));
+/** Returns the rules for connections to the cluster's DNS: to the known resolvers, and to those of the settings. */
+export function dnsEgress({ namespaces = [], cidrs = [], ports = [] }: DnsArgs = {}): EgressRule[] {
+  const both = (numbers: readonly pulumi.Input<number>[]) =>
+    numbers.flatMap((port) => [
+      { port, protocol: "UDP" },
+      { port, protocol: "TCP" },
+    ]);
+  return [
+    { to: [...resolverNamespaces, ...namespaces].map(podsInNamespace), ports: both([...resolverPorts, ...ports]) },
+    { to: [...resolverAddresses, ...cidrs].map(addressBlock), ports: both([53, ...ports]) },
+  ];
 }

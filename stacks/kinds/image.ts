@@ -1,7 +1,14 @@
 import { z } from "zod";
 import { pinnedImageProblem } from "../../components/shared/images.ts";
-import { parseImageReference, scannedImageProblem, scannedRepositoryProblem, versionRangeProblem } from "../../registry-scan/index.ts";
+import {
+  dockerHub,
+  parseImageReference,
+  scannedImageProblem,
+  scannedRepositoryProblem,
+  versionRangeProblem,
+} from "../../registry-scan/index.ts";
 import { describeValue, wrong } from "./message.ts";
+import { hostProblem } from "./network.ts";
 import { checked, matching, text } from "./text.ts";
 
 const imageAdvice = "use an image with an exact tag or a digest";
@@ -35,6 +42,20 @@ export const registry = () =>
 
 const repositoryAdvice = "use an OCI repository such as ghcr.io/aquasecurity/trivy-db:2";
 
+/** Returns what is wrong with the host of an image or repository, as `hostProblem` does. */
+function registryProblem(text: string): string | undefined {
+  const { registry = dockerHub } = parseImageReference(text) ?? {};
+  return hostProblem(registry.replace(/:\d+$/, ""));
+}
+
+/** Returns what is wrong with a reference, otherwise with its host, as a phrase that follows "which". */
+const referenceProblem = (problem: (value: string) => string | undefined) => (value: string) => {
+  const found = problem(value);
+  if (found !== undefined) return found;
+  const ofHost = registryProblem(value);
+  return ofHost && `is on a host that ${ofHost}`;
+};
+
 /** A repository of a vulnerability database, with its registry. */
 export const repository = () =>
   checked(
@@ -44,7 +65,9 @@ export const repository = () =>
       if (/^[a-z]+:\/\//i.test(value)) return `leave the scheme out; ${repositoryAdvice}`;
       const reference = parseImageReference(value);
       const namesRegistry = /^[^/]*[.:][^/]*\/|^localhost\//.test(value);
-      return reference && reference.digest === undefined && namesRegistry ? undefined : repositoryAdvice;
+      if (!reference || reference.digest !== undefined || !namesRegistry) return repositoryAdvice;
+      const problem = registryProblem(value);
+      return problem && `it is on a host that ${problem}`;
     },
     { pattern: /^[a-zA-Z0-9][a-zA-Z0-9.-]*(:\d{1,5})?\/[^:]+(:[\w][\w.-]{0,127})?$/ },
   ).meta({ example: "ghcr.io/aquasecurity/trivy-db:2" });
@@ -56,16 +79,26 @@ export const digest = () =>
 
 /** An image to scan: any tag will do, also one that moves. */
 export const scannedImage = () =>
-  checked("image", "use an image with its tag or digest, such as registry.example.com/team/app:1.0", scannedImageProblem, {
-    joint: ", which ",
-    pattern: /^(?!.*:\/\/)[^\s@]+(:[^\s/@]+|(:[^\s/@]+)?@sha(256:[0-9a-f]{64}|512:[0-9a-f]{128}))$/,
-  }).meta({ example: "registry.example.com/team/app:1.0" });
+  checked(
+    "image",
+    "use an image with its tag or digest, such as registry.example.com/team/app:1.0",
+    referenceProblem(scannedImageProblem),
+    {
+      joint: ", which ",
+      pattern: /^(?!.*:\/\/)[^\s@]+(:[^\s/@]+|(:[^\s/@]+)?@sha(256:[0-9a-f]{64}|512:[0-9a-f]{128}))$/,
+    },
+  ).meta({ example: "registry.example.com/team/app:1.0" });
 
 export const scannedRepository = () =>
-  checked("repository", "use a repository without a tag, such as registry.example.com/team/app", scannedRepositoryProblem, {
-    joint: ", which ",
-    pattern: /^([^\s@]+\/)?[^\s@:/]+$/,
-  });
+  checked(
+    "repository",
+    "use a repository without a tag, such as registry.example.com/team/app",
+    referenceProblem(scannedRepositoryProblem),
+    {
+      joint: ", which ",
+      pattern: /^([^\s@]+\/)?[^\s@:/]+$/,
+    },
+  );
 
 export const versionRange = () =>
   checked("range of versions", "use a range of semantic versions such as >=1.4 <3", versionRangeProblem, { joint: ", which " });

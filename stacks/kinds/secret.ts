@@ -1,7 +1,7 @@
 import * as pulumi from "@pulumi/pulumi";
 import { z } from "zod";
 import { keyProblem } from "./certificate.ts";
-import { isWebUrl, webUrlAdvice } from "./network.ts";
+import { hostProblem, isWebUrl, webUrlAdvice } from "./network.ts";
 
 /** What `npm start` puts in the place of an encrypted setting, which it cannot read. */
 export const isUnreadable = (text: string) => /^encrypted[0-9a-f]{32}@$/.test(text);
@@ -25,4 +25,11 @@ export const token = () => secret(tokenAdvice, (value) => (/^[\x21-\x7e]{16,}$/.
 export const privateKey = () =>
   secret("use the key's whole text, -----BEGIN PRIVATE KEY-----…", (value) => (isUnreadable(value) ? undefined : keyProblem(value)));
 
-export const secretUrl = () => secret(webUrlAdvice, (value) => (isWebUrl(value) || isUnreadable(value) ? undefined : webUrlAdvice));
+/** The URL of a host that pods connect to. */
+export const secretUrl = () =>
+  secret(webUrlAdvice, (value) => {
+    if (isUnreadable(value)) return undefined;
+    if (!isWebUrl(value)) return webUrlAdvice;
+    const problem = hostProblem(new URL(value).hostname);
+    return problem && `it is on a host that ${problem}`;
+  });

@@ -61,6 +61,7 @@ describe("the examples", () => {
     expect(variable(server, "TRIVY_CACHE_BACKEND").value).to.contain(`redis://:$(REDIS_PASSWORD)@${name}.${namespace}.svc:6379/0?`);
     expect(find(manifests, "NetworkPolicy", "trivy-server").spec.egress).to.deep.include({
       to: [{ namespaceSelector: { matchLabels: { "kubernetes.io/metadata.name": namespace } } }],
+      ports: [{ port: 6379, protocol: "TCP" }],
     });
     const { secretKeyRef } = variable(server, "REDIS_PASSWORD").valueFrom;
     const secret = manifests.find(({ kind, metadata }) => kind === "Secret" && metadata.name === secretKeyRef.name);

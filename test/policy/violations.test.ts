@@ -235,7 +235,7 @@ describe("a violation of the rules in policy/", () => {
       ).length;
     expect(with_({}, wide(8443))).to.equal(1);
     expect(with_({ database: { repositories: ["registry.example.com:8443/db:2"] } }, wide(8443))).to.equal(0);
-    expect(with_({ database: { repositories: ["registry.internal/db:2"] } }, wide(443))).to.equal(0);
+    expect(with_({ database: { repositories: ["registry.internal/db:2"] } }, wide(443))).to.equal(1);
     expect(with_({ database: { repositories: ["registry.example.com/db:2"] } }, wide(443))).to.equal(1);
     expect(with_({ database: { plainHttp: true } }, wide(80))).to.equal(0);
     const everything = { to: [{ ipBlock: { cidr: "0.0.0.0/0" } }] };

@@ -56,11 +56,37 @@ describe("settings", () => {
     expect(problems({ registryScan: { ...registryScan, schedule: "0 3 31 */2 *", ignoreFile: "# nothing yet\n" } })).to.deep.equal([]);
   });
 
+  it("private names and Services are accepted where another setting says where they are", () => {
+    const repositories = (repository: string, more: object = {}) => ({ repositories: [repository], ...more });
+    const harbor = { database: repositories("harbor.corp/trivy-db:2") };
+    const https = "http://proxy.example.com:3128";
+    for (const settings of [
+      { ...harbor, egress: [{ hosts: ["harbor.corp"], namespaces: ["ingress-nginx"], podLabels: { app: "nginx" }, ports: [8443] }] },
+      { ...harbor, egress: [{ hosts: ["harbor.corp"], cidrs: ["10.0.0.0/8"] }] },
+      { ...harbor, proxy: { https } },
+      { database: repositories("harbor.corp/trivy-db:2", { cidrs: ["10.0.0.0/8"] }) },
+      { redis: { mode: "external", host: "redis.corp", cidrs: ["10.0.0.0/8"] }, proxy: { https } },
+      { redis: { mode: "external", host: "redis.infra.svc" } },
+      {
+        redis: { mode: "external", host: "redis.infra.svc", port: 379 },
+        egress: [{ hosts: ["redis.infra.svc"], podLabels: { app: "redis" } }],
+      },
+      { proxy: { https: "http://proxy.corp:3128" }, egress: [{ hosts: ["proxy.corp"], cidrs: ["10.0.0.0/8"] }] },
+      { database: repositories("mirror.infra.svc.corp.example:5000/trivy-db:2"), clusterDomain: "corp.example" },
+    ])
+      expect(problems(settings), JSON.stringify(settings)).to.deep.equal([]);
+  });
+
+  it("the proxy does not reach a Redis, whose private name needs a place of its own", () => {
+    const redis = { mode: "external", host: "redis.corp" };
+    expect(paths({ redis, proxy: { https: "http://proxy.example.com:3128" } })).to.deep.equal(["redis.host"]);
+  });
+
   it("all mistakes are reported at once, including those between settings", () => {
     const found = paths({
       server: { replicas: 0, replcas: 1, autoscaling: { minReplicas: 9, maxReplicas: 3 } },
       gateway: { clients: [{ name: "a" }], tls: { enabled: true } },
-      redis: { maxMemory: "1GB", host: "r", tls: { enabled: true } },
+      redis: { maxMemory: "1GB", host: "r.example.com", tls: { enabled: true } },
       bogus: true,
       database: { repositories: ["x"] },
     });
@@ -118,7 +144,7 @@ describe("settings", () => {
       ...problems({ redis: { mode: "external", host: `redis://me:${secret}@r.example.com` } }),
       ...problems({ database: { repositories: [`https://me:${secret}@ghcr.io/a/b`] } }),
       ...problems({ server: { token: { value: `${secret} ` } } }),
-      ...problems({ redis: { mode: "external", host: "r", tls: { enabled: true, clientKey: secret } } }),
+      ...problems({ redis: { mode: "external", host: "r.example.com", tls: { enabled: true, clientKey: secret } } }),
       ...problems(withClients({ name: "a", token: secret })),
       ...problems(withClients(...["a", "b"].map((name) => ({ name, token: `${secret}-of-mine` })))),
     ];
@@ -147,7 +173,7 @@ describe("settings", () => {
     it("a secret in plain text is refused", () => {
       const settings = {
         server: { token: { value: "0123456789abcdef" } },
-        redis: { mode: "external", host: "r", password: "p" },
+        redis: { mode: "external", host: "r.example.com", password: "p" },
         database: { credentials: [{ registry: "ghcr.io", username: "u", password: "p" }] },
       };
       const found = problems(settings, ([block]) => block === "redis");
@@ -172,7 +198,7 @@ describe("settings", () => {
 
     it("every secret of Redis must be encrypted", () => {
       const tls = { enabled: true, caCertificates: certificate, clientCertificate: leaf, clientKey: key };
-      const settings = { redis: { mode: "external", host: "r", password: "p", tls } };
+      const settings = { redis: { mode: "external", host: "r.example.com", password: "p", tls } };
       expect(paths(settings, () => false)).to.deep.equal(["redis.password", "redis.tls.clientKey"]);
     });
 

@@ -71,7 +71,7 @@ describe("the generated defaults of the components", () => {
   it("the generated defaults of an optional block are those of a stack that sets only its required settings", () => {
     const { server, redis, registryScan } = checkSettings({
       server: { autoscaling: { maxReplicas: 9 }, token: { existingSecret: { name: "a" } } },
-      redis: { mode: "external", host: "r" },
+      redis: { mode: "external", host: "r.example.com" },
       registryScan: {
         enabled: true,
         targets: [{ image: "a:1" }],
@@ -81,7 +81,7 @@ describe("the generated defaults of the components", () => {
     });
     expect(server.autoscaling).to.deep.equal({ ...blockDefaults.AutoscalingArgs, maxReplicas: 9 });
     expect(server.token.existingSecret).to.deep.equal({ ...blockDefaults.TokenSecretRef, name: "a" });
-    expect(redis).to.deep.equal({ ...blockDefaults.ExternalRedisArgs, mode: "external", host: "r" });
+    expect(redis).to.deep.equal({ ...blockDefaults.ExternalRedisArgs, mode: "external", host: "r.example.com" });
     expect(registryScan.reports.bucket).to.deep.equal({ ...blockDefaults.BucketArgs, name: "reports", existingSecret: "b" });
     expect(registryScan.alerts[0]?.existingSecret).to.deep.equal({ ...blockDefaults.UrlSecretRef, name: "c" });
   });

@@ -23,6 +23,7 @@ const shapes: Readonly<Record<string, readonly string[]>> = {
   RegistryScanArgs: ["* targets!"],
   MonitoringArgs: ["* namespaces!"],
   ReceiverArgs: ["name! type! url! authorization", "name! type! existingSecret! authorization"],
+  EgressArgs: ["hosts! namespaces! podLabels ports", "hosts! cidrs! ports"],
   TolerationArgs: ["key! operator effect", "key! value effect", "operator! effect"],
 };
 
@@ -41,7 +42,8 @@ export function arbitrarySettings(options: Options): Arbitrary<Record<string, un
   ];
   const known = fc
     .oneof(...fronts.map((root) => fc.oneof(...keySets(root).map((keys) => record(root, keys, options)))))
-    .map(withFittingDomains);
+    .map(withFittingDomains)
+    .map(withFittingEgress);
   const unknown = fc.dictionary(fc.constantFrom("sever", "constructor", "image"), nonsense, { maxKeys: 1 });
   return options.mistakes ? fc.oneof({ weight: 9, arbitrary: known }, { weight: 1, arbitrary: withOthers(unknown, known) }) : known;
 }
@@ -58,6 +60,21 @@ function withFittingDomains({ domains, ...settings }: Record<string, unknown>): 
     return isBlock(domain) && Array.isArray(domain["clients"]) ? { ...domain, ...own } : domain;
   });
   return { ...settings, ...(fitting.length > 0 && { domains: fitting }) };
+}
+
+/** Gives each entry of `egress` a host of a repository, which must not be reached through a proxy; drops the entries for which there is none. */
+function withFittingEgress({ egress, ...settings }: Record<string, unknown>): Record<string, unknown> {
+  if (!Array.isArray(egress)) return egress === undefined ? settings : { ...settings, egress };
+  const { database, proxy } = settings;
+  const named = isBlock(database) && proxy === undefined && Array.isArray(database["repositories"]) ? database["repositories"] : [];
+  const hosts = [...new Set(named.map((repository) => /^[a-z.]+(?=[:/])/.exec(String(repository))?.[0]))].filter(Boolean);
+  const offline = isBlock(database) && isBlock(database["mirror"]) && database["mirror"]["offline"] !== undefined;
+  const fitting = offline
+    ? []
+    : egress
+        .slice(0, hosts.length)
+        .map((entry, index) => (isBlock(entry) && Array.isArray(entry["hosts"]) ? { ...entry, hosts: [hosts[index]] } : entry));
+  return { ...settings, ...(fitting.length > 0 && { egress: fitting }) };
 }
 
 const withOthers = (others: Arbitrary<object>, known: Arbitrary<Record<string, unknown>>) =>

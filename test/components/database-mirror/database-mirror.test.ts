@@ -161,12 +161,16 @@ describe("the database mirror", () => {
     });
 
     it("the mirror trusts the servers' additional authorities, and uses the proxy", async () => {
-      const deployed = await mirrored({}, {}, { server: { caCertificates: certificate }, proxy: { https: "http://proxy.corp:3128" } });
+      const deployed = await mirrored(
+        {},
+        {},
+        { server: { caCertificates: certificate }, proxy: { https: "http://proxy.example.com:3128" } },
+      );
       expect(deployed.one("ConfigMap", "trivy-database-mirror-certificate-authorities").data).to.deep.equal({
         "authorities.pem": certificate,
       });
       expect(variables(pod(deployed).containers[0])).to.include({
-        HTTPS_PROXY: "http://proxy.corp:3128",
+        HTTPS_PROXY: "http://proxy.example.com:3128",
         SSL_CERT_DIR: "/etc/ssl/certs:/etc/certificate-authorities",
       });
     });

