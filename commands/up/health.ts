@@ -85,12 +85,14 @@ export async function checkHealth(
   let found: readonly Finding[] = [];
   try {
     for (const end = performance.now() + settleSeconds * 1000; ; await sleep(2000)) {
-      found = findings(await readSnapshot(cluster, namespace)).filter(({ ofJob }) => !ofJob);
+      const snapshot = await readSnapshot(cluster, namespace);
+      found = findings(snapshot).filter(({ ofJob }) => !ofJob);
+      // Pods that were not replaced do not notice that a change cut them off from DNS before their next connection.
+      const dns = found.length === 0 && status === 0 && (await dnsFinding(cluster, snapshot, clusterDomain));
+      if (dns) found = [dns];
       if (found.length === 0 || status !== 0 || performance.now() > end) break;
     }
-    // Pods that were not replaced do not notice that a change cut them off from DNS before their next connection.
-    const dns = found.length === 0 && status === 0 && (await dnsFinding(cluster, await readSnapshot(cluster, namespace), clusterDomain));
-    found = dns ? [dns] : await withReasons(cluster, namespace, found);
+    found = await withReasons(cluster, namespace, found);
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
     console.error(`The health of the stack ${stack} is unknown: ${error.message}`);
