@@ -88,14 +88,15 @@ export interface ImagesArgs {
   /** Names of existing Secrets of type kubernetes.io/dockerconfigjson for pulling images. @default none */
   readonly pullSecrets?: readonly Input<string>[];
   /**
-   * Complete reference of the servers' image; `registry` does not change it. Releases that contained malware are refused.
+   * Complete reference of the servers' image, Trivy 0.62 or newer; `registry` does not change it. Releases that contained malware are
+   * refused.
    * @default ghcr.io/aquasecurity/trivy:0.74.0@sha256:62b1e65e8869bc4b4c6aa4fa2b21595256c7c2f6018a9d9ad61caf87187c1969
    */
   readonly trivy?: Input<string>;
-  /** Complete reference of the gateway's image. @default docker.io/library/haproxy:3.0.11 */
+  /** Complete reference of the gateway's image, HAProxy 3.0 or newer. @default docker.io/library/haproxy:3.0.11 */
   readonly haproxy?: Input<string>;
   /**
-   * Complete reference of an image with Node 24, for the registry scan.
+   * Complete reference of an image with Node 24.5 or newer, for the registry scan, the mirror and the monitoring.
    * @default docker.io/library/node:24.21.0-alpine@sha256:ebfe2f90462722a7a4de65e91990e97fe0d401c70e0e762c5b53302f905ec1c1
    */
   readonly node?: Input<string>;
@@ -105,7 +106,7 @@ export interface ImagesArgs {
    */
   readonly crane?: Input<string>;
   /**
-   * Complete reference of the cache's image: Redis or Valkey.
+   * Complete reference of the cache's image: Redis 7.0 or newer, or Valkey 7.2 or newer.
    * @default docker.io/library/redis:8.10.2-alpine3.23@sha256:3811787313eba226a2ef38658c6ccb91cd5e110edc89c37767de373120a0e5a0
    */
   readonly redis?: Input<string>;

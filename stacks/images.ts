@@ -4,7 +4,7 @@ import * as v from "./kinds/index.ts";
 /** An image instead of the default one of that name. */
 const ownImage = (name: keyof typeof defaultImages, description: string) =>
   v
-    .image({ ...(name === "trivy" && { isTrivy: true }) })
+    .image(name)
     .optional()
     .meta({ description, otherwise: `\`${defaultImages[name]}\`` });
 
@@ -21,12 +21,12 @@ export const images = v
       .describe("Names of existing Secrets of type kubernetes.io/dockerconfigjson for pulling images."),
     trivy: ownImage(
       "trivy",
-      "Complete reference of the servers' image; `registry` does not change it. Releases that contained malware are refused.",
+      "Complete reference of the servers' image, Trivy 0.62 or newer; `registry` does not change it. Releases that contained malware are refused.",
     ),
-    haproxy: ownImage("haproxy", "Complete reference of the gateway's image."),
-    node: ownImage("node", "Complete reference of an image with Node 24, for the registry scan."),
+    haproxy: ownImage("haproxy", "Complete reference of the gateway's image, HAProxy 3.0 or newer."),
+    node: ownImage("node", "Complete reference of an image with Node 24.5 or newer, for the registry scan, the mirror and the monitoring."),
     crane: ownImage("crane", "Complete reference of the image that the registry scan copies `crane` from."),
-    redis: ownImage("redis", "Complete reference of the cache's image: Redis or Valkey."),
+    redis: ownImage("redis", "Complete reference of the cache's image: Redis 7.0 or newer, or Valkey 7.2 or newer."),
     redisExporter: ownImage("redisExporter", "Complete reference of the image that exports Redis' metrics to Prometheus."),
   })
   .describe("Container images, and where they are pulled from.")

@@ -9,6 +9,7 @@ import { checkNamespace } from "./namespace.ts";
 import type { Operation } from "./operation.ts";
 import { checkPermissions, existingObjects } from "./permissions.ts";
 import type { State } from "./state.ts";
+import { checkVersion } from "./version.ts";
 
 /** What the checks look at. */
 export interface Preflight {
@@ -24,8 +25,8 @@ export interface Preflight {
 /**
  * Checks in advance what the engine would only find out after it has created a part of the stack.
  *
- * @throws UserError if the cluster does not respond, permissions or custom kinds are missing, the cluster or the namespace is not this
- *   stack's, or objects of others are in the way.
+ * @throws UserError if the cluster does not respond or is too old, permissions or custom kinds are missing, the cluster or the namespace is
+ *   not this stack's, or objects of others are in the way.
  */
 export async function preflight({ cluster, operation, file, namespace, state, declaredObjects }: Preflight): Promise<void> {
   let recorded: Promise<readonly DeclaredObject[]> | undefined;
@@ -37,6 +38,7 @@ export async function preflight({ cluster, operation, file, namespace, state, de
   }));
   if (operation !== "refresh") await checkIdentity(cluster, operation, file.stack, state);
   if (!runsProgram) return;
+  await checkVersion(cluster);
   await checkNamespace(cluster, file.name, namespace, state);
   // A namespace of its own has no objects of others.
   if (!namespace.create) await checkConflicts(cluster, file.name, state, await declared());

@@ -73,19 +73,47 @@ const malicious = {
 };
 
 /**
+ * The programs that can play a role, by the name of their image, with the oldest version that has what the service uses: Trivy the keys by
+ * which it deletes layers, Redis and Valkey an append-only file of several parts, HAProxy JSON logs, Node the variables for proxies.
+ */
+const programs: Readonly<Record<keyof typeof images, Readonly<Record<string, readonly [major: number, minor: number]>>>> = {
+  trivy: { trivy: [0, 62] },
+  redis: { redis: [7, 0], valkey: [7, 2] },
+  haproxy: { haproxy: [3, 0] },
+  node: { node: [24, 5] },
+  crane: { crane: [0, 0], debug: [0, 0] },
+  redisExporter: { redis_exporter: [0, 0] },
+};
+
+/** Returns why an image cannot play a role, as far as its name and tag tell: images of a registry of one's own may be called anything. */
+function roleProblem({ repository, tag = "" }: { readonly repository: string; readonly tag?: string }, role: keyof typeof images) {
+  const name = repository.slice(repository.lastIndexOf("/") + 1);
+  const suitable = programs[role];
+  const minimum = suitable[name];
+  if (!minimum) {
+    const isOther = Object.values(programs).some((others) => name in others) || /(^|\/)library\/[^/]+$/.test(repository);
+    return isOther ? `is another program; use an image of ${Object.keys(suitable).join(" or ")}, such as ${images[role]}` : undefined;
+  }
+  const [, major, minor = "999"] = /^v?(\d+)(?:\.(\d+))?(?![\w])/.exec(tag) ?? [];
+  const isOld = major !== undefined && (Number(major) - minimum[0] || Number(minor) - minimum[1]) < 0;
+  return isOld ? `is too old; use ${minimum.join(".")} or newer, such as ${images[role]}` : undefined;
+}
+
+/**
  * Explains why an image reference cannot be used for the service's own pods, which need an exact version without malware.
  *
- * @param isTrivy whether the image is Trivy; @default whether it is called so
+ * @param role what the image is for; @default unknown
  * @returns a phrase that follows the reference in a sentence; `undefined` for a reference that can be used
  */
-export function pinnedImageProblem(text: string, isTrivy?: boolean): string | undefined {
+export function pinnedImageProblem(text: string, role?: keyof typeof images): string | undefined {
   const reference = parseImageReference(text);
   if (!reference) return imageReferenceProblem(text);
   const { repository, tag, digest } = reference;
   if (tag !== undefined && digest === undefined && movingTags.has(tag)) return `names no version; use an exact tag instead of ${tag}`;
   if (tag === undefined && digest === undefined) return "names no version; add an exact tag or a digest";
-  const hasMaliciousTag = (isTrivy ?? /(^|\/)trivy$/.test(repository)) && tag !== undefined && malicious.tag.test(tag);
+  const isTrivy = role === undefined ? /(^|\/)trivy$/.test(repository) : role === "trivy";
+  const hasMaliciousTag = isTrivy && tag !== undefined && malicious.tag.test(tag);
   if (hasMaliciousTag || (digest !== undefined && malicious.digests.has(digest)))
     return `is a release that contained malware (GHSA-69fq-xp46-6x23); use ${trivyVersion}`;
-  return undefined;
+  return role && roleProblem(reference, role);
 }

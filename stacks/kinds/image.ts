@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { pinnedImageProblem } from "../../components/shared/images.ts";
+import { type images, pinnedImageProblem } from "../../components/shared/images.ts";
 import {
   dockerHub,
   parseImageReference,
@@ -14,12 +14,12 @@ import { checked, matching, text } from "./text.ts";
 const imageAdvice = "use an image with an exact tag or a digest";
 const imagePattern = /^(?!.*:latest$)[^\s@]+(:[^\s/@]+|(:[^\s/@]+)?@sha(256:[0-9a-f]{64}|512:[0-9a-f]{128}))$/;
 
-/** An image that the service's pods run: pinned to a version. `isTrivy`: whatever its repository is called, it is Trivy. */
-export const image = ({ isTrivy }: { readonly isTrivy?: true } = {}) =>
+/** An image that the service's pods run in a role: pinned to a version. */
+export const image = (role: keyof typeof images) =>
   z
     .string({ error: wrong(imageAdvice) })
     .superRefine((value, context) => {
-      const found = pinnedImageProblem(value, isTrivy);
+      const found = pinnedImageProblem(value, role);
       if (found !== undefined) context.addIssue({ code: "custom", message: `${describeValue(value)}, which ${found}` });
     })
     .meta({ kind: "image", advice: imageAdvice, pattern: imagePattern.source });

@@ -39,7 +39,7 @@ const byKind: Readonly<Record<string, Arbitrary<unknown>>> = {
     "http://[fd00::7]:9000",
   ),
   "host, domain or CIDR block": fc.constantFrom(".corp", "10.0.0.0/8", "internal.example.com"),
-  image: fc.constantFrom("docker.io/valkey/valkey:8.1.1", "registry.example.com:5000/a/b_c:1.0-alpine", `redis@sha256:${"0f".repeat(32)}`),
+  image: fc.constantFrom("registry.example.com:5000/a/b_c:1.0-alpine", `registry.example.com/a@sha256:${"0f".repeat(32)}`),
   digest: fc.constant(`sha256:${"0f".repeat(32)}`),
   registry: fc.constantFrom("ghcr.io", "10.1.2.3:5000", "harbor.corp", "mirror.example.com", "localhost:5000/hub"),
   "OCI repository": fc.constantFrom(
@@ -99,6 +99,7 @@ const byKey: Readonly<Record<string, Arbitrary<unknown>>> = {
   "RegistryScanArgs.timeout": fc.constantFrom("90s", "10m"),
   "RegistryScanArgs.deadline": fc.constantFrom("30m", "23h", "1h30m"),
   "TolerationArgs.operator": fc.constant("Exists"),
+  "ImagesArgs.redis": fc.constantFrom("docker.io/valkey/valkey:8.1.1", `redis@sha256:${"0f".repeat(32)}`),
   "ImageTargetArgs.image": fc.constantFrom(
     "alpine:3.10",
     "team/app:latest",

@@ -108,7 +108,7 @@ describe("the preflight checks", () => {
       ...{ cluster, operation: "up", file, namespace: { name: "trivy", create: true }, state: empty },
       declaredObjects: () => Promise.reject(new Error("the program was recorded")),
     });
-    expect(asked).to.have.length(2);
+    expect(asked).to.deep.equal(["/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", "/version", "/api/v1/namespaces/trivy"]);
   });
 
   it("an unreachable cluster is reported with its context and address", async () => {
@@ -170,6 +170,18 @@ describe("the preflight checks", () => {
 
   it("a refresh may read any cluster", async () => {
     await check("refresh", stateWith("mine"));
+  });
+
+  it("a cluster that is too old for the manifests is refused before anything is created, except to destroy the stack", async () => {
+    const version = (minor: string) => ({ "/version": { major: "1", minor, gitVersion: `v1.${minor}.0` } });
+    api.objects = version("29+");
+    for (const operation of ["up", "preview"] as const)
+      expect(await refusal(check(operation, empty))).to.match(/context there runs Kubernetes 1\.29, .*\nUpgrade it to 1\.30 or newer\./);
+    await check("destroy", empty);
+    for (const minor of ["30", "35+"]) {
+      api.objects = version(minor);
+      await check("up", empty);
+    }
   });
 
   describe("custom kinds", () => {

@@ -37,7 +37,7 @@ describe("the gateway", () => {
       const { spec } = (await gateway()).all("Service").find(({ metadata }) => metadata.name === "trivy");
       expect(spec.selector).to.include({ "app.kubernetes.io/component": "gateway" });
       expect(spec.ports).to.deep.equal([{ name: "http", port: 80, targetPort: "http", appProtocol: "http" }]);
-      expect(spec.trafficDistribution).to.equal("PreferSameZone");
+      expect(spec.trafficDistribution).to.equal("PreferClose");
     });
 
     it("only the gateway may connect to the servers, and only it and the servers to the cache", async () => {

@@ -9,7 +9,7 @@ describe("the default images", () => {
   for (const [name, reference] of Object.entries(images)) {
     it(`${name} has an exact tag${unpinned.includes(name) ? "" : " and a digest"}`, () => {
       const { tag, digest } = parseImageReference(reference) ?? {};
-      expect(pinnedImageProblem(reference)).to.equal(undefined);
+      expect(pinnedImageProblem(reference, name as keyof typeof images)).to.equal(undefined);
       expect(tag).to.match(/\d+\.\d+/);
       if (unpinned.includes(name)) expect(digest, "remove it from `unpinned`").to.equal(undefined);
       else expect(digest).to.match(/^sha256:[0-9a-f]{64}$/);
@@ -26,7 +26,7 @@ describe("the default images", () => {
     for (const reference of ["aquasec/trivy:0.69.4", "mirror.gcr.io/aquasec/trivy:v0.69.6-amd64"])
       expect(pinnedImageProblem(reference)).to.match(/malware/);
     expect(pinnedImageProblem("example.com/other:0.69.4")).to.equal(undefined);
-    expect(pinnedImageProblem("example.com/other:0.69.4", true)).to.match(/malware/);
-    expect(pinnedImageProblem("example.com/other:0.69.3", true)).to.equal(undefined);
+    expect(pinnedImageProblem("example.com/other:0.69.4", "trivy")).to.match(/malware/);
+    expect(pinnedImageProblem("example.com/other:0.69.3", "trivy")).to.equal(undefined);
   });
 });

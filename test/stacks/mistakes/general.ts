@@ -75,6 +75,18 @@ export const general: Mistakes = {
       /has no effect because operator is Exists/,
     ],
     [
+      "another program as Redis",
+      { images: { redis: "docker.io/library/postgres:16.1" } },
+      "images.redis",
+      /use an image of redis or valkey/,
+    ],
+    ["the image of another part", { images: { haproxy: "mirror.example.com/valkey:8.1" } }, "images.haproxy", /use an image of haproxy/],
+    ["a Node that is too old", { images: { node: "docker.io/library/node:18-alpine" } }, "images.node", /is too old; use 24\.5 or newer/],
+    ["an HAProxy that is too old", { images: { haproxy: "haproxy:2.9.1-alpine" } }, "images.haproxy", /is too old; use 3\.0/],
+    ["a Redis that is too old", { images: { redis: "redis:6.2.1" } }, "images.redis", /is too old; use 7\.0/],
+    ["a Valkey that is too old", { images: { redis: "valkey/valkey:7.1" } }, "images.redis", /is too old; use 7\.2/],
+    ["a Trivy that is too old", { images: { trivy: "aquasec/trivy:0.61.1" } }, "images.trivy", /is too old; use 0\.62/],
+    [
       "a release that contained malware",
       { images: { trivy: "docker.io/aquasec/trivy:0.69.4" } },
       "images.trivy",
