@@ -135,6 +135,7 @@ export class ScanService extends Component<ScanServiceArgs, typeof children> {
       labels,
       protect,
       namespace: name,
+      sharedNamespace: this.args.namespace?.create === false,
       images,
       scheduling,
       pods,

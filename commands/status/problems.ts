@@ -1,6 +1,6 @@
 import { Cron } from "croner";
 import { imageReference, type images } from "../../components/shared/images.ts";
-import { isServer, parts, serverPart } from "../../components/shared/parts.ts";
+import { isServer, objectsName, parts, serverPart } from "../../components/shared/parts.ts";
 import { bytes, seconds } from "../../components/shared/quantity.ts";
 import type { Settings } from "../../stacks/index.ts";
 import { unenforcedPolicies } from "../health/policies.ts";
@@ -20,7 +20,8 @@ export interface PartFacts {
 const monitorsOf = ({ enabled, namespaces }: Settings["monitoring"]) => (enabled ? namespaces : []);
 
 /** Returns the parts that a stack must have according to its settings, with the numbers of their pods. */
-export function partsOf({ snapshot }: Facts, { redis, gateway, domains, registryScan, database, monitoring }: Settings): PartFacts[] {
+export function partsOf({ snapshot }: Facts, settings: Settings): PartFacts[] {
+  const { namespace, redis, gateway, domains, registryScan, database, monitoring } = settings;
   const expected = [
     parts.server,
     ...domains.map(({ name }) => serverPart(name)),
@@ -32,7 +33,9 @@ export function partsOf({ snapshot }: Facts, { redis, gateway, domains, registry
     ...(monitoring.enabled ? [parts.exporter] : []),
   ];
   const workloads = [...snapshot.deployments, ...snapshot.statefulSets];
-  return expected.map(({ component, objectName: name }) => {
+  return expected.map((part) => {
+    const { component } = part;
+    const name = objectsName(part, !namespace.create);
     const workload = workloads.find(({ metadata }) => metadata?.name === name);
     const ready = snapshot.pods.filter((pod) => componentOf(pod) === component && isReady(pod)).length;
     return { component, name, ready, wanted: workload?.spec?.replicas ?? 1, exists: workload !== undefined };

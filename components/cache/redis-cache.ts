@@ -14,7 +14,7 @@ import { selector } from "../shared/labels.ts";
 import { type WithDefaults, withDefaults } from "../shared/merge.ts";
 import { ingressFrom, podsWith, tcp } from "../shared/network.ts";
 import { configMap, namedMetadata, networkPolicy, protection, secret, volumeClaim } from "../shared/objects.ts";
-import { parts, project } from "../shared/parts.ts";
+import { objectsName, parts, project } from "../shared/parts.ts";
 import { containerResources, fromSecret, type Mount, type SecretKey, secretVolume } from "../shared/pod.ts";
 import { type IssuedCertificate, PrivateAuthority } from "../shared/private-authority.ts";
 import { clusterDomainOf } from "../shared/proxy.ts";
@@ -121,7 +121,7 @@ export class RedisCache extends Component<RedisCacheArgs, typeof children> {
 
   private createEmbedded(redis: EmbeddedRedis) {
     const { context } = this.args;
-    const host = pulumi.interpolate`${part.objectName}.${context.namespace}.svc`;
+    const host = pulumi.interpolate`${objectsName(part, context.sharedNamespace)}.${context.namespace}.svc`;
     const passwords = this.createPasswords(redis, "passwords", "password");
     const monitorPasswords = this.createPasswords(redis, "monitorPasswords", "monitor-password");
     const password = this.createCredentials("credentials", passwords[0]);
@@ -192,7 +192,7 @@ export class RedisCache extends Component<RedisCacheArgs, typeof children> {
 
   private createCertificates(host: pulumi.Output<string>): Certificates {
     const { context } = this.args;
-    const { objectName } = part;
+    const objectName = objectsName(part, context.sharedNamespace);
     const authority = this.create("authority", { commonName: `${project} Redis` });
     const material = ({ certificate, key }: IssuedCertificate) =>
       secret(context, part, { [tlsKeys.ca]: authority.certificate, [tlsKeys.certificate]: certificate, [tlsKeys.key]: key });
@@ -252,7 +252,7 @@ export class RedisCache extends Component<RedisCacheArgs, typeof children> {
         metadata: namedMetadata(context, part),
         spec: {
           // The name as a text: a Service is ready when it has a pod, so the StatefulSet must not wait for it.
-          serviceName: part.objectName,
+          serviceName: objectsName(part, this.args.context.sharedNamespace),
           replicas: 1,
           ...workload(context, {
             part,

@@ -83,7 +83,7 @@ export class Exposure extends Component<ExposureArgs, typeof children> {
         selector: { ...backend.selector },
         // Always with plain HTTP, which `kubectl port-forward` uses.
         ports: [httpPort(backend), ...httpsPorts(backend)],
-        // The name that it had before Kubernetes 1.34, which newer versions accept; below 1.31 it has no effect.
+        // The name of PreferSameZone before Kubernetes 1.34. Newer versions accept it with a warning; below 1.31 it has no effect.
         ...(preferSameZone && { trafficDistribution: "PreferClose" }),
       },
     });

@@ -9,7 +9,7 @@ import { secretText } from "../shared/generated-secret.ts";
 import { labels, selector } from "../shared/labels.ts";
 import { type WithDefaults, withDefaults } from "../shared/merge.ts";
 import { configMap, secret } from "../shared/objects.ts";
-import { parts } from "../shared/parts.ts";
+import { objectsName, parts } from "../shared/parts.ts";
 import type { SecretKey } from "../shared/pod.ts";
 import { monitoringPrograms } from "./bundle.ts";
 import { dashboards } from "./dashboards.ts";
@@ -118,7 +118,7 @@ export class Monitoring extends Component<MonitoringComponentArgs, typeof childr
       {
         apiVersion: "monitoring.coreos.com/v1",
         kind: "PodMonitor",
-        metadata: this.metadata(monitoring.labels, part.objectName),
+        metadata: this.metadata(monitoring.labels, objectsName(part, this.args.context.sharedNamespace)),
         spec: {
           selector: { matchLabels: selector(part) },
           podMetricsEndpoints: Object.entries(jobs).map(([job, endpoint]) => ({ ...endpoint, relabelings: relabelings(job) })),

@@ -7,6 +7,7 @@ import { labels, partOf } from "../shared/labels.ts";
 import { withDefaults } from "../shared/merge.ts";
 import { dnsEgress } from "../shared/network.ts";
 import { protection } from "../shared/objects.ts";
+import { objectsName } from "../shared/parts.ts";
 
 /** Fixed, so that an upgrade of the cluster does not change which pods are admitted. Version 1.34 was the last one that added a rule. */
 const podSecurityVersion = "v1.35";
@@ -46,9 +47,10 @@ export class Namespace extends Component<NamespaceArgs, typeof children> {
     const { name: given, create } = withDefaults(defaults.namespace, this.args.namespace);
     this.name = create ? this.createNamespace(given) : pulumi.output(given);
     const podSelector = create ? {} : { matchLabels: { "app.kubernetes.io/part-of": partOf } };
+    const named = (objectName: string) => objectsName({ objectName }, !create);
     this.policies = [
-      this.create("defaultDeny", this.policy("default-deny", { podSelector, policyTypes: ["Ingress", "Egress"] })),
-      this.create("allowDns", this.policy("allow-dns", { podSelector, policyTypes: ["Egress"], egress: dnsEgress(this.args.dns) })),
+      this.create("defaultDeny", this.policy(named("default-deny"), { podSelector, policyTypes: ["Ingress", "Egress"] })),
+      this.create("allowDns", this.policy(named("allow-dns"), { podSelector, policyTypes: ["Egress"], egress: dnsEgress(this.args.dns) })),
     ];
     this.registerOutputs({ name: this.name });
   }

@@ -15,6 +15,8 @@ export interface Identity {
 export interface Context extends Identity {
   /** Name of the namespace. */
   readonly namespace: Input<string>;
+  /** Whether others have objects in the namespace, so that no object of the service has a name that they may use. @default false */
+  readonly sharedNamespace?: boolean;
   /** Container images, and where they are pulled from. @default the public registries */
   readonly images?: ImagesArgs;
   /** Which nodes the pods run on. @default any node */

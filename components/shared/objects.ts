@@ -4,7 +4,7 @@ import { defaults } from "../args.ts";
 import type { Context, Identity } from "./context.ts";
 import { labels, selector } from "./labels.ts";
 import type { EgressRule, IngressRule } from "./network.ts";
-import type { Part } from "./parts.ts";
+import { objectsName, type Part } from "./parts.ts";
 
 type Data = Readonly<Record<string, Input<string>>>;
 
@@ -18,7 +18,7 @@ export function generatedMetadata(context: Context, part: Part) {
 
 /** Returns the metadata of an object that has the part's name. */
 export function namedMetadata(context: Context, part: Part) {
-  return { ...generatedMetadata(context, part), name: part.objectName };
+  return { ...generatedMetadata(context, part), name: objectsName(part, context.sharedNamespace) };
 }
 
 /** Returns a ConfigMap with a generated name. */

@@ -36,6 +36,13 @@ export const parts = {
   probe: { component: "probe", objectName: "trivy-probe", userId: 10009 },
 } as const satisfies Readonly<Record<string, Part>>;
 
+/**
+ * Returns the name of a part's objects. In a namespace that the service shares with others, every name says that it is the service's: others
+ * may have a Redis too.
+ */
+export const objectsName = ({ objectName }: Pick<Part, "objectName">, sharedNamespace = false): string =>
+  sharedNamespace && !objectName.startsWith(`${serviceName}-`) ? `${serviceName}-${objectName}` : objectName;
+
 /** Returns the servers of a trust domain; without its name, those of the clients that are in none. */
 export const serverPart = (domain?: string): Part =>
   domain === undefined

@@ -39,7 +39,7 @@ describe("`npm run up` of a stack that cannot work", () => {
     const seconds = (performance.now() - began) / 1000;
     const output = stdout + stderr;
     expect(exitCode, output).to.equal(1);
-    for (const reason of reasons) typeof reason === "string" ? expect(output).to.include(reason) : expect(output).to.match(reason);
+    for (const reason of reasons) typeof reason === "string" ? expect(output, output).to.include(reason) : expect(output).to.match(reason);
     expect(output, "a stack trace").not.to.match(/^\s+at .*[:(]\d+/m);
     expect(seconds, output).to.be.below(limit);
     return output;
@@ -85,23 +85,27 @@ describe("`npm run up` of a stack that cannot work", () => {
   });
 
   it("an image that does not exist is named, and the next run with the right one replaces the pods", async () => {
-    const image = `${registry}/library/redis:0.0.0`;
+    const image = `${registry}/library/redis:99.0.0`;
     await write({ images: { redis: image } });
     await fails(`redis-0: the image ${image} cannot be pulled: `);
     await write({});
     succeeds(await up());
   });
 
-  it("a policy of the namespace's owner with the same name is reported before anything is created", async () => {
-    await apply(namespaceObject(stack), {
+  it("objects of the namespace's owner with common names are not in the way, one with the same name is reported before anything is created", async () => {
+    const policy = (name: string) => ({
       apiVersion: "networking.k8s.io/v1",
       kind: "NetworkPolicy",
-      metadata: { name: "default-deny", namespace: stack },
-      spec: { podSelector: {}, policyTypes: ["Ingress"] },
+      metadata: { name, namespace: stack },
+      spec: { podSelector: { matchLabels: { app: "owner" } }, policyTypes: ["Ingress"] },
     });
+    const redis = { apiVersion: "v1", kind: "Service", metadata: { name: "redis", namespace: stack }, spec: { ports: [{ port: 6379 }] } };
+    await apply(namespaceObject(stack), policy("default-deny"), policy("allow-dns"), policy("trivy-server"), redis);
     await write(shared);
-    await fails(/has objects with the names of objects that the stack e2e-health needs:\s+NetworkPolicy default-deny/);
-    expect(await kubectl("get", "services,deployments,statefulsets", "-n", stack, "-o", "name")).to.equal("");
+    await fails(/has objects with the names of objects that the stack e2e-health needs:\s+NetworkPolicy trivy-server\s+They belong/);
+    expect(await kubectl("get", "deployments,statefulsets", "-n", stack, "-o", "name")).to.equal("");
+    await kubectl("delete", "networkpolicy", "trivy-server", "-n", stack);
+    succeeds(await up());
   });
 
   it("pods for which no node is right are reported with the setting", async () => {

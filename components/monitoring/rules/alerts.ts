@@ -86,7 +86,7 @@ export const alertGroups: readonly AlertGroup[] = [
         severity: "warning",
         summary: "A volume is nearly full",
         description:
-          "The volume {{ $labels.persistentvolumeclaim }} in {{ $labels.namespace }} has {{ $value | humanizePercentage }} of its space left. Raise its size: `redis.persistence.size` for redis, `registryScan.reports.size` for trivy-reports, `database.mirror.size` for trivy-database.",
+          "The volume {{ $labels.persistentvolumeclaim }} in {{ $labels.namespace }} has {{ $value | humanizePercentage }} of its space left. Raise its size: `redis.persistence.size` for redis or trivy-redis, `registryScan.reports.size` for trivy-reports, `database.mirror.size` for trivy-database.",
       },
       {
         alert: "TrivyMonitoringMissing",
@@ -179,7 +179,7 @@ export const alertGroups: readonly AlertGroup[] = [
         severity: "warning",
         summary: "The cache is not monitored",
         description:
-          "Prometheus has not scraped the Redis exporter for 15 minutes, so no other alert about the cache can fire. Check that the pod of the Deployment redis-exporter is ready and that Prometheus' namespace is listed in `monitoring.namespaces` or `redis.monitors`.",
+          "Prometheus has not scraped the Redis exporter for 15 minutes, so no other alert about the cache can fire. Check that the pod of the Redis exporter is ready and that Prometheus' namespace is listed in `monitoring.namespaces` or `redis.monitors`.",
       },
       {
         alert: "TrivyCacheNearlyFull",

@@ -13,7 +13,7 @@ export const scrapeJobs: Readonly<Record<string, string>> = {
   "trivy-exporter": "trivy-exporter-.+",
   "trivy-gateway": "trivy-gateway-.+",
   "trivy-gateway-clients": "trivy-gateway-.+",
-  "trivy-redis": "redis-exporter-.+",
+  "trivy-redis": "(trivy-)?redis-exporter-.+",
   "trivy-registry-scan": "trivy-reports-.+",
   "trivy-mirror": "trivy-database-.+",
 };

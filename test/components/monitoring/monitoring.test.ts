@@ -132,7 +132,7 @@ describe("the monitoring", () => {
     expect(metadata.labels).to.include({ prometheus: "rules" });
     const { groups } = JSON.parse(data["trivy.rules.yaml"]);
     const [rule] = groups.flatMap(({ rules }: Manifest) => rules).filter(({ alert }: Manifest) => alert === "TrivyCacheDown");
-    expect(rule.expr).to.equal('redis_up{namespace="trivy", pod=~"redis-exporter-.+"} == 0');
+    expect(rule.expr).to.equal('redis_up{namespace="trivy", pod=~"(trivy-)?redis-exporter-.+"} == 0');
     expect(JSON.stringify(groups)).not.to.contain('job=\\"');
   });
 

@@ -54,7 +54,7 @@ describe("the namespace", () => {
   it("an existing namespace is not changed, and its policies apply only to the service's own pods", async () => {
     const deployed = await deploy({ namespace: { name: "shared", create: false } });
     expect(deployed.all("Namespace")).to.deep.equal([]);
-    for (const name of ["default-deny", "allow-dns"])
+    for (const name of ["trivy-default-deny", "trivy-allow-dns"])
       expect(deployed.one("NetworkPolicy", name).spec.podSelector).to.deep.equal({
         matchLabels: { "app.kubernetes.io/part-of": "trivy-server" },
       });
@@ -62,5 +62,33 @@ describe("the namespace", () => {
       deployed.resources.flatMap(({ state }) => (state["metadata"] as { namespace?: string } | undefined)?.namespace ?? []),
     );
     expect([...namespaces]).to.deep.equal(["shared"]);
+  });
+
+  it("in an existing namespace, every name of an object says that it is the service's", async () => {
+    const settings = {
+      redis: { monitors: ["monitoring"], tls: { enabled: true } },
+      gateway: { enabled: true },
+      database: { mirror: { enabled: true } },
+      registryScan: { enabled: true, targets: [{ image: "registry.example.com/a:1" }] },
+      monitoring: { enabled: true, namespaces: ["monitoring"] },
+    };
+    const namesOf = async (create: boolean) => {
+      const { resources } = await deploy({ ...settings, namespace: { name: "shared", create } });
+      return resources.flatMap(({ type, state }) =>
+        type.startsWith("kubernetes:") ? ((state["metadata"] as { name?: string }).name ?? []) : [],
+      );
+    };
+    for (const name of await namesOf(false)) expect(name).to.match(/^trivy(-|$)/);
+    expect(await namesOf(true)).to.include.members(["redis", "redis-exporter", "default-deny", "allow-dns"]);
+  });
+
+  it("in an existing namespace, the servers find Redis under its name there, also with TLS", async () => {
+    const shared = { namespace: { name: "shared", create: false } };
+    const deployed = await deploy({ ...shared, redis: { tls: { enabled: true } } });
+    expect(deployed.variable("TRIVY_CACHE_BACKEND")).to.contain("@trivy-redis.shared.svc:6379");
+    expect(deployed.one("Service", "trivy-redis").spec.selector).to.include({ "app.kubernetes.io/component": "cache" });
+    expect(deployed.one("StatefulSet", "trivy-redis").spec).to.deep.include({ serviceName: "trivy-redis" });
+    const names = deployed.resources.flatMap(({ inputs }) => (inputs["dnsNames"] as string[] | undefined) ?? []);
+    expect(names).to.include("trivy-redis.shared.svc");
   });
 });
