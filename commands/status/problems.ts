@@ -187,9 +187,7 @@ function registryScan(facts: Facts, { registryScan: settings }: Settings): strin
   const [previous] = new Cron(settings.schedule, { timezone: settings.timeZone }).previousRuns(1, now);
   const scheduled = new Date(status?.lastScheduleTime ?? 0);
   const isDue = previous && previous > new Date(metadata?.creationTimestamp ?? 0) && now.getTime() - previous.getTime() > 0.25 * hour;
-  const undelivered = reports
-    ? labelled(reports, "trivy_registry_scan_undelivered_alerts", "receiver").filter(([, count]) => count > 0)
-    : [];
+  const messages = (metric: string) => (reports ? labelled(reports, metric, "receiver").filter(([, count]) => count > 0) : []);
   const verdict = lastVerdict(facts);
   return [
     ...(spec?.suspend ? ["The registry scan is suspended; run `npm run refresh` and `npm run up`, or set `suspend` to false"] : []),
@@ -197,8 +195,12 @@ function registryScan(facts: Facts, { registryScan: settings }: Settings): strin
       ? [`The registry scan of ${time(previous)} did not start; see \`kubectl describe cronjob ${metadata?.name}\``]
       : []),
     ...(verdict === "errors" ? ["The last registry scan ended with errors; see its report, or run `npm run scan`"] : []),
-    ...undelivered.map(
+    ...messages("trivy_registry_scan_undelivered_alerts").map(
       ([receiver, count]) => `${count} messages for the receiver ${receiver} wait; check its address and \`kubectl logs trivy-reports-0\``,
+    ),
+    ...messages("trivy_registry_scan_refused_alerts").map(
+      ([receiver, count]) =>
+        `The receiver ${receiver} refuses ${count} messages; see \`kubectl logs trivy-reports-0\`, correct registryScan.alerts and run \`npm run up\``,
     ),
     ...(reports?.get("trivy_registry_scan_volume_trouble") === 1
       ? ["The reports server cannot write to its volume; raise registryScan.reports.size, or lower registryScan.reports.keep"]

@@ -32,7 +32,7 @@ async function main(environment: NodeJS.ProcessEnv): Promise<void> {
   const outbox = new Outbox(join(folder, "outbox"), receivers);
   const store = new Store({ folder, keep, outbox, ...(bucket && bucketKeys && { bucket: new Bucket(bucket, bucketKeys) }) });
   outbox.start();
-  const pages = await listen(createPages(store, hosts), ports.pages);
+  const pages = await listen(createPages(store, outbox, hosts), ports.pages);
   const api = await listen(createApi(store, token), ports.api, certificate);
   const metrics = await listen(createMetrics(store, outbox), ports.metrics);
   console.log(`pages on port ${portOf(pages)}, API on port ${portOf(api)}, metrics on port ${portOf(metrics)}`);

@@ -1,4 +1,4 @@
-import { open } from "node:fs/promises";
+import { open, readFile } from "node:fs/promises";
 import { isIP } from "node:net";
 import { type Context, Hono } from "hono";
 import { HTTPException } from "hono/http-exception";
@@ -7,6 +7,7 @@ import { singleLine } from "../protocol/text.ts";
 import type { Outbox } from "./alerts/outbox.ts";
 import { mediaType, runNamePattern } from "./files.ts";
 import { type Env, errorHandler } from "./http.ts";
+import { refusedNotice } from "./report/index-page.ts";
 import { metrics } from "./report/metrics.ts";
 import type { Store } from "./store.ts";
 
@@ -17,6 +18,7 @@ export function createMetrics(store: Store, outbox: Outbox): Hono<Env> {
   app.get("/metrics", (c) => {
     const state = {
       undelivered: outbox.undelivered(),
+      refused: outbox.refused(),
       isRunning: store.isRunning,
       pendingCopies: store.pendingCopies,
       hasVolumeError: store.volumeError !== undefined,
@@ -31,7 +33,7 @@ export function createMetrics(store: Store, outbox: Outbox): Hono<Env> {
  *
  * @param hosts - names under which the pages are served, in addition to addresses and localhost
  */
-export function createPages(store: Store, hosts: ReadonlySet<string>): Hono<Env> {
+export function createPages(store: Store, outbox: Outbox, hosts: ReadonlySet<string>): Hono<Env> {
   const pages = new Hono<Env>();
   pages.onError(errorHandler(store));
   pages.notFound(() => {
@@ -58,7 +60,20 @@ export function createPages(store: Store, hosts: ReadonlySet<string>): Hono<Env>
 
   pages.get("/", (c) => c.redirect("runs/"));
   pages.get("/runs", (c) => c.redirect("runs/"));
-  pages.on("GET", ["/runs/", "/runs/index.html"], (c) => file(c, store.runPath("index.html"), "text/html; charset=utf-8"));
+  pages.on("GET", ["/runs/", "/runs/index.html"], async (c) => {
+    const path = store.runPath("index.html");
+    const type = "text/html; charset=utf-8";
+    const notice = refusedNotice(outbox.refused());
+    if (notice === undefined) return file(c, path, type);
+    const page = await readFile(path, "utf8").catch((error: NodeJS.ErrnoException) => {
+      throw error.code === "ENOENT" ? notFound() : error;
+    });
+    return text(
+      c,
+      type,
+      page.replace("</h1>", () => `</h1>\n${notice}`),
+    );
+  });
   pages.get(`/runs/:run`, (c) => c.redirect(`${runName(c.req.param("run"))}/`));
   pages.get("/runs/:run/:file{.*}", (c) => {
     const { run, file: name } = c.req.param();

@@ -272,12 +272,12 @@ export const alertGroups: readonly AlertGroup[] = [
       },
       {
         alert: "TrivyMessageUndelivered",
-        expr: `trivy_registry_scan_undelivered_alerts${registryScan} > 0`,
+        expr: `trivy_registry_scan_undelivered_alerts${registryScan} + trivy_registry_scan_refused_alerts${registryScan} > 0`,
         for: "1h",
         severity: "warning",
         summary: "A receiver does not accept messages about new findings",
         description:
-          "{{ $value }} messages for the receiver {{ $labels.receiver }} in {{ $labels.namespace }} have been waiting for an hour. `kubectl logs trivy-reports-0` has the receiver's answer. Check its URL in `registryScan.alerts` and that the NetworkPolicy allows it.",
+          "{{ $value }} messages for the receiver {{ $labels.receiver }} in {{ $labels.namespace }} have been waiting for an hour, or are refused. `kubectl logs trivy-reports-0` has the receiver's answer. Check its URL in `registryScan.alerts` and that the NetworkPolicy allows it.",
       },
       {
         alert: "TrivyReportsVolumeFails",

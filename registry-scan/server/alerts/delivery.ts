@@ -9,10 +9,15 @@ export type Receiver = ReceiverConfiguration & {
   readonly link?: string;
 };
 
-/** Why a receiver did not accept a message, without its URL, and how many milliseconds to wait at least before a retry. */
+/** Why a receiver did not accept a message, without its URL. */
 export interface Refusal {
   readonly reason: string;
+  /** Milliseconds to wait at least before a retry. */
   readonly delay?: number;
+  /** Whether the receiver said that the request itself is wrong, so that a retry will hardly help. */
+  readonly permanent?: boolean;
+  /** Whether the message is too long for the receiver. */
+  readonly tooLong?: boolean;
 }
 
 /** Milliseconds for a request. */
@@ -57,7 +62,7 @@ export async function deliver(
     });
     // The body is not used, and may be endless.
     await response.body?.cancel();
-    return response.ok ? undefined : { reason: statusText(response.status), ...retryAfter(response, now()) };
+    return response.ok ? undefined : { ...explain(response.status), ...retryAfter(response, now()) };
   } catch (error) {
     // Messages of fetch's errors contain the URL: only their code is logged.
     const isTimeout = error instanceof Error && error.name === "TimeoutError";
@@ -70,10 +75,10 @@ function basicAuthorization({ username, password }: URL): string | undefined {
   return `Basic ${Buffer.from(`${decodeURIComponent(username)}:${decodeURIComponent(password)}`).toString("base64")}`;
 }
 
-function statusText(status: number): string {
-  if (status === 429 || status >= 500) return `is overloaded or has failed: HTTP ${status}`;
-  if (status < 400) return `answers with a redirect, which is not followed: HTTP ${status}; use the URL that it redirects to`;
-  return `refuses messages: HTTP ${status}`;
+function explain(status: number): Refusal {
+  if (status === 408 || status === 429 || status >= 500) return { reason: `is overloaded or has failed: HTTP ${status}` };
+  if (status < 400) return { reason: `answers with a redirect, which is not followed: HTTP ${status}; use the URL that it redirects to` };
+  return { reason: `refuses messages: HTTP ${status}`, permanent: true, tooLong: status === 413 };
 }
 
 /** Reads `Retry-After`, which is a number of seconds or a date. */

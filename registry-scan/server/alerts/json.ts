@@ -41,6 +41,17 @@ export interface JsonMessage {
   readonly link?: string;
 }
 
+/** Returns a message without all but a few of its findings and problems, for receivers that limit the length of messages. */
+export function shortened(message: JsonMessage): JsonMessage {
+  const { new: fresh, fixed, errors, warnings, removed, omitted } = message;
+  const left = <Item>(items: readonly Item[]) => items.slice(0, 10);
+  return {
+    ...message,
+    ...{ new: left(fresh), fixed: left(fixed), errors: left(errors), warnings: left(warnings), removed: left(removed) },
+    omitted: { new: omitted.new + fresh.length - left(fresh).length, fixed: omitted.fixed + fixed.length - left(fixed).length },
+  };
+}
+
 /** @param link - where users open the reports */
 export function jsonMessage(report: RunReport, link: string | undefined): JsonMessage {
   const { run, startedAt, finishedAt, ended, verdict, policy, totals, problems, images, removed } = report;

@@ -1,11 +1,11 @@
-import { mkdir, readdir, readFile, rm, stat } from "node:fs/promises";
+import { mkdir, readdir, readFile, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { RunReport } from "../../protocol/report.ts";
 import { writeAtomically } from "../durable.ts";
 import { type ActiveAlert, alertKey, nextAlerts, toPostedAlert } from "./alertmanager.ts";
 import { deliver, errorCode, type Receiver, type Refusal } from "./delivery.ts";
-import { jsonMessage } from "./json.ts";
+import { type JsonMessage, jsonMessage, shortened } from "./json.ts";
 import { slackMessage } from "./slack.ts";
 
 /** A message in its file: the body for a webhook, or the alerts that a run has resolved. Active alerts are in the state. */
@@ -22,20 +22,26 @@ interface State {
  * Times in milliseconds. Alertmanager forgets alerts when it is restarted, and resolves them at the end of their life: they are sent again after
  * `resend`.
  */
-const times = { firstDelay: 1_000, longestDelay: 300_000, resend: 15 * 60_000, alertLife: 24 * 3_600_000 };
+const times = { longestDelay: 300_000, resend: 15 * 60_000, alertLife: 24 * 3_600_000 };
 
-/** Number of alerts in a request. */
-const chunkSize = 300;
+/** Number of alerts in a request, and in one to a receiver that limits the length of requests. */
+const chunkSizes = { usual: 300, least: 10 };
+/** Number of attempts to deliver a message that the receiver refuses for good: about two minutes, in which a receiver may be reconfigured. */
+const attempts = 8;
 /** Number of runs in the state. */
 const rememberedRuns = 1000;
 
 export interface OutboxOptions {
   readonly now?: () => Date;
   readonly fetch?: typeof globalThis.fetch;
+  /** Milliseconds until the first retry. @default 1000 */
+  readonly firstDelay?: number;
 }
 
 /**
- * Messages to the receivers. They stay on disk until a receiver accepts them, and are retried in their order, also after a restart.
+ * Messages to the receivers. They stay on disk until a receiver accepts them, and are retried in their order, also after a restart. A message
+ * that the receiver refuses for good lets others pass, and is put aside after some attempts until the next start, which follows every change of
+ * the settings.
  *
  * A message is removed when its receiver has accepted it. If the process is killed in between, the message is sent again with the same
  * `Idempotency-Key`. An interrupted {@link add} has no effect; the caller repeats it.
@@ -45,9 +51,12 @@ export class Outbox {
   readonly #receivers: readonly Receiver[];
   readonly #now: () => Date;
   readonly #fetch: typeof globalThis.fetch;
+  readonly #firstDelay: number;
   readonly #stopping = new AbortController();
   /** Files of the waiting messages by receiver, the oldest first. */
   readonly #waiting = new Map<string, string[]>();
+  /** Number of messages that were put aside, by receiver. */
+  readonly #refused = new Map<string, number>();
   /** Functions that end a receiver's pause. */
   readonly #wake = new Map<string, () => void>();
   #state: State = { runs: [], active: [] };
@@ -55,13 +64,17 @@ export class Outbox {
   #adding: Promise<void> = Promise.resolve();
   #loops: Promise<void>[] = [];
 
-  /** @param options - clock and network, replaced in tests */
+  /** @param options - clock, network and delay, replaced in tests */
   constructor(folder: string, receivers: readonly Receiver[], options: OutboxOptions = {}) {
     this.#folder = folder;
     this.#receivers = receivers;
     this.#now = options.now ?? (() => new Date());
     this.#fetch = options.fetch ?? fetch;
-    for (const { name } of receivers) this.#waiting.set(name, []);
+    this.#firstDelay = options.firstDelay ?? 1_000;
+    for (const { name } of receivers) {
+      this.#waiting.set(name, []);
+      this.#refused.set(name, 0);
+    }
   }
 
   /**
@@ -102,6 +115,11 @@ export class Outbox {
     return Object.fromEntries([...this.#waiting].map(([name, files]) => [name, files.length]));
   }
 
+  /** Returns the number of messages that were put aside, because the receiver refuses them for good, by receiver. */
+  refused(): Record<string, number> {
+    return Object.fromEntries(this.#refused);
+  }
+
   /** Reads the folder, and removes messages of former receivers and of an interrupted {@link add}. */
   #open(): Promise<void> {
     this.#opened ??= (async () => {
@@ -110,7 +128,7 @@ export class Outbox {
         if (error.code === "ENOENT") return undefined;
         throw error;
       });
-      if (state !== undefined) this.#state = JSON.parse(state);
+      const damaged = state !== undefined && !(await this.#readState(state));
       const runs = new Set(this.#state.runs);
       for (const entry of await readdir(this.#folder)) {
         const waiting = this.#waiting.get(entry);
@@ -120,13 +138,26 @@ export class Outbox {
           continue;
         }
         for (const file of (await readdir(path)).sort()) {
-          if (runs.has(runOf(file))) waiting.push(file);
+          if (!file.endsWith(".json")) continue;
+          if (damaged || runs.has(runOf(file))) waiting.push(file);
           else await rm(join(path, file));
         }
       }
       for (const { name } of this.#receivers) await mkdir(join(this.#folder, name), { recursive: true });
     })();
     return this.#opened;
+  }
+
+  /** Reads the state; a damaged one is put aside. Then no alert is active, and messages may be delivered a second time. */
+  async #readState(text: string): Promise<boolean> {
+    try {
+      this.#state = JSON.parse(text);
+      return true;
+    } catch {
+      console.error("the state of the messages to receivers is damaged and was put aside as state.json.damaged");
+      await rename(join(this.#folder, "state.json"), join(this.#folder, "state.json.damaged"));
+      return false;
+    }
   }
 
   async #add(report: RunReport): Promise<void> {
@@ -158,7 +189,8 @@ export class Outbox {
     const { signal } = this.#stopping;
     await this.#open();
     const waiting = this.#waiting.get(receiver.name) ?? [];
-    let delay = times.firstDelay;
+    const tried = new Map<string, number>();
+    let delay = this.#firstDelay;
     let loggedReason = "";
     // Alertmanager may have been restarted while this process did not run.
     let due = receiver.type === "alertmanager" ? 0 : Number.POSITIVE_INFINITY;
@@ -173,18 +205,33 @@ export class Outbox {
       if (refusal === undefined) {
         if (file !== undefined) {
           waiting.shift();
-          await rm(join(this.#folder, receiver.name, file));
+          await rm(join(this.#folder, receiver.name, file), { force: true });
         }
         if (loggedReason !== "") console.log(`receiver ${receiver.name} accepts messages again`);
         loggedReason = "";
-        delay = times.firstDelay;
+        delay = this.#firstDelay;
         if (receiver.type === "alertmanager") due = this.#now().getTime() + times.resend;
         continue;
       }
       if (signal.aborted) return;
       if (refusal.reason !== loggedReason)
-        console.error(`receiver ${receiver.name} ${refusal.reason}; its messages are retried until it accepts them`);
+        console.error(
+          `receiver ${receiver.name} ${refusal.reason}; ${refusal.permanent ? "the message is tried again a few times" : "its messages are retried until it accepts them"}`,
+        );
       loggedReason = refusal.reason;
+      if (file !== undefined && refusal.permanent) {
+        const count = (tried.get(file) ?? 0) + 1;
+        tried.set(file, count);
+        waiting.shift();
+        if (count < attempts) waiting.push(file);
+        else {
+          this.#putAside(receiver, file);
+          delay = this.#firstDelay;
+        }
+        // Others pass without waiting for the next attempt.
+        const [next] = waiting;
+        if (next === undefined || (tried.get(next) ?? 0) < count) continue;
+      }
       await sleep(Math.max(delay, refusal.delay ?? 0), undefined, { signal }).catch(() => {});
       delay = Math.min(delay * 2, times.longestDelay);
     }
@@ -199,20 +246,43 @@ export class Outbox {
     this.#wake.delete(name);
   }
 
+  /** Leaves a message in its file, in which the next start finds it. */
+  #putAside({ name }: Receiver, file: string): void {
+    this.#refused.set(name, (this.#refused.get(name) ?? 0) + 1);
+    console.error(`receiver ${name} has refused the message about ${runOf(file)} ${attempts} times; it is sent again after the next start`);
+  }
+
   /** Sends a message, or without a file the active alerts. */
   async #send(receiver: Receiver, file: string | undefined): Promise<Refusal | undefined> {
     const options = { signal: this.#stopping.signal, now: this.#now, fetch: this.#fetch };
-    const message: Message | undefined =
-      file === undefined ? undefined : JSON.parse(await readFile(join(this.#folder, receiver.name, file), "utf8"));
+    const message = file === undefined ? undefined : await this.#read(receiver, file);
+    if (message === "damaged") return undefined;
     if (message && "body" in message) {
-      return deliver(receiver, message.body, { ...options, idempotencyKey: `${message.run}-${receiver.name}` });
+      const own = { ...options, idempotencyKey: `${message.run}-${receiver.name}` };
+      const refusal = await deliver(receiver, message.body, own);
+      return refusal?.tooLong && receiver.type === "json" ? deliver(receiver, shortened(message.body as JsonMessage), own) : refusal;
     }
     const alerts = this.#alerts(message?.resolved ?? [], receiver.link);
-    for (let from = 0; from < alerts.length; from += chunkSize) {
-      const refusal = await deliver(receiver, alerts.slice(from, from + chunkSize), options);
-      if (refusal) return refusal;
+    for (let from = 0, size = chunkSizes.usual; from < alerts.length; ) {
+      const refusal = await deliver(receiver, alerts.slice(from, from + size), options);
+      if (refusal?.tooLong && size > chunkSizes.least) size = Math.max(chunkSizes.least, Math.floor(size / 4));
+      else if (refusal) return refusal;
+      else from += size;
     }
     return undefined;
+  }
+
+  /** Reads a message. A damaged one is put aside, so that others are delivered. */
+  async #read(receiver: Receiver, file: string): Promise<Message | "damaged"> {
+    const path = join(this.#folder, receiver.name, file);
+    const text = await readFile(path, "utf8");
+    try {
+      return JSON.parse(text);
+    } catch {
+      await rename(path, `${path}.damaged`);
+      console.error(`receiver ${receiver.name}: the message about ${runOf(file)} is damaged and was put aside as ${file}.damaged`);
+      return "damaged";
+    }
   }
 
   /** Returns the alerts to post: those that a run has resolved, unless a later run has found them again, and the active ones. */

@@ -9,6 +9,8 @@ type Sample = readonly [labels: Readonly<Record<string, string>>, value: number]
 export interface ServerState {
   /** Number of messages that wait for delivery, by receiver. */
   readonly undelivered: Readonly<Record<string, number>>;
+  /** Number of messages that were put aside because the receiver refuses them, by receiver. */
+  readonly refused: Readonly<Record<string, number>>;
   /** A run is in progress. */
   readonly isRunning: boolean;
   /** Number of runs that are not in the bucket yet. */
@@ -76,12 +78,17 @@ const runMetrics = ({ totals, problems, verdict, startedAt, finishedAt }: RunRep
   gauge("end_timestamp_seconds", "Time when the last run ended.", [[{}, seconds(finishedAt)]]),
 ];
 
-const serverMetrics = ({ undelivered, isRunning, pendingCopies, hasVolumeError }: ServerState): string[] => [
+const serverMetrics = ({ undelivered, refused, isRunning, pendingCopies, hasVolumeError }: ServerState): string[] => [
   gauge("running", "Whether a run is in progress: 1 or 0.", [[{}, isRunning ? 1 : 0]]),
   gauge(
     "undelivered_alerts",
     "Number of messages that the receiver has not accepted yet.",
     Object.entries(undelivered).map(([receiver, waiting]) => [{ receiver }, waiting]),
+  ),
+  gauge(
+    "refused_alerts",
+    "Number of messages that the receiver refuses for good; they are sent again after the next start.",
+    Object.entries(refused).map(([receiver, count]) => [{ receiver }, count]),
   ),
   gauge("runs_not_copied", "Number of kept runs that are not in the bucket yet.", [[{}, pendingCopies]]),
   gauge("volume_trouble", "Whether the volume refuses writes, for example because it is full: 1 or 0.", [[{}, hasVolumeError ? 1 : 0]]),

@@ -30,9 +30,9 @@ const redis = {
   ...{ keyspace_hits: "960", keyspace_misses: "40", evicted_keys: "0", uptime_in_seconds: "864000" },
   ...{ db0: "keys=1000,expires=1000,avg_ttl=302400000", aof_last_write_status: "ok", aof_last_bgrewrite_status: "ok" },
 };
-const reports = (undelivered = 0, verdict = "clean", trouble = 0) =>
+const reports = (undelivered = 0, verdict = "clean", trouble = 0, refused = 0) =>
   samples(
-    `# HELP x\ntrivy_registry_scan_undelivered_alerts{receiver="slack"} ${undelivered}\ntrivy_registry_scan_verdict{verdict="${verdict}"} 1\n` +
+    `# HELP x\ntrivy_registry_scan_undelivered_alerts{receiver="slack"} ${undelivered}\ntrivy_registry_scan_refused_alerts{receiver="slack"} ${refused}\ntrivy_registry_scan_verdict{verdict="${verdict}"} 1\n` +
       `trivy_registry_scan_volume_trouble ${trouble}\ntrivy_registry_scan_end_timestamp_seconds ${ago(6.9).getTime() / 1000}\n`,
   );
 const cronJob = (lastScheduleTime: Date, suspend = false): V1CronJob => ({
@@ -180,6 +180,7 @@ describe("npm run status", () => {
     ["a registry scan that did not start", { cronJob: cronJob(ago(31)) }, /^The registry scan of 2026-11-26 03:00 UTC did not start/],
     ["a registry scan that failed", { reports: reports(0, "errors") }, /^The last registry scan ended with errors/],
     ["undelivered alerts", { reports: reports(3) }, /^3 messages for the receiver slack wait/],
+    ["refused alerts", { reports: reports(0, "clean", 0, 2) }, /^The receiver slack refuses 2 messages; .*registryScan\.alerts/],
     [
       "a full reports volume",
       { reports: reports(0, "clean", 1) },

@@ -1,6 +1,13 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { connect } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { expect } from "chai";
+import type { Outbox } from "../../../registry-scan/server/alerts/outbox.ts";
 import { imageFile } from "../../../registry-scan/server/files.ts";
+import { createPages } from "../../../registry-scan/server/pages.ts";
+import { indexPage } from "../../../registry-scan/server/report/index-page.ts";
+import type { Store } from "../../../registry-scan/server/store.ts";
 import { ReportsServer, scanned, target } from "../../support/reports-server.ts";
 
 describe("the pages of the reports server", () => {
@@ -126,5 +133,31 @@ describe("the pages of the reports server", () => {
       const answer = await server.page("/runs/nightly-1/report.json", { method });
       expect([method, answer.status, answer.headers.get("allow")]).to.deep.equal([method, 405, "GET, HEAD"]);
     }
+  });
+});
+
+describe("the index page of the reports server", () => {
+  it("messages that receivers refuse are on the index page", async () => {
+    const folder = await mkdtemp(join(tmpdir(), "pages-"));
+    const path = join(folder, "index.html");
+    await writeFile(path, indexPage([]));
+    let refused: Record<string, number> = { chat: 0 };
+    const store = { runPath: () => path, volumeError: undefined } as unknown as Store;
+    const pages = createPages(store, { refused: () => refused } as unknown as Outbox, new Set(["reports"]));
+    const incoming = { url: "/runs/", resume: () => undefined };
+    const index = async () => {
+      const env = { incoming };
+      const response = await pages.request("/runs/", { headers: { host: "reports" } }, env);
+      expect(response.status).to.equal(200);
+      return response.text();
+    };
+    expect(await index()).to.not.include("refuses");
+    refused = { chat: 2, "<b>": 1, quiet: 0 };
+    expect(await index()).to.match(
+      /<\/h1>\s*<p[^>]*>Messages that were not delivered .*: 2 to <bdi>chat<\/bdi>, 1 to <bdi>&lt;b&gt;<\/bdi>\./,
+    );
+    await rm(path);
+    expect((await pages.request("/runs/", { headers: { host: "reports" } }, { incoming })).status).to.equal(404);
+    await rm(folder, { recursive: true });
   });
 });

@@ -9,6 +9,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { expect } from "chai";
 import type { PostedAlert } from "../../../../registry-scan/server/alerts/alertmanager.ts";
 import type { Receiver } from "../../../../registry-scan/server/alerts/delivery.ts";
+import type { JsonMessage } from "../../../../registry-scan/server/alerts/json.ts";
 import { Outbox } from "../../../../registry-scan/server/alerts/outbox.ts";
 import { finding, Runs, scanned } from "../../../support/registry-reports.ts";
 
@@ -123,6 +124,79 @@ describe("Outbox", () => {
       "receiver json cannot be reached (UND_ERR_SOCKET)",
       "receiver json accepts messages again",
     ]);
+  });
+
+  it("a message that the receiver refuses for good lets later ones pass", async () => {
+    const runs = new Runs();
+    const box = outbox(receiver("json", url));
+    hook.answers = [400];
+    await box.add(runs.next([scanned("r/a:1", [old])]));
+    await box.add(runs.next([scanned("r/a:1", [other])]));
+    box.start();
+    await delivered(box);
+    expect(bodies()).to.deep.equal(["registry-scan-1", "registry-scan-2", "registry-scan-1"]);
+    expect(said[0]).to.match(/refuses messages: HTTP 400; the message is tried again a few times/);
+  });
+
+  it("a message that is refused again and again is put aside, and sent again after the next start", async () => {
+    const box = new Outbox(folder, [receiver("json", url)], { firstDelay: 10 });
+    boxes.push(box);
+    hook.answers = Array.from({ length: 8 }, () => 422);
+    await box.add(new Runs().next([scanned("r/a:1", [old])]));
+    box.start();
+    await until(() => box.refused()["json"] === 1);
+    expect(box.undelivered()).to.deep.equal({ json: 0 });
+    expect(hook.got).to.have.length(8);
+    expect(said.at(-1)).to.match(/json has refused the message about registry-scan-1 8 times; it is sent again after the next start/);
+    await box.stop();
+    const later = outbox(receiver("json", url));
+    later.start();
+    await until(() => hook.got.length === 9);
+    await delivered(later);
+    expect(later.refused()).to.deep.equal({ json: 0 });
+  });
+
+  it("a receiver that finds a message too long gets a shorter one, and alerts in smaller portions", async () => {
+    const many = Array.from({ length: 40 }, (_, index) => scanned(`r/${index}:1`, [old]));
+    const report = new Runs().next(many);
+    const json = outbox(receiver("json", url));
+    hook.answers = [413];
+    await json.add(report);
+    json.start();
+    await delivered(json);
+    const [long, short] = hook.got.map(({ body }) => body as JsonMessage);
+    expect(long?.new).to.have.length(40);
+    expect(short?.new).to.have.length(10);
+    expect(short).to.deep.include({ run: "registry-scan-1", omitted: { new: 30, fixed: 0 }, totals: long?.totals });
+    await json.stop();
+    await rm(folder, { recursive: true });
+    hook.got.length = 0;
+    hook.answers = [413, 413];
+    const alertmanager = outbox(receiver("alertmanager", url));
+    await alertmanager.add(report);
+    alertmanager.start();
+    await delivered(alertmanager);
+    expect(hook.got.map(({ body }) => (body as unknown[]).length)).to.deep.equal([40, 40, 18, 18, 4]);
+  });
+
+  it("a damaged message or state is put aside, and the others are delivered", async () => {
+    const runs = new Runs();
+    const box = outbox(receiver("json", url));
+    await box.add(runs.next([scanned("r/a:1", [old])]));
+    await box.add(runs.next([scanned("r/a:1", [other])]));
+    const [first = ""] = (await readdir(join(folder, "json"))).sort();
+    await writeFile(join(folder, "json", first), '{"run": "registry-sc');
+    await writeFile(join(folder, "state.json"), "\0\0\0\0");
+    const later = outbox(receiver("json", url));
+    later.start();
+    await delivered(later);
+    await until(() => hook.got.length === 1);
+    expect(bodies()).to.deep.equal(["registry-scan-2"]);
+    expect(await readdir(folder)).to.have.members(["json", "state.json.damaged"]);
+    expect(await readdir(join(folder, "json"))).to.deep.equal([`${first}.damaged`]);
+    expect(said.join("\n"))
+      .to.match(/state\.json\.damaged/)
+      .and.match(/registry-scan-1 is damaged and was put aside/);
   });
 
   it("a retry waits as long as the receiver's Retry-After says", async () => {

@@ -3,8 +3,8 @@ import { metrics, type ServerState } from "../../../../registry-scan/server/repo
 import { promtool } from "../../../support/promtool.ts";
 import { failed, finding, Runs, scanned, start } from "../../../support/registry-reports.ts";
 
-const idle: ServerState = { undelivered: {}, isRunning: false, pendingCopies: 0, hasVolumeError: false };
-const busy: ServerState = { undelivered: { slack: 2 }, isRunning: true, pendingCopies: 3, hasVolumeError: true };
+const idle: ServerState = { undelivered: {}, refused: {}, isRunning: false, pendingCopies: 0, hasVolumeError: false };
+const busy: ServerState = { undelivered: { slack: 2 }, refused: { slack: 1 }, isRunning: true, pendingCopies: 3, hasVolumeError: true };
 
 /** The lines of one metric, without its name. */
 const samples = (text: string, name: string) =>
@@ -41,6 +41,7 @@ describe("the metrics", () => {
     expect(samples(text, "start_timestamp_seconds")).to.deep.equal([" 1767322800"]);
     expect(samples(text, "running")).to.deep.equal([" 1"]);
     expect(samples(text, "undelivered_alerts")).to.deep.equal(['{receiver="slack"} 2']);
+    expect(samples(text, "refused_alerts")).to.deep.equal(['{receiver="slack"} 1']);
     expect(samples(text, "runs_not_copied")).to.deep.equal([" 3"]);
     expect(samples(text, "volume_trouble")).to.deep.equal([" 1"]);
   });
