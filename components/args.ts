@@ -665,6 +665,13 @@ export interface RegistryScanArgs {
   readonly reports?: ReportsArgs;
   /** Receivers that are notified of new and fixed findings after each run. @default none */
   readonly alerts?: readonly ReceiverArgs[];
+  /** Number of the generated token. Increase it by one to generate a new token; the previous one stays valid until `retire`. @default 1 */
+  readonly generation?: number;
+  /**
+   * Generated tokens up to this number are no longer valid. Set it to the previous number when the new token is in use everywhere.
+   * @default 0
+   */
+  readonly retire?: number;
 }
 
 /** What to scan: an image or a repository. */
@@ -1021,6 +1028,8 @@ export const defaults = {
       },
     },
     alerts: [],
+    generation: 1,
+    retire: 0,
   },
   monitoring: {
     enabled: false,

@@ -2,10 +2,10 @@ import * as pulumi from "@pulumi/pulumi";
 import type { PreviousSecret } from "../monitoring/programs/configuration.ts";
 import {
   blockDefaults,
+  type ClientArgs,
   type DatabaseArgs,
   type DomainArgs,
   defaults,
-  type GatewayArgs,
   type RedisArgs,
   type ServerArgs,
   type SettingsArgs,
@@ -280,7 +280,11 @@ export class ScanService extends Component<ScanServiceArgs, typeof children> {
     { policies }: Namespace,
   ): Gateway {
     const { exposure = {}, registryScan } = this.args;
-    const ownClients = [...(registryScan?.enabled ? [registryScanClient] : []), ...(this.probes ? [probeClient] : [])];
+    const { generation, retire } = withDefaults(defaults.registryScan, registryScan);
+    const ownClients = [
+      ...(registryScan?.enabled ? [{ name: registryScanClient, generation, retire }] : []),
+      ...(this.probes ? [{ name: probeClient }] : []),
+    ];
     const { clients, monitors } = this.gateway;
     return this.create(
       "gateway",
@@ -288,7 +292,7 @@ export class ScanService extends Component<ScanServiceArgs, typeof children> {
         context,
         gateway: {
           ...this.gateway,
-          clients: [...clients, ...ownClients.map((name) => ({ name }))],
+          clients: [...clients, ...ownClients],
           monitors: [...monitors, ...this.monitors],
         },
         servers: {
@@ -372,7 +376,10 @@ export class ScanService extends Component<ScanServiceArgs, typeof children> {
             ...(mirror !== undefined && { mirror: mirror.connection.authority.name }),
             ...(scan !== undefined && { reports: scan.certificateSecret }),
           },
-          previousSecrets: previousSecrets(gateway ? this.gateway.clients : [], redis),
+          previousSecrets: previousSecrets(
+            [...(gateway ? this.gateway.clients : []), ...(registryScan.enabled ? [{ ...registryScan, name: registryScanClient }] : [])],
+            redis,
+          ),
           registryScan: registryScan.enabled ? pulumi.output({ schedule, timeZone }) : undefined,
         },
         parts: [
@@ -418,7 +425,10 @@ function withMonitors(redis: RedisArgs = {}, monitors: readonly pulumi.Input<str
 }
 
 /** Returns the tokens and passwords whose previous generation is still valid. */
-function previousSecrets(clients: NonNullable<GatewayArgs["clients"]>, redis: RedisArgs): PreviousSecret[] {
+function previousSecrets(
+  clients: readonly Pick<ClientArgs, "name" | "token" | "previousToken" | "generation" | "retire">[],
+  redis: RedisArgs,
+): PreviousSecret[] {
   const tokens = clients.filter((client) => {
     const { generation, retire } = withDefaults(blockDefaults.ClientArgs, client);
     return client.token === undefined ? validGenerations({ generation, retire }).length > 1 : client.previousToken !== undefined;

@@ -3,7 +3,7 @@ import { registryScanClient } from "../components/shared/parts.ts";
 import { seconds } from "../components/shared/quantity.ts";
 import { scanners, severities } from "../registry-scan/index.ts";
 import { alertRules, alerts } from "./alerts.ts";
-import { credentials, credentialsSecret, resourceRules, resources } from "./common.ts";
+import { credentials, credentialsSecret, generation, generationRules, resourceRules, resources, retire } from "./common.ts";
 import type { Gateway } from "./gateway.ts";
 import * as v from "./kinds/index.ts";
 import { reports } from "./reports.ts";
@@ -83,6 +83,8 @@ export const registryScan = v
     ),
     reports,
     alerts,
+    generation: generation("token"),
+    retire: retire("token"),
   })
   .meta({
     description: "Scheduled scans of images in registries, with reports and alerts for new findings.",
@@ -103,6 +105,7 @@ export function* registryScanRules(scan: z.output<typeof registryScan>, gateway:
       concerns: [`${path}.deadline`],
     };
   yield* alertRules(scan.alerts);
+  yield* generationRules(path, scan);
   const own = gateway.enabled ? gateway.clients.findIndex(({ name }) => name === registryScanClient) : -1;
   if (own >= 0)
     yield {

@@ -7,8 +7,8 @@ export interface Application {
   /** The programs, and certificate authorities if there are any. */
   readonly mounts: readonly Mount[];
   readonly environment: Readonly<Record<string, pulumi.Input<string> | undefined>>;
-  /** The token by which the reports server recognises the scanning pods. */
-  readonly token: SecretKey;
+  /** The tokens by which the reports server recognises the scanning pods, newest first. Pods send the first. */
+  readonly tokens: readonly [SecretKey, ...SecretKey[]];
 }
 
 /** Where the pods of the application have their files. */

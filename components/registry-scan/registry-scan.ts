@@ -2,12 +2,13 @@ import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import * as random from "@pulumi/random";
 import { reportsPorts } from "../../registry-scan/index.ts";
-import type { ReceiverArgs, RegistryScanArgs } from "../args.ts";
+import { defaults, type ReceiverArgs, type RegistryScanArgs } from "../args.ts";
 import type { MirrorConnection } from "../database-mirror/connection.ts";
-import { Component, optional, type Transforms } from "../shared/component.ts";
+import { Component, optional, several, type Transforms } from "../shared/component.ts";
 import type { Context } from "../shared/context.ts";
-import { secretText } from "../shared/generated-secret.ts";
+import { secretText, validGenerations } from "../shared/generated-secret.ts";
 import { selector } from "../shared/labels.ts";
+import { withDefaults } from "../shared/merge.ts";
 import { configMap, secret } from "../shared/objects.ts";
 import { parts, project } from "../shared/parts.ts";
 import type { SecretKey } from "../shared/pod.ts";
@@ -30,10 +31,10 @@ const children = {
   certificate: k8s.core.v1.Secret,
   /** The ConfigMap with the certificate authorities that the pods trust. */
   certificateAuthorities: k8s.core.v1.ConfigMap,
-  /** The generated token by which the reports server recognises the scanning pods. */
-  generatedToken: random.RandomPassword,
-  /** The Secret with that token. */
-  token: k8s.core.v1.Secret,
+  /** The generated tokens by which the reports server recognises the scanning pods: the current one and the previous one. */
+  generatedTokens: several(random.RandomPassword),
+  /** The Secrets with those tokens. */
+  tokens: several(k8s.core.v1.Secret),
   /** The Secret with the URLs and headers of receivers. */
   receivers: optional(k8s.core.v1.Secret),
   reports: ReportsServer,
@@ -120,7 +121,7 @@ export class RegistryScan extends Component<RegistryScanComponentArgs, typeof ch
         SSL_CERT_DIR: `/etc/ssl/certs:${paths.authorities}`,
         NODE_EXTRA_CA_CERTS: `${paths.authorities}/${authoritiesFile}`,
       },
-      token: this.createToken(),
+      tokens: this.createTokens(),
     };
   }
 
@@ -133,9 +134,16 @@ export class RegistryScan extends Component<RegistryScanComponentArgs, typeof ch
     return this.create("certificateAuthorities", configMap(context, parts.registryScan, { [authoritiesFile]: file })).metadata.name;
   }
 
-  private createToken(): SecretKey {
-    const token = this.create("generatedToken", secretText(), {}, "token").result;
-    return { name: this.create("token", secret(this.args.context, parts.reports, { [tokenKey]: token })).metadata.name, key: tokenKey };
+  /** Returns the valid tokens, newest first. Each has a Secret of its own, so that the pods of a run in progress keep theirs. */
+  private createTokens(): [SecretKey, ...SecretKey[]] {
+    const create = (generation: number): SecretKey => {
+      const name = generation === 1 ? "token" : `token-${generation}`;
+      const token = this.create("generatedTokens", secretText(), {}, name).result;
+      const { metadata } = this.create("tokens", secret(this.args.context, parts.reports, { [tokenKey]: token }), {}, name);
+      return { name: metadata.name, key: tokenKey };
+    };
+    const [current, ...earlier] = validGenerations(withDefaults(defaults.registryScan, this.args.registryScan));
+    return [create(current), ...earlier.map(create)];
   }
 
   private createReceivers(alerts: readonly ReceiverArgs[] = []): Receivers {

@@ -155,6 +155,7 @@ export class ReportsServer extends Component<ReportsServerArgs, typeof children>
   /** A StatefulSet, because it never runs two pods at the same time on one volume. */
   private createStatefulSet({ resources, bucket }: Settings, mounts: readonly Mount[], policy: pulumi.Resource): void {
     const { context, application } = this.args;
+    const [token, previous] = application.tokens;
     const healthz = httpProbe("/healthz", "http");
     this.create(
       "statefulSet",
@@ -172,7 +173,8 @@ export class ReportsServer extends Component<ReportsServerArgs, typeof children>
               image: image("node", context),
               command: ["node", `${paths.programs}/reports.js`],
               env: [
-                fromSecret("REPORTS_TOKEN", application.token),
+                fromSecret("REPORTS_TOKEN", token),
+                ...(previous ? [fromSecret("REPORTS_PREVIOUS_TOKEN", previous)] : []),
                 ...variables({
                   ...application.environment,
                   API_CERTIFICATE: paths.certificate,

@@ -262,7 +262,7 @@ export class ScanJob extends Component<ScanJobArgs, typeof children> {
   private environment(token: SecretKey | undefined) {
     const { application } = this.args;
     return [
-      fromSecret("REPORTS_TOKEN", application.token),
+      fromSecret("REPORTS_TOKEN", application.tokens[0]),
       ...(token ? [fromSecret("TRIVY_TOKEN", token)] : []),
       fromLabel("JOB", "batch.kubernetes.io/job-name"),
       fromLabel("JOB_UID", "batch.kubernetes.io/controller-uid"),

@@ -15,11 +15,11 @@ import { firstFew } from "./text.ts";
 const limits = { small: 64 << 10, result: 2 * resultLimit, plan: 64 << 20, cycloneDx: 256 << 20 };
 
 /** The API of the scanning pods, described in `protocol/api.ts`. Every request needs the token. */
-export function createApi(store: Store, token: string): Hono<Env> {
+export function createApi(store: Store, tokens: string[]): Hono<Env> {
   const api = new Hono<Env>();
   api.onError(errorHandler(store));
   api.notFound((c) => c.json({ error: `the API has no ${c.req.method} ${c.req.path}` }, 404));
-  api.use(bearerToken(token));
+  api.use(bearerToken(tokens));
   api.use("/api/runs/:run/*", async (c, next) => {
     const run = c.req.param("run");
     if (!runNamePattern.test(run)) {
@@ -77,10 +77,10 @@ export function createApi(store: Store, token: string): Hono<Env> {
   return api;
 }
 
-function bearerToken(token: string) {
+function bearerToken(tokens: string[]) {
   const error = "the bearer token of the request is not this server's REPORTS_TOKEN";
   const refusal = { message: () => Response.json({ error }, { status: 401 }) };
-  return bearerAuth({ token, noAuthenticationHeader: refusal, invalidAuthenticationHeader: refusal, invalidToken: refusal });
+  return bearerAuth({ token: tokens, noAuthenticationHeader: refusal, invalidAuthenticationHeader: refusal, invalidToken: refusal });
 }
 
 const noTarget = (run: string, id: string) =>

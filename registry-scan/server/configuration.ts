@@ -17,8 +17,8 @@ export interface ServerSettings extends Omit<ReportsConfiguration, "hosts"> {
   readonly hosts: ReadonlySet<string>;
   readonly receivers: readonly Receiver[];
   readonly bucketKeys: BucketKeys | undefined;
-  /** The token that scanning pods send. */
-  readonly token: string;
+  /** The tokens of which scanning pods send one. */
+  readonly tokens: string[];
   /** Key and certificate of the API, PEM. @default the API is served over plain HTTP */
   readonly certificate: { readonly key: string; readonly cert: string } | undefined;
   readonly ports: Readonly<Record<keyof typeof reportsPorts, number>>;
@@ -28,6 +28,7 @@ export interface ServerSettings extends Omit<ReportsConfiguration, "hosts"> {
 export function readSettings(environment: NodeJS.ProcessEnv): ServerSettings {
   const {
     REPORTS_TOKEN: token,
+    REPORTS_PREVIOUS_TOKEN: previousToken,
     REPORTS_CONFIGURATION: path = "/etc/reports/reports.json",
     REPORTS_RECEIVERS: receivers = "/etc/receivers",
     API_CERTIFICATE: certificate,
@@ -42,7 +43,7 @@ export function readSettings(environment: NodeJS.ProcessEnv): ServerSettings {
     receivers: readReceivers(configuration, receivers),
     hosts: new Set([...configuration.hosts, ...(configuration.url === undefined ? [] : [new URL(configuration.url).hostname])]),
     bucketKeys: configuration.bucket && readBucketKeys(configuration.bucket.name, environment),
-    token,
+    tokens: [token, ...(previousToken ? [previousToken] : [])],
     certificate: certificate ? { key: readPem(certificate, "tls.key"), cert: readPem(certificate, "tls.crt") } : undefined,
     ports: { pages: Number(pages), api: Number(api), metrics: Number(metrics) },
   };

@@ -1,8 +1,8 @@
 /**
  * The reports server: hands out the targets of a run, stores the results, writes the reports and sends the alerts.
  *
- * Environment: REPORTS_TOKEN, which scanning pods send as their bearer token; AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN for a
- * bucket; optionally API_CERTIFICATE, a folder with tls.crt and tls.key,
+ * Environment: REPORTS_TOKEN, which scanning pods send as their bearer token, and REPORTS_PREVIOUS_TOKEN while it is rotated;
+ * AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN for a bucket; optionally API_CERTIFICATE, a folder with tls.crt and tls.key,
  * REPORTS_CONFIGURATION (default /etc/reports/reports.json), REPORTS_RECEIVERS (default /etc/receivers), PAGES_PORT, API_PORT and
  * METRICS_PORT.
  */
@@ -28,12 +28,12 @@ const tickInterval = 1_000;
 const keepAliveTimeout = 75_000;
 
 async function main(environment: NodeJS.ProcessEnv): Promise<void> {
-  const { folder, keep, hosts, receivers, bucket, bucketKeys, token, certificate, ports } = readSettings(environment);
+  const { folder, keep, hosts, receivers, bucket, bucketKeys, tokens, certificate, ports } = readSettings(environment);
   const outbox = new Outbox(join(folder, "outbox"), receivers);
   const store = new Store({ folder, keep, outbox, ...(bucket && bucketKeys && { bucket: new Bucket(bucket, bucketKeys) }) });
   outbox.start();
   const pages = await listen(createPages(store, outbox, hosts), ports.pages);
-  const api = await listen(createApi(store, token), ports.api, certificate);
+  const api = await listen(createApi(store, tokens), ports.api, certificate);
   const metrics = await listen(createMetrics(store, outbox), ports.metrics);
   console.log(`pages on port ${portOf(pages)}, API on port ${portOf(api)}, metrics on port ${portOf(metrics)}`);
   void store.tick();

@@ -97,6 +97,7 @@ const byKey: Readonly<Record<string, Arbitrary<unknown>>> = {
   "ExternalRedisArgs.password": fc.string({ minLength: 1 }),
   "LoginArgs.password": fc.string({ minLength: 1 }),
   "RegistryScanArgs.timeout": fc.constantFrom("90s", "10m"),
+  "RegistryScanArgs.retire": fc.constant(0),
   "RegistryScanArgs.deadline": fc.constantFrom("30m", "23h", "1h30m"),
   "TolerationArgs.operator": fc.constant("Exists"),
   "ImagesArgs.redis": fc.constantFrom("docker.io/valkey/valkey:8.1.1", `redis@sha256:${"0f".repeat(32)}`),

@@ -240,7 +240,39 @@ describe("the registry scan", () => {
     });
   });
 
+  it("the token for the reports server is rotated by its number, and the previous one stays valid until it is retired", async () => {
+    const tokens = async (settings: object) => {
+      const deployed = await scan(settings);
+      const secretOf = (container: Manifest, name: string) =>
+        container.env.find((one: Manifest) => one.name === name)?.valueFrom.secretKeyRef.name as string | undefined;
+      const names = [
+        secretOf(scanner(deployed), "REPORTS_TOKEN"),
+        secretOf(reports(deployed).containers[0], "REPORTS_TOKEN"),
+        secretOf(reports(deployed).containers[0], "REPORTS_PREVIOUS_TOKEN"),
+      ];
+      const logical = (name: string | undefined) =>
+        name &&
+        deployed.resources.find(({ type, state }) => type.endsWith(":Secret") && (state["metadata"] as { name: string }).name === name)
+          ?.name;
+      return names.map(logical);
+    };
+    const [first, second] = ["trivy-registry-scan-token", "trivy-registry-scan-token-2"];
+    expect(await tokens({})).to.deep.equal([first, first, undefined]);
+    expect(await tokens({ generation: 2 })).to.deep.equal([second, second, first]);
+    expect(await tokens({ generation: 2, retire: 1 })).to.deep.equal([second, second, undefined]);
+  });
+
   describe("with a gateway", () => {
+    it("the client of the registry scan is rotated by the same number", async () => {
+      const clients = async (settings: object) => {
+        const deployed = await scan(settings, { gateway: { enabled: true, tls: { enabled: true } } });
+        return deployed.one("Secret", "trivy-gateway-clients").stringData["clients.map"].match(/ registry-scan$/gm)?.length;
+      };
+      expect(await clients({})).to.equal(1);
+      expect(await clients({ generation: 2 })).to.equal(2);
+      expect(await clients({ generation: 2, retire: 1 })).to.equal(1);
+    });
+
     it("the registry scan is a client of the gateway, and its token is not in the outputs", async () => {
       const deployed = await scan({}, { gateway: { enabled: true, tls: { enabled: true } } });
       const token = deployed.resource("trivy-gateway-token-registry-scan-1");
@@ -351,7 +383,7 @@ describe("the registry scan", () => {
     const own = (kinds: readonly string[]) => Object.fromEntries(kinds.map((kind) => [kind, marked]));
     const transform = {
       registryScan: {
-        ...own(["programs", "token", "receivers", "certificate", "certificateAuthorities"]),
+        ...own(["programs", "tokens", "receivers", "certificate", "certificateAuthorities"]),
         reports: own(["config", "policy", "claim", "service", "statefulSet"]),
         job: own(["config", "registryLogin", "policy", "cronJob"]),
       },

@@ -20,6 +20,18 @@ describe("the API of the reports server", () => {
     expect((await fetch(`${server.pages}/api/runs/nightly-1`)).status).to.equal(404);
   });
 
+  it("while the token is rotated, pods of a run in progress may send the previous one", async () => {
+    await server.remove();
+    server = new ReportsServer({}, { environment: { REPORTS_TOKEN: "the-next-token-of-the-pods", REPORTS_PREVIOUS_TOKEN: token } });
+    await server.up();
+    for (const [sent, expected] of [
+      [token, 200],
+      ["the-next-token-of-the-pods", 200],
+      ["the-one-before", 401],
+    ] as const)
+      expect((await server.call("PUT", "/runs/nightly-1", start(), { authorization: `Bearer ${sent}` })).status, sent).to.equal(expected);
+  });
+
   it("an invalid request is refused with a message that names the problem, and the run continues", async () => {
     const refused = async (method: string, path: string, body: unknown, status: number, error: RegExp) => {
       const answer = await server.call<{ error: string }>(method, path, body);

@@ -139,6 +139,7 @@ export const registryScan: Mistakes = {
       /FRI-MON/,
     ],
     ["a cron expression with a step of zero", withScan({ schedule: "*/0 * * * *" }), "registryScan.schedule", /minute is \*\/0/],
+    ["a retired current generation", withScan({ generation: 2, retire: 2 }), "registryScan.retire", /use at most 1/],
     ["an unknown time zone", withScan({ timeZone: "Europe/Atlantis" }), "registryScan.timeZone", /Europe\/Berlin/],
     ["a scan without targets", withTargets(), "registryScan.targets", /is missing or empty; use at least one image or repository/],
     [
