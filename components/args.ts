@@ -451,7 +451,8 @@ export interface EmbeddedRedisArgs {
   readonly ttl?: Input<string>;
   /**
    * Memory for the cache's data; when it is full, the least recently used entries are evicted. 10,000 images with 500 packages each need
-   * about 1Gi (measured: 205 bytes a package). The container gets twice as much.
+   * about 1Gi (measured: 205 bytes a package). The container reserves twice as much, and may use three times as much while Redis rewrites
+   * its file.
    * @default 512Mi
    */
   readonly maxMemory?: Input<string>;

@@ -34,7 +34,7 @@ const embedded = v
       .size({ least: "16Mi", because: "the analysis of a few images needs" })
       .default("512Mi")
       .describe(
-        "Memory for the cache's data; when it is full, the least recently used entries are evicted. 10,000 images with 500 packages each need about 1Gi (measured: 205 bytes a package). The container gets twice as much.",
+        "Memory for the cache's data; when it is full, the least recently used entries are evicted. 10,000 images with 500 packages each need about 1Gi (measured: 205 bytes a package). The container reserves twice as much, and may use three times as much while Redis rewrites its file.",
       ),
     cpu: v.cpu().default("100m").describe("CPU that the scheduler reserves for the container."),
     persistence,

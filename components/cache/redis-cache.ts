@@ -272,7 +272,7 @@ export class RedisCache extends Component<RedisCacheArgs, typeof children> {
               readinessProbe: { ...pingProbe("PONG", tls), periodSeconds: 5, failureThreshold: 2 },
               livenessProbe: { ...pingProbe("PONG|LOADING*|BUSY*|MASTERDOWN*", tls), periodSeconds: 10, failureThreshold: 6 },
               resources: containerResources(
-                { requests: { cpu: redis.cpu, memory }, limits: { memory } },
+                { requests: { cpu: redis.cpu, memory: memory.request }, limits: { memory: memory.limit } },
                 { request: "64Mi", limit: "64Mi" },
               ),
             },

@@ -123,13 +123,13 @@ describe("the Redis cache", () => {
   });
 
   it("Redis' container gets twice maxMemory with persistence, and a third more than maxMemory without", async () => {
-    expect(containerMemory(2 ** 30, true)).to.equal("2Gi");
-    expect(containerMemory(3 * 2 ** 28, false)).to.equal("1Gi");
+    expect(containerMemory(2 ** 30, true)).to.deep.equal({ request: "2Gi", limit: "3104Mi" });
+    expect(containerMemory(3 * 2 ** 28, false)).to.deep.equal({ request: "1Gi", limit: "1Gi" });
     const { resources } = (await deploy({ redis: { maxMemory: "1Gi", persistence: { size: "5Gi", storageClass: "fast" } } })).container(
       "StatefulSet",
     );
     expect(resources.requests.memory).to.equal("2Gi");
-    expect(resources.limits.memory).to.equal("2Gi");
+    expect(resources.limits.memory, "for pages that exist twice").to.equal("3104Mi");
   });
 
   it("the size and storage class of Redis' volume claim come from the arguments", async () => {
