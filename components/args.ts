@@ -588,6 +588,11 @@ export interface IngressArgs {
   readonly tlsSecret?: Input<string>;
   /** Annotations of the Ingress: body size, time-outs, TLS. @default none */
   readonly annotations?: Readonly<Record<string, Input<string>>>;
+  /**
+   * Annotations of the Service in the cluster: health checks and network endpoint groups, which the controllers of some clouds read there.
+   * @default none
+   */
+  readonly serviceAnnotations?: Readonly<Record<string, Input<string>>>;
 }
 
 /** An HTTPRoute of the Gateway API, on a Gateway that exists already. */
@@ -600,6 +605,11 @@ export interface GatewayApiArgs {
   readonly gateway: GatewayReference;
   /** Annotations of the HTTPRoute: time-outs, policies. @default none */
   readonly annotations?: Readonly<Record<string, Input<string>>>;
+  /**
+   * Annotations of the Service in the cluster: health checks and network endpoint groups, which the controllers of some clouds read there.
+   * @default none
+   */
+  readonly serviceAnnotations?: Readonly<Record<string, Input<string>>>;
 }
 
 /** The existing Gateway that the route attaches to, which has the certificate. */
@@ -1119,9 +1129,11 @@ export const blockDefaults = {
   },
   IngressArgs: {
     annotations: {},
+    serviceAnnotations: {},
   },
   GatewayApiArgs: {
     annotations: {},
+    serviceAnnotations: {},
   },
   BucketArgs: {
     region: "us-east-1",

@@ -11,6 +11,11 @@ const host = () => v.dnsName().describe("DNS name of the service.");
 const annotations = (of: string, examples: string) =>
   v.tableOf(v.labelKey()).default({}).describe(`Annotations of the ${of}: ${examples}.`);
 
+const serviceAnnotations = annotations(
+  "Service in the cluster",
+  "health checks and network endpoint groups, which the controllers of some clouds read there",
+);
+
 const none = v
   .block("NoExposureArgs", {
     type: v.literal("none").optional().default("none").describe("The service can only be reached in the cluster."),
@@ -39,6 +44,7 @@ const ingress = v
       .optional()
       .meta({ description: "Name of an existing Secret of type kubernetes.io/tls.", otherwise: "the controller's own certificate" }),
     annotations: annotations("Ingress", "body size, time-outs, TLS"),
+    serviceAnnotations,
   })
   .describe("An Ingress. Its controller must allow bodies of several megabytes (the analysis of a layer) and requests of five minutes.");
 
@@ -54,6 +60,7 @@ const gatewayApi = v
       })
       .describe("The existing Gateway that the route attaches to, which has the certificate."),
     annotations: annotations("HTTPRoute", "time-outs, policies"),
+    serviceAnnotations,
   })
   .describe("An HTTPRoute of the Gateway API, on a Gateway that exists already.");
 

@@ -75,9 +75,10 @@ export class Exposure extends Component<ExposureArgs, typeof children> {
 
   /** Returns the Service's name. */
   private createService(): pulumi.Output<string> {
-    const { backend, preferSameZone = false } = this.args;
+    const { backend, preferSameZone = false, exposure = {} } = this.args;
+    const annotations = "serviceAnnotations" in exposure ? exposure.serviceAnnotations : undefined;
     const { metadata } = this.create("service", {
-      metadata: this.metadata(),
+      metadata: this.metadata(serviceName, annotations),
       spec: {
         type: "ClusterIP",
         selector: { ...backend.selector },

@@ -69,6 +69,18 @@ describe("the Service and its exposure", () => {
     expect(await settled(deployed.service.externalAddress)).to.equal("https://trivy.example.com");
   });
 
+  it("the Service behind an Ingress or a route has annotations of its own", async () => {
+    const serviceAnnotations = { "cloud.google.com/backend-config": '{"default": "trivy"}' };
+    const ingress = { type: "ingress", host: "trivy.example.com", annotations: { a: "b" }, serviceAnnotations } as const;
+    const route = { type: "gatewayApi", host: "trivy.example.com", gateway: { name: "public" }, serviceAnnotations } as const;
+    for (const exposure of [ingress, route]) {
+      const deployed = await deploy({ access, exposure });
+      const service = deployed.all("Service").find(({ metadata: { name } }) => name === "trivy");
+      expect(service.metadata.annotations).to.deep.equal(serviceAnnotations);
+    }
+    expect((await deploy({ access, exposure: ingress })).one("Ingress").metadata.annotations).to.deep.equal({ a: "b" });
+  });
+
   it("a route of the Gateway API has time for a long scan", async () => {
     const gateway = { name: "public", namespace: "gateways", section: "https" };
     const deployed = await deploy({ access, exposure: { type: "gatewayApi", host: "trivy.example.com", gateway } });
