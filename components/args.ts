@@ -705,11 +705,16 @@ export interface RepositoryTargetArgs {
    * @default any version
    */
   readonly versions?: Input<string>;
-  /**
-   * Maximum number of tags: the highest versions if all tags are semantic versions, otherwise the most recently built.
-   * @default no limit
-   */
+  /** Tags and globs, such as `*-cache`; tags that match one of them are left out. @default none */
+  readonly exclude?: readonly Input<string>[];
+  /** Maximum number of tags: the newest by `order`. @default no limit */
   readonly newest?: Input<number>;
+  /**
+   * Which tags are the newest: `built`, those of the images that were built last; `name`, the last names, as in `nightly-2026-11-27`;
+   * `automatic`, the highest versions if all tags are semantic versions, otherwise as `built`.
+   * @default automatic
+   */
+  readonly order?: Input<"automatic" | "built" | "name">;
 }
 
 /** The reports of the runs, and the server that keeps them. */

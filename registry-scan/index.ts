@@ -13,6 +13,6 @@ export {
 } from "./protocol/image-reference.ts";
 export { reportsName, reportsPorts, runOf, scanContainer, scanName } from "./protocol/names.ts";
 export { type Scanner, type ScanPolicy, type Severity, scanners, severities } from "./protocol/policy.ts";
-export { scannedImageProblem, scannedRepositoryProblem, type TargetArgs, versionRangeProblem } from "./protocol/targets.ts";
+export { scannedImageProblem, scannedRepositoryProblem, type TargetArgs, tagOrders, versionRangeProblem } from "./protocol/targets.ts";
 export { singleLine, visible } from "./protocol/text.ts";
 export { exitCodes, type Verdict, verdicts } from "./protocol/verdict.ts";

@@ -104,6 +104,9 @@ export function* registryScanRules(scan: z.output<typeof registryScan>, gateway:
       message: `is ${scan.timeout}, longer than a whole run may take (deadline: ${scan.deadline}); use less or raise the deadline`,
       concerns: [`${path}.deadline`],
     };
+  for (const [index, target] of scan.targets.entries())
+    if ("repository" in target && target.order !== undefined && target.newest === undefined)
+      yield { path: `${path}.targets[${index}].order`, message: "has no effect without newest; set it, or remove the order" };
   yield* alertRules(scan.alerts);
   yield* generationRules(path, scan);
   const own = gateway.enabled ? gateway.clients.findIndex(({ name }) => name === registryScanClient) : -1;

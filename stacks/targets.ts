@@ -1,3 +1,4 @@
+import { tagOrders } from "../registry-scan/index.ts";
 import * as v from "./kinds/index.ts";
 
 const imageTarget = v
@@ -18,9 +19,16 @@ const repositoryTarget = v
       description: "Range of semantic versions, such as `>=1.4 <3`; tags outside the range, or that are not versions, are left out.",
       otherwise: "any version",
     }),
-    newest: v.count(1, 10_000).optional().meta({
-      description: "Maximum number of tags: the highest versions if all tags are semantic versions, otherwise the most recently built.",
-      otherwise: "no limit",
+    exclude: v
+      .listOf(v.tagPattern())
+      .min(1, { error: "is empty; name a tag or a glob, or remove the setting" })
+      .optional()
+      .meta({ description: "Tags and globs, such as `*-cache`; tags that match one of them are left out.", otherwise: "none" }),
+    newest: v.count(1, 10_000).optional().meta({ description: "Maximum number of tags: the newest by `order`.", otherwise: "no limit" }),
+    order: v.choice(tagOrders).optional().meta({
+      description:
+        "Which tags are the newest: `built`, those of the images that were built last; `name`, the last names, as in `nightly-2026-11-27`; `automatic`, the highest versions if all tags are semantic versions, otherwise as `built`.",
+      otherwise: "automatic",
     }),
   })
   .describe("A repository, of which some or all tags are scanned.");

@@ -1,7 +1,7 @@
 import * as z from "zod/mini";
 import type { ScanConfiguration } from "./configuration.ts";
 import { scanPolicySchema } from "./policy-schema.ts";
-import { scannedImageProblem, scannedRepositoryProblem, versionRangeProblem } from "./targets.ts";
+import { scannedImageProblem, scannedRepositoryProblem, tagOrders, versionRangeProblem } from "./targets.ts";
 import { nonEmptyString, positiveInteger, stringWith, url } from "./validation.ts";
 
 const seconds = z.number().check(z.positive());
@@ -12,7 +12,9 @@ const target = z.union([
     repository: stringWith(scannedRepositoryProblem),
     tags: z.optional(z.array(nonEmptyString)),
     versions: z.optional(stringWith(versionRangeProblem)),
+    exclude: z.optional(z.array(nonEmptyString)),
     newest: z.optional(positiveInteger),
+    order: z.optional(z.enum(tagOrders)),
   }),
 ]);
 

@@ -1,6 +1,9 @@
 import { minVersion, validRange } from "semver";
 import { imageReferenceProblem, parseImageReference } from "./image-reference.ts";
 
+/** Orders of tags by which the newest are found. */
+export const tagOrders = ["automatic", "built", "name"] as const;
+
 /** What to scan: one image, or tags of a repository. */
 export type TargetArgs =
   /** An image with its tag or digest. */
@@ -11,8 +14,12 @@ export type TargetArgs =
       readonly tags?: readonly string[];
       /** Range of semantic versions, such as `>=1.4 <3`; tags that are not versions in it are left out. @default all tags */
       readonly versions?: string;
-      /** Maximum number of tags: the highest versions if all are versions, otherwise the most recently built. @default unlimited */
+      /** Names or globs of tags that are left out. @default none */
+      readonly exclude?: readonly string[];
+      /** Maximum number of tags. @default unlimited */
       readonly newest?: number;
+      /** What is the newest: `automatic`, the highest version if all tags are versions, otherwise the last built; `built`; `name`. @default automatic */
+      readonly order?: (typeof tagOrders)[number];
     };
 
 /**

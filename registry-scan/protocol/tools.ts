@@ -26,8 +26,11 @@ export const scannedImageSchema = z.object({
 });
 export interface ScannedImage extends Parsed<typeof scannedImageSchema> {}
 
-/** The queries that planning a run takes. */
-export const craneCommands = ["ls", "digest", "config"] as const;
+/**
+ * The queries that planning a run takes, as crane calls them; the answer to `manifest` is the digest and, on a second line, `image` or `other`.
+ * Docker Hub counts a query of a manifest as a pull, one of a digest not.
+ */
+export const craneCommands = ["ls", "digest", "config", "manifest"] as const;
 
 export const craneQuestionSchema = z.object({ command: z.enum(craneCommands), image: nonEmptyString });
 export interface CraneQuestion extends Parsed<typeof craneQuestionSchema> {}

@@ -1,5 +1,6 @@
 import type { CraneAnswer, CraneQuestion } from "../protocol/tools.ts";
 import { failureReason } from "./failure-reason.ts";
+import { describeManifest } from "./manifest.ts";
 import { runProgram } from "./subprocess.ts";
 
 /** Seconds for one query. crane itself retries temporary failures. */
@@ -11,5 +12,18 @@ export async function queryRegistry({ command, image }: CraneQuestion, plainHttp
   const args = [command, ...(command === "ls" ? ["--omit-digest-tags"] : []), ...(plainHttp ? ["--insecure"] : []), image];
   const { exitCode, stdout, stderr, timedOut } = await runProgram("crane", args, { timeout, signal });
   if (timedOut) return { outcome: "late", seconds: timeout };
-  return exitCode === 0 ? { outcome: "answered", output: stdout.trim() } : { outcome: "failed", reason: failureReason(stderr) };
+  if (exitCode !== 0) return { outcome: "failed", reason: failureReason(stderr) };
+  if (command !== "manifest") return { outcome: "answered", output: stdout.trim() };
+  const described = describe(stdout);
+  if (described) return { outcome: "answered", output: `${described.digest}\n${described.kind}` };
+  return queryRegistry({ command: "digest", image }, plainHttp, signal);
+}
+
+function describe(manifest: string): ReturnType<typeof describeManifest> {
+  try {
+    return describeManifest(manifest);
+  } catch {
+    // What is wrong with it, the scan will say.
+    return undefined;
+  }
 }

@@ -2,7 +2,7 @@ import pMap from "p-map";
 import type { PlanLine, PlanProblem } from "../protocol/api.ts";
 import { formatImageReference, type ImageReference, parseImageReference } from "../protocol/image-reference.ts";
 import type { TargetArgs } from "../protocol/targets.ts";
-import type { Registry } from "./registry.ts";
+import type { Description, Registry } from "./registry.ts";
 import { selectTags } from "./tags.ts";
 
 export interface PlanOptions {
@@ -27,9 +27,32 @@ export interface Plan {
  */
 export async function plan(targets: readonly TargetArgs[], registry: Registry, options: PlanOptions): Promise<Plan> {
   const { strict, concurrency = 8 } = options;
-  const { names, problems } = await listImages(targets, registry, strict, concurrency);
-  const digests = await pMap(names, (name) => read(name).digest ?? registry.digest(name).catch(() => undefined), { concurrency });
-  const images = groupByDigest(names, digests);
+  const known = new Map<string, Promise<Description | undefined>>();
+  /** Describes an image once; undefined if the registry does not. */
+  const describe = (name: string) => {
+    const found = known.get(name) ?? registry.describe(name).catch(() => undefined);
+    known.set(name, found);
+    return found;
+  };
+  const { listed, problems } = await listImages(targets, { ...registry, describe }, strict, concurrency);
+  const described = await pMap(
+    listed,
+    async ({ name }) => {
+      const { digest } = read(name);
+      return digest === undefined ? describe(name) : { digest, isImage: true };
+    },
+    { concurrency },
+  );
+  const isImage = ({ repository }: Listed, index: number) => repository === undefined || described[index]?.isImage !== false;
+  problems.push(...skipped(listed.filter((image, index) => !isImage(image, index))));
+  const scanned = listed.flatMap((image, index) => (isImage(image, index) ? [{ name: image.name, digest: described[index]?.digest }] : []));
+  const images = groupByDigest(
+    scanned.map(({ name }) => name),
+    scanned.map(({ digest }) => digest),
+  );
+
+  if (images.length === 0 && !problems.some(({ kind }) => kind === "error"))
+    problems.push({ kind: "error", about: "targets", message: "there is no image to scan" });
 
   function* lines(): Generator<PlanLine> {
     for (const problem of problems) yield { problem };
@@ -44,29 +67,52 @@ export async function plan(targets: readonly TargetArgs[], registry: Registry, o
   return { targets: images.length, lines };
 }
 
+interface Listed {
+  readonly name: string;
+  /** The repository that was listed; undefined for an image that the settings name. */
+  readonly repository?: string;
+}
+
+/** Registries as planning sees them: what cannot be described is undefined. */
+type Queries = Pick<Registry, "tags" | "created"> & { readonly describe: (name: string) => Promise<Description | undefined> };
+
 /** Returns the names of all images, each once, and what could not be listed. */
-async function listImages(targets: readonly TargetArgs[], registry: Registry, strict: boolean, concurrency: number) {
-  const names = new Set<string>();
+async function listImages(targets: readonly TargetArgs[], registry: Queries, strict: boolean, concurrency: number) {
+  const names = new Map<string, Listed>();
   const problems: PlanProblem[] = [];
   for (const target of targets) {
     if ("image" in target) {
-      names.add(formatImageReference(read(target.image)));
+      const name = formatImageReference(read(target.image));
+      names.set(name, { name });
       continue;
     }
     const repository = formatImageReference(read(target.repository));
     try {
-      const created = (tag: string) => registry.created(`${repository}:${tag}`);
-      const { selected, unmatched } = await selectTags(await registry.tags(repository), target, created, concurrency);
-      for (const tag of selected) names.add(`${repository}:${tag}`);
+      const queries = {
+        created: (tag: string) => registry.created(`${repository}:${tag}`),
+        isImage: async (tag: string) => (await registry.describe(`${repository}:${tag}`))?.isImage !== false,
+      };
+      const { selected, unmatched } = await selectTags(await registry.tags(repository), target, queries, concurrency);
+      for (const tag of selected) {
+        const name = `${repository}:${tag}`;
+        if (!names.has(name)) names.set(name, { name, repository });
+      }
       for (const message of unmatched) problems.push({ kind: strict ? "error" : "warning", about: repository, message });
     } catch (error) {
       const message = `its tags cannot be listed: ${error instanceof Error ? error.message : error}`;
       problems.push({ kind: "error", about: repository, message });
     }
   }
-  if (names.size === 0 && !problems.some(({ kind }) => kind === "error"))
-    problems.push({ kind: "error", about: "targets", message: "there is no image to scan" });
-  return { names: [...names], problems };
+  return { listed: [...names.values()], problems };
+}
+
+/** Says of each repository how many of its tags are no images. */
+function skipped(listed: readonly Listed[]): PlanProblem[] {
+  return [...Map.groupBy(listed, ({ repository }) => repository)].map(([repository = "", { length }]) => ({
+    kind: "warning",
+    about: repository,
+    message: `${length === 1 ? "one tag is" : `${length} tags are`} no image, but a Helm chart, a build cache, a signature or the like, and skipped`,
+  }));
 }
 
 interface Image {

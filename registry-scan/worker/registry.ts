@@ -1,4 +1,4 @@
-import { parseImageReference } from "../protocol/image-reference.ts";
+import { dockerHub, parseImageReference } from "../protocol/image-reference.ts";
 import { singleLine } from "../protocol/text.ts";
 import type { CraneQuestion } from "../protocol/tools.ts";
 import type { ToolsClient } from "./tools-client.ts";
@@ -6,9 +6,16 @@ import type { ToolsClient } from "./tools-client.ts";
 /** The queries to a registry that planning a run takes. They throw an Error whose message is the reason. */
 export interface Registry {
   tags(repository: string): Promise<readonly string[]>;
-  digest(image: string): Promise<string>;
+  /** The image's digest, and whether it is an image at all. */
+  describe(image: string): Promise<Description>;
   /** When the image was built. */
   created(image: string): Promise<Date>;
+}
+
+export interface Description {
+  readonly digest: string;
+  /** False for Helm charts, build caches, signatures and the like. Docker Hub is not asked, because it would count that as a pull. */
+  readonly isImage: boolean;
 }
 
 /** The grammar of tags in the OCI distribution specification. */
@@ -35,9 +42,11 @@ export function craneRegistry(tools: Pick<ToolsClient, "crane">, signal: AbortSi
         throw new Error(`the registry lists tags that are not valid, such as ${singleLine(invalid).slice(0, 100)}`);
       return tags;
     },
-    async digest(image) {
+    async describe(image) {
       if (unresponsive.has(registryOf(image))) throw new Error(`${registryOf(image)} does not answer`);
-      return crane("digest", image);
+      const command = registryOf(image) === dockerHub ? "digest" : "manifest";
+      const [digest = "", kind] = (await crane(command, image)).split("\n");
+      return { digest, isImage: kind !== "other" };
     },
     async created(image) {
       const config: unknown = JSON.parse(await crane("config", image));

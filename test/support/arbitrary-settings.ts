@@ -21,6 +21,7 @@ const shapes: Readonly<Record<string, readonly string[]>> = {
   JavaDatabaseArgs: ["repositories"],
   RedisTlsArgs: ["", "existingSecret!", "caCertificates!", "caCertificates! clientCertificate! clientKey!"],
   RegistryScanArgs: ["* targets!"],
+  RepositoryTargetArgs: ["repository! tags versions exclude", "repository! tags versions exclude newest! order"],
   MonitoringArgs: ["* namespaces!"],
   ReceiverArgs: ["name! type! url! authorization", "name! type! existingSecret! authorization"],
   EgressArgs: ["hosts! namespaces! podLabels ports", "hosts! cidrs! ports"],

@@ -9,7 +9,7 @@ const digest = (seed: string | number) => `sha256:${`${seed}`.padStart(64, "0")}
 describe("plan", () => {
   const registry = (answers: Partial<Registry> = {}): Registry => ({
     tags: async () => ["1.0", "1", "latest", "2.0"],
-    digest: async (image) => digest(image.endsWith("2.0") ? 2 : 1),
+    describe: async (image) => ({ digest: digest(image.endsWith("2.0") ? 2 : 1), isImage: true }),
     created: async () => new Date(0),
     ...answers,
   });
@@ -43,7 +43,7 @@ describe("plan", () => {
   it("an image whose digest is unknown is planned, and a digest in an image's name is not queried", async () => {
     const queried: string[] = [];
     const { targets } = await planned([{ image: "r.example/gone:1" }, { image: `r.example:5000/b:1@${digest(7)}` }], {
-      digest: async (image) => {
+      describe: async (image) => {
         queried.push(image);
         throw new Error("MANIFEST_UNKNOWN");
       },
@@ -71,6 +71,32 @@ describe("plan", () => {
     expect((await planned([...targets, { image: "a:1" }])).problems).to.deep.equal([{ kind: "warning", ...warning }]);
     expect((await planned(targets, {}, true)).problems).to.deep.equal([{ kind: "error", ...warning }]);
   });
+  it("tags that are no images are skipped and counted, and images that the settings name are not", async () => {
+    const charts = { describe: async (image: string) => ({ digest: digest(image.length), isImage: /:(2\.0|chart)$/.test(image) }) };
+    const { targets, problems } = await planned([{ repository: "r.example/a" }, { image: "r.example/b:chart-1" }], charts);
+    expect(targets.map(({ names }) => names)).to.deep.equal([["r.example/a:2.0"], ["r.example/b:chart-1"]]);
+    expect(problems).to.deep.equal([
+      {
+        kind: "warning",
+        about: "r.example/a",
+        message: "3 tags are no image, but a Helm chart, a build cache, a signature or the like, and skipped",
+      },
+    ]);
+    const none = await planned([{ repository: "r.example/a" }], { describe: async () => ({ digest: digest(1), isImage: false }) });
+    expect(none.problems.at(-1)).to.deep.equal({ kind: "error", about: "targets", message: "there is no image to scan" });
+  });
+  it("what is no image takes the place of no image among the newest, and each tag is described once", async () => {
+    const described: string[] = [];
+    const { targets } = await planned([{ repository: "r.example/a", newest: 2 }], {
+      tags: async () => ["1.0", "1.1", "1.2", "1.3"],
+      describe: async (image) => {
+        described.push(image);
+        return { digest: digest(image.slice(-1)), isImage: !image.endsWith("1.2") };
+      },
+    });
+    expect(targets.flatMap(({ names }) => names)).to.deep.equal(["r.example/a:1.3", "r.example/a:1.1"]);
+    expect(described.sort()).to.deep.equal(["r.example/a:1.1", "r.example/a:1.2", "r.example/a:1.3"]);
+  });
   it("planning sends as many queries at a time as the concurrency allows, and no more", async () => {
     let now = 0;
     let most = 0;
@@ -79,11 +105,11 @@ describe("plan", () => {
       [{ repository: "r.example/a" }],
       registry({
         tags: async () => tags,
-        digest: async (image) => {
+        describe: async (image) => {
           most = Math.max(most, ++now);
           await new Promise(setImmediate);
           now--;
-          return digest(image.length);
+          return { digest: digest(image.length), isImage: true };
         },
       }),
       { strict: false, concurrency: 8 },

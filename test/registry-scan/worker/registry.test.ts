@@ -17,7 +17,7 @@ describe("craneRegistry", () => {
     );
 
   it("crane's output gives a repository's tags, and an image's build time", async () => {
-    const answers = { ls: "1.0\nlatest", config: '{"created":"2026-02-03T04:05:06.7Z"}', digest: "" };
+    const answers = { ls: "1.0\nlatest", config: '{"created":"2026-02-03T04:05:06.7Z"}', digest: "", manifest: "" };
     const questions: CraneQuestion[] = [];
     const known = registry(({ command }) => ({ outcome: "answered", output: answers[command] }), questions);
     expect(await known.tags("r.example/a")).to.deep.equal(["1.0", "latest"]);
@@ -30,16 +30,25 @@ describe("craneRegistry", () => {
     expect(await reason(undated.created("r.example/a:none"))).to.match(/does not say when it was created/);
   });
 
+  it("an image is described by its manifest, on Docker Hub, which would count that as a pull, only by its digest", async () => {
+    const questions: CraneQuestion[] = [];
+    const answers = { ls: "", config: "", digest: "sha256:1", manifest: "sha256:2\nother" };
+    const known = registry(({ command }) => ({ outcome: "answered", output: answers[command] }), questions);
+    expect(await known.describe("r.example/a:1.0")).to.deep.equal({ digest: "sha256:2", isImage: false });
+    expect(await known.describe("docker.io/library/alpine:3")).to.deep.equal({ digest: "sha256:1", isImage: true });
+    expect(questions.map(({ command }) => command)).to.deep.equal(["manifest", "digest"]);
+  });
+
   it("a failed query has crane's reason", async () => {
     const limited = registry(() => ({ outcome: "failed", reason: "TOOMANYREQUESTS: slow down" }));
-    expect(await reason(limited.digest("r.example/a:x"))).to.equal("TOOMANYREQUESTS: slow down");
+    expect(await reason(limited.describe("r.example/a:x"))).to.equal("TOOMANYREQUESTS: slow down");
   });
 
   it("a registry that does not answer is asked for no more digests", async () => {
     const questions: CraneQuestion[] = [];
     const silent = registry(() => ({ outcome: "late", seconds: 60 }), questions);
-    expect(await reason(silent.digest("r.example/a:x"))).to.equal("r.example did not answer within 60 s");
-    expect(await reason(silent.digest("r.example/b:y"))).to.equal("r.example does not answer");
+    expect(await reason(silent.describe("r.example/a:x"))).to.equal("r.example did not answer within 60 s");
+    expect(await reason(silent.describe("r.example/b:y"))).to.equal("r.example does not answer");
     expect(questions).to.have.length(1);
   });
 });

@@ -1,10 +1,14 @@
 import { expect } from "chai";
-import { selectTags, type TagSelection } from "../../../registry-scan/worker/tags.ts";
+import { selectTags, type TagQueries, type TagSelection } from "../../../registry-scan/worker/tags.ts";
 
 const never = () => Promise.reject(new Error("the build time is not needed"));
 
-const select = async (tags: string[], selection: TagSelection, created: (tag: string) => Promise<Date> = never) =>
-  (await selectTags(tags, selection, created)).selected;
+const queries = (created: (tag: string) => Promise<Date> = never, isImage: (tag: string) => boolean = () => true): TagQueries => ({
+  created,
+  isImage: async (tag) => isImage(tag),
+});
+const select = async (tags: string[], selection: TagSelection, created?: (tag: string) => Promise<Date>) =>
+  (await selectTags(tags, selection, queries(created))).selected;
 
 describe("selectTags", () => {
   it("tags are selected by name and glob, each once and in the registry's order", async () => {
@@ -40,8 +44,52 @@ describe("selectTags", () => {
   });
 
   it("tags, globs and ranges that match no tag are reported", async () => {
-    expect((await selectTags(["a"], { tags: ["a", "b-*"] }, never)).unmatched).to.deep.equal(["no tag matches `b-*`"]);
-    expect((await selectTags(["a"], { versions: "1.x" }, never)).unmatched).to.deep.equal(["no tag is a version in `1.x`"]);
-    expect((await selectTags([], {}, never)).unmatched).to.deep.equal(["the repository has no tags"]);
+    expect((await selectTags(["a"], { tags: ["a", "b-*"] }, queries())).unmatched).to.deep.equal(["no tag matches `b-*`"]);
+    expect((await selectTags(["a"], { versions: "1.x" }, queries())).unmatched).to.deep.equal(["no tag is a version in `1.x`"]);
+    expect((await selectTags([], {}, queries())).unmatched).to.deep.equal(["the repository has no tags"]);
+  });
+
+  it("excluded tags and globs are left out, and an exclusion that leaves nothing is reported", async () => {
+    expect(await select(["1.0", "1.0-cache", "latest", "dev"], { exclude: ["*-cache", "latest"] })).to.deep.equal(["1.0", "dev"]);
+    expect((await selectTags(["a", "b"], { exclude: ["*"] }, queries())).unmatched).to.deep.equal(["`exclude` leaves no tag"]);
+  });
+
+  it("by name, the newest tags are the last ones, compared as numbers where they are", async () => {
+    const tags = ["nightly-9", "nightly-10", "main", "nightly-2"];
+    expect(await select(tags, { tags: ["nightly-*"], newest: 2, order: "name" })).to.deep.equal(["nightly-10", "nightly-9"]);
+    const built = async (tag: string) => new Date(tag === "1.0" ? "2026-02-01" : "2026-01-01");
+    expect(await select(["1.0", "2.0"], { newest: 1, order: "built" }, built)).to.deep.equal(["1.0"]);
+  });
+
+  it("build times that do not say which tags are the newest are reported", async () => {
+    const doubts = async (times: Record<string, string | undefined>, newest = 1) => {
+      const created = async (tag: string) => {
+        const time = times[tag];
+        if (time === undefined) throw new Error("no time");
+        return new Date(time);
+      };
+      return (await selectTags(Object.keys(times), { newest }, queries(created))).unmatched;
+    };
+    expect(await doubts({ a: "2026-01-01", b: "2026-01-02" })).to.deep.equal([]);
+    expect(await doubts({ a: "2026-01-01", b: "2026-01-01" })).to.deep.equal([
+      "`a` and `b` were built at the same time; name tags or versions, or set `order`",
+    ]);
+    expect(await doubts({ a: "1970-01-01", b: "1970-01-01", c: "2026-01-01" }))
+      .to.have.nested.property("[0]")
+      .match(/2 of 3 tags is missing or before 1990/);
+    expect(await doubts({ a: undefined, b: "2026-01-01" }))
+      .to.have.nested.property("[0]")
+      .match(/1 of 2 tags is missing/);
+    expect(await doubts({ a: "2026-01-01", b: "2026-01-01" }, 2), "all are selected").to.deep.equal([]);
+  });
+
+  it("what is no image has no build time that counts, and takes the place of no image", async () => {
+    const created = async (tag: string) => {
+      if (tag === "chart") throw new Error("no time");
+      return new Date({ cache: "2026-03-01", main: "2026-02-01", old: "2026-01-01" }[tag] ?? 0);
+    };
+    const images = (tag: string) => tag === "main" || tag === "old";
+    const found = await selectTags(["chart", "cache", "main", "old"], { newest: 1 }, queries(created, images));
+    expect(found).to.deep.equal({ selected: ["main"], unmatched: [] });
   });
 });

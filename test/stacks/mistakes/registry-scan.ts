@@ -64,6 +64,13 @@ export const registryScan: Mistakes = {
       "registryScan.targets[2]",
       /is the same as registryScan\.targets\[0\]; keep one/,
     ],
+    ["an empty exclusion", withTargets({ repository: "r.example.com/a", exclude: [] }), "registryScan.targets[0].exclude", /is empty/],
+    [
+      "an unknown order",
+      withTargets({ repository: "r.example.com/a", newest: 1, order: "size" }),
+      "registryScan.targets[0].order",
+      /use one of automatic, built, name/,
+    ],
     ["an unknown severity", withScan({ severities: ["HIGH", "SEVERE"] }), "registryScan.severities[1]", /use one of UNKNOWN, LOW/],
     [
       "a severity twice",
@@ -140,6 +147,12 @@ export const registryScan: Mistakes = {
     ],
     ["a cron expression with a step of zero", withScan({ schedule: "*/0 * * * *" }), "registryScan.schedule", /minute is \*\/0/],
     ["a retired current generation", withScan({ generation: 2, retire: 2 }), "registryScan.retire", /use at most 1/],
+    [
+      "an order without a number of tags",
+      withTargets({ repository: "r.example.com/a", order: "name" }),
+      "registryScan.targets[0].order",
+      /has no effect without newest/,
+    ],
     ["an unknown time zone", withScan({ timeZone: "Europe/Atlantis" }), "registryScan.timeZone", /Europe\/Berlin/],
     ["a scan without targets", withTargets(), "registryScan.targets", /is missing or empty; use at least one image or repository/],
     [

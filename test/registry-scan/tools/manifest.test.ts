@@ -1,0 +1,55 @@
+import { createHash } from "node:crypto";
+import { expect } from "chai";
+import { describeManifest, manifestKind } from "../../../registry-scan/tools/manifest.ts";
+
+const oci = "application/vnd.oci.image";
+const docker = "application/vnd.docker";
+const manifest = (config: string, layers: string[], more: object = {}) => ({
+  ...{ schemaVersion: 2, config: { mediaType: config }, layers: layers.map((mediaType) => ({ mediaType })) },
+  ...more,
+});
+const index = (...manifests: object[]) => ({ schemaVersion: 2, manifests });
+const entry = (os: string, more: object = {}) => ({
+  mediaType: `${oci}.manifest.v1+json`,
+  platform: { os, architecture: "amd64" },
+  ...more,
+});
+
+describe("the kind of a manifest", () => {
+  const images: readonly [string, object][] = [
+    ["an OCI image", manifest(`${oci}.config.v1+json`, [`${oci}.layer.v1.tar+gzip`, `${oci}.layer.v1.tar+zstd`])],
+    ["a Docker image", manifest(`${docker}.container.image.v1+json`, [`${docker}.image.rootfs.diff.tar.gzip`])],
+    ["a Windows image", manifest(`${docker}.container.image.v1+json`, [`${docker}.image.rootfs.foreign.diff.tar.gzip`])],
+    ["an image without layers", manifest(`${oci}.config.v1+json`, [])],
+    ["an index of images with attestations", index(entry("linux"), entry("unknown"))],
+    ["an index for arm64 alone", index(entry("linux", { platform: { os: "linux", architecture: "arm64" } }))],
+    ["an image of the first schema", { schemaVersion: 1, fsLayers: [] }],
+  ];
+  for (const [what, content] of images) it(`${what} is an image`, () => expect(manifestKind(content)).to.equal("image"));
+
+  const others: readonly [string, object][] = [
+    ["a Helm chart", manifest("application/vnd.cncf.helm.config.v1+json", ["application/vnd.cncf.helm.chart.content.v1.tar+gzip"])],
+    ["a signature of cosign", manifest(`${oci}.config.v1+json`, ["application/vnd.dev.cosign.simplesigning.v1+json"])],
+    ["an attestation", manifest(`${oci}.config.v1+json`, ["application/vnd.in-toto+json"])],
+    [
+      "an SBOM of ORAS",
+      manifest("application/vnd.oci.empty.v1+json", ["application/spdx+json"], { artifactType: "application/spdx+json" }),
+    ],
+    ["an artifact with an image's configuration", manifest(`${oci}.config.v1+json`, [], { artifactType: "application/vnd.example" })],
+    ["a Wasm module", manifest("application/vnd.wasm.config.v0+json", ["application/wasm"])],
+    [
+      "a build cache of BuildKit",
+      index({ mediaType: `${oci}.layer.v1.tar+gzip` }, { mediaType: "application/vnd.buildkit.cacheconfig.v0" }),
+    ],
+    ["a build cache as a manifest", manifest("application/vnd.buildkit.cacheconfig.v0", [`${oci}.layer.v1.tar+gzip`])],
+    ["an index of attestations only", index(entry("unknown"))],
+    ["Trivy's database", manifest("application/vnd.aquasec.trivy.config.v1+json", ["application/vnd.aquasec.trivy.db.layer.v1.tar+gzip"])],
+  ];
+  for (const [what, content] of others) it(`${what} is no image`, () => expect(manifestKind(content)).to.equal("other"));
+
+  it("the digest is that of the text, also with white space at its end, and unknown for the first schema", () => {
+    const text = `${JSON.stringify(images[0]?.[1], undefined, 3)}\n`;
+    expect(describeManifest(text)).to.deep.equal({ digest: `sha256:${createHash("sha256").update(text).digest("hex")}`, kind: "image" });
+    expect(describeManifest('{"schemaVersion":1}')).to.equal(undefined);
+  });
+});
