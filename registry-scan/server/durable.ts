@@ -39,6 +39,16 @@ export function renameDurably(from: string, to: string): void {
   }
 }
 
+/** Returns the value of a text, or undefined if it is not a JSON object: files of a faulty or restored volume may hold anything. */
+export function parseObject<T extends object>(text: string): T | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as T) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
 /** Writes all of the data: a single call of `write` may write less. */
 export function writeFully(file: number, data: Buffer): void {
   for (let written = 0; written < data.length; ) written += writeSync(file, data, written);

@@ -7,7 +7,7 @@ import type { NextAnswer, NextQuestion, PlanLine, PlanProblem, RunStart, Target 
 import { resultLimit, type ScanResult } from "../protocol/findings.ts";
 import type { RunReport } from "../protocol/report.ts";
 import type { TargetOutcome } from "./compare.ts";
-import { completeLines, writeAtomically, writeFully } from "./durable.ts";
+import { completeLines, parseObject, writeAtomically, writeFully } from "./durable.ts";
 import { type JournalEntry, Queue, type QueuedTarget } from "./queue.ts";
 import type { StringPool } from "./string-pool.ts";
 
@@ -18,8 +18,11 @@ const silenceLimit = 300_000;
 /** Seconds until a pod asks again for a target: cheap, and short compared to a scan, because a run takes as long as its last pod. */
 const waitSeconds = 0.5;
 
-/** A plan that contradicts itself. */
+/** A plan that is empty or contradicts itself. */
 export class PlanError extends Error {}
+
+/** A file of a run that is damaged, without which the run cannot continue. */
+export class DamagedRun extends Error {}
 
 /** A result that the run has no room for. */
 export class ResultRefused extends Error {}
@@ -75,22 +78,41 @@ export class Run {
     return new Run(name, folder, start, now, limit);
   }
 
-  /** Continues a run from its folder, whatever the previous process was doing when it ended. */
+  /**
+   * Continues a run from its folder, whatever the previous process was doing when it ended. Damaged lines of the journal are left out: their
+   * targets are scanned again.
+   *
+   * @throws {DamagedRun} that names the file that cannot be read
+   */
   static resume(name: string, folder: string, now: number, limit = resultsLimit): Run {
-    const run = new Run(name, folder, JSON.parse(readFileSync(join(folder, "start.json"), "utf8")), now, limit);
-    if (existsSync(run.#path("end.json"))) run.end = JSON.parse(readFileSync(run.#path("end.json"), "utf8"));
-    if (existsSync(run.#path("plan.ndjson"))) {
-      run.#fillQueue([...completeLines(run.#path("plan.ndjson"))].map(({ text }) => JSON.parse(text)));
+    const run = new Run(name, folder, readWhole<RunStart>(join(folder, "start.json"), "startedAt"), now, limit);
+    try {
+      run.#restore();
+      return run;
+    } catch (error) {
+      run.dispose();
+      throw error;
+    }
+  }
+
+  #restore(): void {
+    if (existsSync(this.#path("end.json"))) this.end = readWhole<RunEnd>(this.#path("end.json"), "ended");
+    const plan = this.#path("plan.ndjson");
+    if (existsSync(plan)) {
+      const lines = [...completeLines(plan)].map(({ text }) => parseObject<PlanLine>(text));
+      const valid = lines.filter((line) => line !== undefined && ("target" in line || "problem" in line)) as PlanLine[];
+      if (valid.length === 0 || valid.length < lines.length) throw new DamagedRun(`${plan} is damaged`);
+      this.#fillQueue(valid);
     }
     let complete = 0;
-    for (const { text, offset, length } of completeLines(run.#path("results.ndjson"))) {
-      run.#queue?.apply(JSON.parse(text), { offset, length });
+    for (const { text, offset, length } of completeLines(this.#path("results.ndjson"))) {
+      const entry = parseObject<JournalEntry>(text);
+      if (typeof entry?.id === "string" && ("pod" in entry || "result" in entry)) this.#queue?.apply(entry, { offset, length });
       complete = offset + length + 1;
     }
     // The request of a partial line was not answered: its pod sends it again.
-    ftruncateSync(run.#journal, complete);
-    run.#journalSize = complete;
-    return run;
+    ftruncateSync(this.#journal, complete);
+    this.#journalSize = complete;
   }
 
   #path(...names: string[]): string {
@@ -121,10 +143,12 @@ export class Run {
   /**
    * Sets the run's targets. A second plan has no effect.
    *
-   * @throws {PlanError} when two targets have the same id; the run has no plan then
+   * @throws {PlanError} when it says nothing, or two targets have the same id; the run has no plan then
    */
   plan(lines: readonly PlanLine[]): void {
     if (this.isPlanned || this.end) return;
+    // It would end the run as clean, and all images would be gone.
+    if (lines.length === 0) throw new PlanError("the plan has neither a target nor a problem");
     const ids = new Set<string>();
     for (const line of lines) {
       if (!("target" in line)) continue;
@@ -236,7 +260,10 @@ export class Run {
       }
       const line = Buffer.alloc(lastResult.length);
       readSync(this.#journal, line, 0, lastResult.length, lastResult.offset);
-      const { result, at } = JSON.parse(line.toString()) as { result: ScanResult; at: string };
+      const { result, at } = parseObject<{ result: ScanResult; at: string }>(line.toString()) ?? {
+        result: { outcome: "failed", reason: "its result on the volume is damaged", seconds: 0 } as const,
+        at: this.end?.at ?? this.start.startedAt,
+      };
       if (result.outcome === "scanned") strings.intern(result.findings);
       outcomes.push({ target, attempts, result, at });
     }
@@ -268,4 +295,15 @@ export class Run {
   dispose(): void {
     closeSync(this.#journal);
   }
+}
+
+/**
+ * Reads a file that holds an object with a certain key.
+ *
+ * @throws {DamagedRun} if it does not
+ */
+function readWhole<T extends object>(path: string, key: keyof T & string): T {
+  const value = parseObject<T>(readFileSync(path, "utf8"));
+  if (value === undefined || !(key in value)) throw new DamagedRun(`${path} is damaged`);
+  return value;
 }

@@ -1,4 +1,4 @@
-import { createWriteStream, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { createWriteStream, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync } from "node:fs";
 import { copyFile, link, mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
@@ -8,13 +8,13 @@ import { singleLine } from "../protocol/text.ts";
 import type { Bucket } from "./bucket.ts";
 import { BucketCopies } from "./bucket-copies.ts";
 import { compare } from "./compare.ts";
-import { renameDurably, writeAtomically } from "./durable.ts";
+import { parseObject, renameDurably, writeAtomically } from "./durable.ts";
 import { cycloneDxFile } from "./files.ts";
 import { KnownScans } from "./known-scans.ts";
 import { lastScansRun, readLastScans, writeLastScans } from "./last-scans.ts";
 import { indexPage } from "./report/index-page.ts";
 import { writeReport } from "./report/write.ts";
-import { Run, type RunEnd } from "./run.ts";
+import { DamagedRun, Run, type RunEnd } from "./run.ts";
 import { StringPool } from "./string-pool.ts";
 import { logSummary, toRunSummary } from "./summary.ts";
 
@@ -73,7 +73,7 @@ export class Store {
     mkdirSync(this.#state(), { recursive: true });
     for (const name of readdirSync(this.#state())) if (name.endsWith(".tmp")) rmSync(this.#state(name));
     this.#openRuns();
-    this.#latest = readJson(this.#state("latest.json"));
+    this.#latest = this.#readState<RunReport>(this.#state("latest.json"), "images");
     try {
       this.#tidy();
     } catch (error) {
@@ -86,13 +86,44 @@ export class Store {
     const unfinished: Run[] = [];
     for (const name of readdirSync(this.runPath())) {
       if (!statSync(this.runPath(name)).isDirectory()) continue;
-      const finished = readJson<FinishedRun>(this.runPath(name, "finished.json"));
-      if (finished) this.#finished.set(name, finished);
-      else if (existsSync(this.runPath(name, "start.json"))) unfinished.push(Run.resume(name, this.runPath(name), this.#now()));
+      const path = this.runPath(name, "finished.json");
+      const finished = existsSync(path) && parseObject<FinishedRun>(readFileSync(path, "utf8"));
+      if (finished && finished.summary?.run === name) this.#finished.set(name, finished);
+      else if (finished !== false) this.#putAside(name, `${path} is damaged`);
+      else if (existsSync(this.runPath(name, "start.json"))) unfinished.push(...this.#resume(name));
     }
     this.#current = unfinished.sort((a, b) => (a.start.startedAt < b.start.startedAt ? -1 : 1)).pop();
     for (const run of unfinished) run.dispose();
     if (this.#current) this.#log(`run ${this.#current.name}: continued after a restart; ${progress(this.#current)}`);
+  }
+
+  #resume(name: string): Run[] {
+    try {
+      return [Run.resume(name, this.runPath(name), this.#now())];
+    } catch (error) {
+      if (!(error instanceof DamagedRun)) throw error;
+      this.#putAside(name, error.message);
+      return [];
+    }
+  }
+
+  /** Moves a run that cannot be read out of the way, so that others can be read and begun. */
+  #putAside(run: string, problem: string): void {
+    const path = join(this.#folder, "damaged", run);
+    rmSync(path, { recursive: true, force: true });
+    mkdirSync(join(this.#folder, "damaged"), { recursive: true });
+    renameSync(this.runPath(run), path);
+    this.#log(`error: ${problem}; the run was put aside as ${path}`);
+  }
+
+  /** Reads a file of the state, which is an object with a certain key. A damaged one is put aside. */
+  #readState<T extends object>(path: string, key: keyof T & string): T | undefined {
+    if (!existsSync(path)) return undefined;
+    const value = parseObject<T>(readFileSync(path, "utf8"));
+    if (value !== undefined && key in value) return value;
+    renameSync(path, `${path}.damaged`);
+    this.#log(`error: ${path} is damaged and was put aside as ${path}.damaged; the next run writes it again`);
+    return undefined;
   }
 
   /** Returns the path of a run's folder, or of a file in it; without names, the folder of all runs. */
@@ -293,7 +324,7 @@ export class Store {
     }
     if (run.isPlanned && !run.start.partial) await this.#knownScans.retain(run.targets());
     renameDurably(this.runPath(run.name, "summary.json"), this.runPath(run.name, "finished.json"));
-    const finished = readJson<FinishedRun>(this.runPath(run.name, "finished.json"));
+    const finished = parseObject<FinishedRun>(readFileSync(this.runPath(run.name, "finished.json"), "utf8"));
     if (finished) this.#finished.set(run.name, finished);
     this.#current = undefined;
     run.dispose();
@@ -305,7 +336,7 @@ export class Store {
   /** Keeps what only the comparison needs local, so that it can be garbage-collected on return. */
   async #compare(run: Run, { ended, at }: RunEnd): Promise<ReturnType<typeof compare>> {
     const strings = new StringPool();
-    const before = await readLastScans(this.#lastScans, strings);
+    const before = await readLastScans(this.#lastScans, strings, this.#log);
     const outcomes = await run.outcomes(strings);
     return compare({ run: run.name, start: run.start, finishedAt: at, ended, outcomes, problems: run.problems, before });
   }
@@ -375,11 +406,6 @@ const progress = (run: Run): string => {
   const { planned, scanned, failed } = run.counts;
   return run.isPlanned ? `${scanned} of ${planned} images scanned, ${failed} failed` : "not planned yet";
 };
-
-function readJson<T>(path: string): T | undefined {
-  if (!existsSync(path)) return undefined;
-  return JSON.parse(readFileSync(path, "utf8")) as T;
-}
 
 /** Returns the part of a report that metrics need, which is small enough to be kept in memory. */
 const withoutFindings = (report: RunReport): RunReport => ({

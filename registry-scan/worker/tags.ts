@@ -103,16 +103,16 @@ const firstPlausible = Date.UTC(1990, 0);
 
 interface Built {
   readonly tag: string;
-  /** Milliseconds; infinite if it is unknown. */
+  /** Milliseconds; minus infinity if it is unknown. */
   readonly time: number;
 }
 
-/** A tag whose time is unknown counts as the newest: its scan will fail with the reason, instead of being left out silently. */
+/** A tag whose time is unknown counts as the oldest, so that it takes the place of no other; it is reported. */
 async function buildTimes(tags: readonly string[], { created, isImage }: TagQueries, concurrency: number): Promise<Built[]> {
   const built = await pMap(
     tags,
     async (tag) => {
-      const time = await created(tag).then(Number, () => Number.POSITIVE_INFINITY);
+      const time = await created(tag).then(Number, () => Number.NEGATIVE_INFINITY);
       // What is no image has no such time, or an implausible one.
       return isPlausible(time) || (await isImage(tag)) ? [{ tag, time }] : [];
     },
@@ -121,7 +121,7 @@ async function buildTimes(tags: readonly string[], { created, isImage }: TagQuer
   return built.flat();
 }
 
-const isPlausible = (time: number) => time >= firstPlausible && time !== Number.POSITIVE_INFINITY;
+const isPlausible = (time: number) => time >= firstPlausible;
 
 /** @param sorted the newest first */
 function doubtsAbout(sorted: readonly Built[], count: number): string[] {

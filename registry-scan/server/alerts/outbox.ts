@@ -2,7 +2,7 @@ import { mkdir, readdir, readFile, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { RunReport } from "../../protocol/report.ts";
-import { writeAtomically } from "../durable.ts";
+import { parseObject, writeAtomically } from "../durable.ts";
 import { type ActiveAlert, alertKey, nextAlerts, toPostedAlert } from "./alertmanager.ts";
 import { deliver, errorCode, type Receiver, type Refusal } from "./delivery.ts";
 import { type JsonMessage, jsonMessage, shortened } from "./json.ts";
@@ -150,14 +150,14 @@ export class Outbox {
 
   /** Reads the state; a damaged one is put aside. Then no alert is active, and messages may be delivered a second time. */
   async #readState(text: string): Promise<boolean> {
-    try {
-      this.#state = JSON.parse(text);
+    const state = parseObject<State>(text);
+    if (Array.isArray(state?.runs) && Array.isArray(state.active)) {
+      this.#state = state;
       return true;
-    } catch {
-      console.error("the state of the messages to receivers is damaged and was put aside as state.json.damaged");
-      await rename(join(this.#folder, "state.json"), join(this.#folder, "state.json.damaged"));
-      return false;
     }
+    console.error("error: the state of the messages to receivers is damaged and was put aside as state.json.damaged");
+    await rename(join(this.#folder, "state.json"), join(this.#folder, "state.json.damaged"));
+    return false;
   }
 
   async #add(report: RunReport): Promise<void> {
@@ -275,14 +275,11 @@ export class Outbox {
   /** Reads a message. A damaged one is put aside, so that others are delivered. */
   async #read(receiver: Receiver, file: string): Promise<Message | "damaged"> {
     const path = join(this.#folder, receiver.name, file);
-    const text = await readFile(path, "utf8");
-    try {
-      return JSON.parse(text);
-    } catch {
-      await rename(path, `${path}.damaged`);
-      console.error(`receiver ${receiver.name}: the message about ${runOf(file)} is damaged and was put aside as ${file}.damaged`);
-      return "damaged";
-    }
+    const message = parseObject<Message>(await readFile(path, "utf8"));
+    if (message && ("body" in message || "resolved" in message)) return message;
+    await rename(path, `${path}.damaged`);
+    console.error(`error: receiver ${receiver.name}: the message about ${runOf(file)} is damaged and was put aside as ${file}.damaged`);
+    return "damaged";
   }
 
   /** Returns the alerts to post: those that a run has resolved, unless a later run has found them again, and the active ones. */

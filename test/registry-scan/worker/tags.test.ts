@@ -30,12 +30,12 @@ describe("selectTags", () => {
     expect(await select(["1.9.0", "1.10.0", "1.10.0-rc.1", "v1.2"], { newest: 2 })).to.deep.equal(["1.10.0", "1.10.0-rc.1"]);
   });
 
-  it("otherwise, the newest tags are the most recently built ones and those whose build time is unknown", async () => {
+  it("otherwise, the newest tags are the most recently built ones, and one whose build time is unknown takes the place of no other", async () => {
     const created = async (tag: string) => {
       if (tag === "odd") throw new Error("no time");
       return new Date({ main: "2026-03-01", old: "2026-01-01", "1.0": "2026-02-01" }[tag] ?? 0);
     };
-    expect(await select(["1.0", "main", "odd", "old"], { newest: 3 }, created)).to.deep.equal(["odd", "main", "1.0"]);
+    expect(await select(["1.0", "main", "odd", "old"], { newest: 3 }, created)).to.deep.equal(["main", "1.0", "old"]);
   });
 
   it("of several tags for the same version or build time, the longest is selected", async () => {
