@@ -1,4 +1,4 @@
-import { dockerHub, parseImageReference } from "../protocol/image-reference.ts";
+import { dockerHub, formatImageReference, parseImageReference } from "../protocol/image-reference.ts";
 import { singleLine } from "../protocol/text.ts";
 import type { CraneQuestion } from "../protocol/tools.ts";
 import type { ToolsClient } from "./tools-client.ts";
@@ -6,7 +6,7 @@ import type { ToolsClient } from "./tools-client.ts";
 /** The queries to a registry that planning a run takes. They throw an Error whose message is the reason. */
 export interface Registry {
   tags(repository: string): Promise<readonly string[]>;
-  /** The image's digest, and whether it is an image at all. */
+  /** The digest of the image to scan, and whether it is an image at all. */
   describe(image: string): Promise<Description>;
   /** When the image was built. */
   created(image: string): Promise<Date>;
@@ -34,7 +34,27 @@ export function craneRegistry(tools: Pick<ToolsClient, "crane">, signal: AbortSi
     throw new Error(`${registryOf(image)} did not answer within ${answer.seconds} s`);
   }
 
+  async function describe(image: string): Promise<Description> {
+    if (unresponsive.has(registryOf(image))) throw new Error(`${registryOf(image)} does not answer`);
+    const command = registryOf(image) === dockerHub ? "digest" : "manifest";
+    const [digest = "", kind] = (await crane(command, image)).split("\n");
+    return { digest, isImage: kind !== "other" };
+  }
+
+  /** Returns the configuration of an image; of one without linux/amd64, which crane takes by default, that of the image to scan. */
+  async function configurationOf(image: string): Promise<string> {
+    try {
+      return await crane("config", image);
+    } catch (error) {
+      const { digest, isImage } = await describe(image);
+      const parsed = parseImageReference(image);
+      if (!isImage || !parsed) throw error;
+      return crane("config", formatImageReference({ registry: parsed.registry, repository: parsed.repository, digest }));
+    }
+  }
+
   return {
+    describe,
     async tags(repository) {
       const tags = (await crane("ls", repository)).split("\n").filter((tag) => tag !== "");
       const invalid = tags.find((tag) => !tagPattern.test(tag));
@@ -42,14 +62,8 @@ export function craneRegistry(tools: Pick<ToolsClient, "crane">, signal: AbortSi
         throw new Error(`the registry lists tags that are not valid, such as ${singleLine(invalid).slice(0, 100)}`);
       return tags;
     },
-    async describe(image) {
-      if (unresponsive.has(registryOf(image))) throw new Error(`${registryOf(image)} does not answer`);
-      const command = registryOf(image) === dockerHub ? "digest" : "manifest";
-      const [digest = "", kind] = (await crane(command, image)).split("\n");
-      return { digest, isImage: kind !== "other" };
-    },
     async created(image) {
-      const config: unknown = JSON.parse(await crane("config", image));
+      const config: unknown = JSON.parse(await configurationOf(image));
       const created = typeof config === "object" && config !== null && "created" in config ? new Date(`${config.created}`) : undefined;
       if (!created || Number.isNaN(Number(created))) throw new Error("the image's configuration does not say when it was created");
       return created;

@@ -23,6 +23,7 @@ describe("the kind of a manifest", () => {
     ["an image without layers", manifest(`${oci}.config.v1+json`, [])],
     ["an index of images with attestations", index(entry("linux"), entry("unknown"))],
     ["an index for arm64 alone", index(entry("linux", { platform: { os: "linux", architecture: "arm64" } }))],
+    ["an index as crane writes it", index(entry("linux", { artifactType: `${docker}.container.image.v1+json` }))],
     ["an image of the first schema", { schemaVersion: 1, fsLayers: [] }],
   ];
   for (const [what, content] of images) it(`${what} is an image`, () => expect(manifestKind(content)).to.equal("image"));
@@ -43,9 +44,21 @@ describe("the kind of a manifest", () => {
     ],
     ["a build cache as a manifest", manifest("application/vnd.buildkit.cacheconfig.v0", [`${oci}.layer.v1.tar+gzip`])],
     ["an index of attestations only", index(entry("unknown"))],
+    ["an index of artifacts", index(entry("linux", { artifactType: "application/vnd.example" }))],
     ["Trivy's database", manifest("application/vnd.aquasec.trivy.config.v1+json", ["application/vnd.aquasec.trivy.db.layer.v1.tar+gzip"])],
   ];
   for (const [what, content] of others) it(`${what} is no image`, () => expect(manifestKind(content)).to.equal("other"));
+
+  it("of an index without linux/amd64, another image is scanned: the first one for Linux", () => {
+    const digest = (letter: string) => `sha256:${letter.repeat(64)}`;
+    const of = (os: string, architecture: string, letter: string) => entry(os, { platform: { os, architecture }, digest: digest(letter) });
+    const described = (...entries: object[]) => describeManifest(JSON.stringify(index(...entries)))?.digest;
+    const attestation = of("unknown", "unknown", "0");
+    expect(described(attestation, of("windows", "amd64", "a"), of("linux", "arm64", "b"), of("linux", "s390x", "c"))).to.equal(digest("b"));
+    expect(described(of("windows", "amd64", "a"))).to.equal(digest("a"));
+    const both = JSON.stringify(index(of("linux", "arm64", "b"), of("linux", "amd64", "c")));
+    expect(describeManifest(both)?.digest).to.equal(`sha256:${createHash("sha256").update(both).digest("hex")}`);
+  });
 
   it("the digest is that of the text, also with white space at its end, and unknown for the first schema", () => {
     const text = `${JSON.stringify(images[0]?.[1], undefined, 3)}\n`;

@@ -39,6 +39,22 @@ describe("craneRegistry", () => {
     expect(questions.map(({ command }) => command)).to.deep.equal(["manifest", "digest"]);
   });
 
+  it("the build time of an image without linux/amd64 is that of the image to scan", async () => {
+    const questions: CraneQuestion[] = [];
+    const digest = `sha256:${"b".repeat(64)}`;
+    const edge = registry(({ command, image }) => {
+      if (command === "manifest") return { outcome: "answered", output: `${digest}\nimage` };
+      if (image.endsWith(digest)) return { outcome: "answered", output: '{"created":"2026-02-03T04:05:06Z"}' };
+      return { outcome: "failed", reason: "no child with platform linux/amd64" };
+    }, questions);
+    expect((await edge.created("r.example:5000/edge:1.0")).toISOString()).to.equal("2026-02-03T04:05:06.000Z");
+    expect(questions.at(-1)).to.deep.equal({ command: "config", image: `r.example:5000/edge@${digest}` });
+    const chart = registry(({ command }) =>
+      command === "manifest" ? { outcome: "answered", output: `${digest}\nother` } : { outcome: "failed", reason: "no configuration" },
+    );
+    expect(await reason(chart.created("r.example/chart:1.0"))).to.equal("no configuration");
+  });
+
   it("a failed query has crane's reason", async () => {
     const limited = registry(() => ({ outcome: "failed", reason: "TOOMANYREQUESTS: slow down" }));
     expect(await reason(limited.describe("r.example/a:x"))).to.equal("TOOMANYREQUESTS: slow down");
