@@ -17,8 +17,13 @@ export interface SettingProblem {
 export class SettingsError extends RunError {
   readonly problems: readonly SettingProblem[];
 
-  constructor(problems: readonly SettingProblem[]) {
-    const lines = problems.map(({ namespace = project, path, message }) => `  ${namespace}:${path} ${message}`);
+  /** @param locate returns where a problem is, such as `Pulumi.dev.yaml:7`. @default unknown */
+  constructor(problems: readonly SettingProblem[], locate: (problem: SettingProblem) => string | undefined = () => undefined) {
+    const lines = problems.map((problem) => {
+      const { namespace = project, path, message } = problem;
+      const place = locate(problem);
+      return `  ${namespace}:${path} ${message}${place === undefined ? "" : ` (${place})`}`;
+    });
     super(`${problems.length === 1 ? "A setting" : `${problems.length} settings`} of this stack cannot be used:\n${lines.join("\n")}`);
     this.problems = problems;
   }

@@ -3,8 +3,9 @@ import { join } from "node:path";
 import * as pulumi from "@pulumi/pulumi";
 import type { SettingsArgs } from "../components/args.ts";
 import { checkSettings } from "./check.ts";
-import { project, type SettingProblem } from "./errors.ts";
+import { project, type SettingProblem, SettingsError } from "./errors.ts";
 import { kubeconfigProblem } from "./kubeconfig.ts";
+import { linesOf } from "./locations.ts";
 import { isRaw, valueAt } from "./paths.ts";
 import { warnings } from "./rules.ts";
 import type { Settings } from "./schema.ts";
@@ -24,9 +25,32 @@ export function readSettings(): SettingsArgs & { readonly instance: string } {
   const given = Object.entries(pulumi.runtime.allConfig()).flatMap(([key, value]) =>
     key.startsWith(`${project}:`) ? [[key.slice(project.length + 1), parsedSetting(value)] as const] : [],
   );
-  const settings = checkSettings(Object.fromEntries(given), { isEncrypted: isEncrypted(), others: [...providerProblems()] });
+  const settings = withPlaces(() =>
+    checkSettings(Object.fromEntries(given), { isEncrypted: isEncrypted(), others: [...providerProblems()] }),
+  );
   warn(settings);
   return { ...settings, instance: pulumi.getStack() };
+}
+
+/** Adds to an error about settings where each of them is in the stack's file. */
+function withPlaces<T>(check: () => T): T {
+  try {
+    return check();
+  } catch (error) {
+    if (!(error instanceof SettingsError)) throw error;
+    const lineOf = linesOf(stackFile()?.text ?? "");
+    throw new SettingsError(error.problems, (problem) => {
+      const line = lineOf(problem);
+      return line === undefined ? undefined : `${stackFile()?.name}:${line}`;
+    });
+  }
+}
+
+/** Returns the stack's file; undefined if Pulumi uses another one. */
+function stackFile(): { readonly name: string; readonly text: string } | undefined {
+  const name = `Pulumi.${pulumi.getStack()}.yaml`;
+  const path = join(process.cwd(), name);
+  return existsSync(path) ? { name, text: readFileSync(path, "utf8") } : undefined;
 }
 
 /** Warns of settings that work, but hardly as intended. */
@@ -46,8 +70,8 @@ function* providerProblems(): Generator<SettingProblem> {
  * looked up in the stack's file: if it is there as it arrived, it is in plain text.
  */
 function isEncrypted(): IsEncrypted {
-  const file = join(process.cwd(), `Pulumi.${pulumi.getStack()}.yaml`);
-  const written: unknown = existsSync(file) ? parseYaml(readFileSync(file, "utf8")) : undefined;
+  const file = stackFile();
+  const written: unknown = file && parseYaml(file.text);
   const config = isRaw(written) && isRaw(written["config"]) ? written["config"] : {};
   return ([block, ...path], value) => {
     const key = `${project}:${String(block)}`;

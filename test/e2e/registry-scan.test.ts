@@ -128,6 +128,8 @@ describe("the registry scan", () => {
     await variant(environment.alpine, "app:1.1");
     await variant(environment.alpine, "app:nightly-1");
     await variant(environment.alpine, "app:0.9");
+    // No image, but an artifact whose tag is a version.
+    await copy(process.env["E2E_DATABASE"] ?? "ghcr.io/aquasecurity/trivy-db:2", "app:2.0");
     await apply(...alertmanagerObjects());
     project = await Project.create();
     await project.writeStack(stack, settings());
@@ -159,8 +161,11 @@ describe("the registry scan", () => {
       expect(result.stdout)
         .to.include("3 images to scan")
         .and.match(/3 of 3 scanned, 0 failed/);
-      const { verdict, images } = await report(first);
+      const { verdict, images, problems } = await report(first);
       expect(verdict).to.equal("findings");
+      expect(problems).to.have.length(1);
+      expect(problems[0]).to.deep.include({ kind: "warning", about: `${scratch}/app` });
+      expect(problems[0].message).to.match(/^one tag is no image/);
       const names = ["app:1.0", "app:1.0.0", "app:1.1", "app:nightly-1", "web:latest"].map((name) => `${scratch}/${name}`);
       expect(images.map(({ name }: KubernetesObject) => name)).to.have.members(names);
       for (const { findings } of images)

@@ -37,7 +37,7 @@ describe("reading the settings of a stack", () => {
       );
       expect(error?.message).to.equal(
         "A setting of this stack cannot be used:\n" +
-          "  trivy-server:gateway.clients[1].token is in plain text; set it with: pulumi config set --path --secret 'trivy-server:gateway.clients[1].token'",
+          "  trivy-server:gateway.clients[1].token is in plain text; set it with: pulumi config set --path --secret 'trivy-server:gateway.clients[1].token' (Pulumi.test.yaml:9)",
       );
       expect(error?.message).not.to.include("a-token-in-plain-text");
     } finally {
@@ -47,7 +47,10 @@ describe("reading the settings of a stack", () => {
   });
 
   it("mistakes are reported before any resource is registered", async () => {
-    const broken = record(() => import("../../index.ts?broken" as string), { config: { server: { replicas: 0 }, nothing: 1 } });
+    const broken = record(() => import("../../index.ts?broken" as string), {
+      stack: "none",
+      config: { server: { replicas: 0 }, nothing: 1 },
+    });
     const error = await broken.then(
       () => undefined,
       (reason: unknown) => reason,
