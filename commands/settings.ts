@@ -7,7 +7,7 @@ import { projectFolder, readProject, type StackFile } from "./stack-file.ts";
  *
  * @throws SettingsError if the stack's file has mistakes
  */
-export function stackSettings(file: StackFile): Settings {
+export function stackSettings(file: Pick<StackFile, "project" | "config">): Settings {
   const { config } = stackConfig(readProject(projectFolder), file);
   const prefix = `${file.project}:`;
   const given = Object.entries(config).flatMap(([key, value]) =>
@@ -16,12 +16,15 @@ export function stackSettings(file: StackFile): Settings {
   return checkSettings(Object.fromEntries(given));
 }
 
-/** Returns the DNS domain of a stack's cluster; the default one if the stack's file has mistakes, which the program reports. */
-export function clusterDomain(file: StackFile): string {
+/** Returns the settings of a stack, like `stackSettings`; undefined if the stack's file has mistakes, which the program reports. */
+export function validSettings(file: Pick<StackFile, "project" | "config">): Settings | undefined {
   try {
-    return stackSettings(file).clusterDomain;
+    return stackSettings(file);
   } catch (error) {
     if (!(error instanceof SettingsError)) throw error;
-    return checkSettings({}).clusterDomain;
+    return undefined;
   }
 }
+
+/** Returns the DNS domain of a stack's cluster; the default one if the stack's file has mistakes. */
+export const clusterDomain = (file: StackFile): string => (validSettings(file) ?? checkSettings({})).clusterDomain;

@@ -1,7 +1,9 @@
 import type { DeclaredObject } from "../../recorder/record.ts";
 import type { Cluster } from "../cluster/cluster.ts";
 import type { StackNamespace } from "../namespace.ts";
+import { validSettings } from "../settings.ts";
 import type { StackFile } from "../stack-file.ts";
+import { checkClaims } from "./claims.ts";
 import { checkConflicts } from "./conflicts.ts";
 import { checkCustomKinds, mayDeclareCustomKinds } from "./custom-kinds.ts";
 import { checkIdentity } from "./identity.ts";
@@ -26,7 +28,7 @@ export interface Preflight {
  * Checks in advance what the engine would only find out after it has created a part of the stack.
  *
  * @throws UserError if the cluster does not respond or is too old, permissions or custom kinds are missing, the cluster or the namespace is
- *   not this stack's, or objects of others are in the way.
+ *   not this stack's, claims cannot grow, or objects of others are in the way.
  */
 export async function preflight({ cluster, operation, file, namespace, state, declaredObjects }: Preflight): Promise<void> {
   let recorded: Promise<readonly DeclaredObject[]> | undefined;
@@ -42,5 +44,7 @@ export async function preflight({ cluster, operation, file, namespace, state, de
   await checkNamespace(cluster, file.name, namespace, state);
   // A namespace of its own has no objects of others.
   if (!namespace.create) await checkConflicts(cluster, file.name, state, await declared());
+  const settings = validSettings(file);
+  if (settings) await checkClaims(cluster, namespace.name, settings);
   if (mayDeclareCustomKinds(file)) await checkCustomKinds(cluster, await declared());
 }

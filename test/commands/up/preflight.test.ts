@@ -47,7 +47,7 @@ describe("the preflight checks", () => {
   let asked: string[];
   before(async () => {
     server = createServer(async (request, response) => {
-      asked.push(request.url ?? "");
+      asked.push(request.url?.replace(/\?.*/, "") ?? "");
       const chunks: Buffer[] = [];
       for await (const chunk of request) chunks.push(chunk as Buffer);
       const { spec } = JSON.parse(Buffer.concat(chunks).toString() || "{}");
@@ -58,7 +58,7 @@ describe("the preflight checks", () => {
       if (request.url?.endsWith("/selfsubjectreviews")) return send(response, 201, { status: { userInfo: { username: "ann" } } });
       if (request.url === "/api/v1")
         return send(response, 200, { resources: [{ name: "namespaces", kind: "Namespace", namespaced: false }] });
-      const object = api.objects?.[request.url ?? ""];
+      const object = api.objects?.[request.url?.replace(/\?.*/, "") ?? ""];
       return object ? send(response, 200, object) : send(response, 404, { kind: "Status", message: "not found" });
     });
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
@@ -108,7 +108,12 @@ describe("the preflight checks", () => {
       ...{ cluster, operation: "up", file, namespace: { name: "trivy", create: true }, state: empty },
       declaredObjects: () => Promise.reject(new Error("the program was recorded")),
     });
-    expect(asked).to.deep.equal(["/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", "/version", "/api/v1/namespaces/trivy"]);
+    expect(asked).to.deep.equal([
+      "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews",
+      "/version",
+      "/api/v1/namespaces/trivy",
+      "/api/v1/namespaces/trivy/persistentvolumeclaims",
+    ]);
   });
 
   it("an unreachable cluster is reported with its context and address", async () => {
@@ -182,6 +187,48 @@ describe("the preflight checks", () => {
       api.objects = version(minor);
       await check("up", empty);
     }
+  });
+
+  describe("volume claims", () => {
+    const claims = "/api/v1/namespaces/trivy/persistentvolumeclaims";
+    const claim = (name: string, storage: string, storageClassName = "fixed") => ({
+      metadata: { name },
+      spec: { storageClassName, resources: { requests: { storage } } },
+    });
+    const classes = (allowVolumeExpansion?: boolean) => ({
+      "/apis/storage.k8s.io/v1/storageclasses/fixed": { metadata: { name: "fixed" }, allowVolumeExpansion },
+    });
+    const grown = {
+      "trivy-server:redis": { maxMemory: "1Gi" },
+      "trivy-server:registryScan": { enabled: true, targets: [{ image: "registry.example.com/a:1" }], reports: { size: "4Gi" } },
+    };
+
+    it("claims that shall grow are refused before anything is changed if their class cannot expand volumes, all at once", async () => {
+      api.objects = { [claims]: { items: [claim("redis", "2Gi"), claim("trivy-reports", "2Gi")] }, ...classes() };
+      for (const operation of ["up", "preview"] as const) {
+        const message = await refusal(check(operation, empty, { config: grown }));
+        expect(message).to.match(
+          /redis\.persistence\.size would be 4Gi, but the claim redis has 2Gi of the StorageClass fixed, which cannot/,
+        );
+        expect(message).to.match(/registryScan\.reports\.size would be 4Gi, .*trivy-reports/);
+        expect(message).to.contain("Keep 2Gi, or set redis.persistence.storageClass");
+      }
+    });
+
+    it("claims that may grow, stay, shrink or change their class are accepted", async () => {
+      api.objects = { [claims]: { items: [claim("redis", "2Gi")] }, ...classes(true) };
+      await check("up", empty, { config: grown });
+      api.objects = { [claims]: { items: [claim("redis", "2Gi")] }, ...classes() };
+      await check("up", empty);
+      await check("up", empty, { config: { "trivy-server:redis": { maxMemory: "256Mi" } } });
+      await check("up", empty, { config: { "trivy-server:redis": { maxMemory: "1Gi", persistence: { storageClass: "other" } } } });
+    });
+
+    it("settings with mistakes are left to the program, and a user who may not read classes is not refused", async () => {
+      api.objects = { [claims]: { items: [claim("redis", "2Gi")] } };
+      await check("up", empty, { config: { "trivy-server:redis": { maxMemory: "much" } } });
+      await check("up", empty, { config: grown });
+    });
   });
 
   describe("custom kinds", () => {
