@@ -98,7 +98,11 @@ export class Plugin {
     });
     const [line] = await Promise.race([
       once(createInterface({ input: process.stdout as NonNullable<typeof process.stdout> }), "line"),
-      once(process, "exit").then(([code]) => Promise.reject(new Error(`the plugin has exited with ${code}`))),
+      once(process, "exit").then(([code]) => {
+        // Otherwise the tests would not end.
+        server.forceShutdown();
+        return Promise.reject(new Error(`the plugin has exited with ${code}`));
+      }),
     ]);
     const client = new providerService.ResourceProviderClient(`127.0.0.1:${line}`, grpc.credentials.createInsecure());
     plugin = new Plugin(process, client, server, address);
