@@ -640,9 +640,12 @@ export interface RegistryScanArgs {
   readonly ignoreUnfixed?: Input<boolean>;
   /** Kinds of findings to look for. @default vuln */
   readonly scanners?: readonly Input<"vuln" | "secret" | "misconfig" | "license">[];
-  /** Content of a .trivyignore.yaml: findings to leave out, with reasons and expiry dates. @default none */
+  /**
+   * A .trivyignore.yaml with findings to leave out, with reasons and expiry dates: its content, or its path in the project's folder.
+   * @default none
+   */
   readonly ignoreFile?: Input<string>;
-  /** VEX documents (OpenVEX, CycloneDX or CSAF), each the text of a JSON file. @default none */
+  /** VEX documents (OpenVEX, CycloneDX or CSAF), each the text of a JSON file or its path in the project's folder. @default none */
   readonly vex?: readonly Input<string>[];
   /** Logins for registries, at most one for each. @default none */
   readonly credentials?: readonly LoginArgs[];

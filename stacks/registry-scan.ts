@@ -35,13 +35,15 @@ export const registryScan = v
       .default(["vuln"])
       .describe("Kinds of findings to look for."),
     ignoreFile: v
-      .ignoreFile("use the content of a .trivyignore.yaml")
+      .ignoreFile("use the content or the path of a .trivyignore.yaml")
       .optional()
-      .describe("Content of a .trivyignore.yaml: findings to leave out, with reasons and expiry dates."),
+      .describe(
+        "A .trivyignore.yaml with findings to leave out, with reasons and expiry dates: its content, or its path in the project's folder.",
+      ),
     vex: v
-      .listOf(v.vexDocument("use a VEX document as JSON: OpenVEX, CycloneDX or CSAF"))
+      .listOf(v.vexDocument("use a VEX document as JSON: OpenVEX, CycloneDX or CSAF, or the path of one"))
       .default([])
-      .describe("VEX documents (OpenVEX, CycloneDX or CSAF), each the text of a JSON file."),
+      .describe("VEX documents (OpenVEX, CycloneDX or CSAF), each the text of a JSON file or its path in the project's folder."),
     credentials: credentials(),
     existingSecret: credentialsSecret(),
     plainHttp: v
@@ -92,10 +94,28 @@ export const registryScan = v
   })
   .prefault({});
 
+/** Bytes that fit into a ConfigMap, less what the rest of the configuration takes. */
+const configMapSize = 2 ** 20 - 8192;
+
+/** The targets and the documents are in one ConfigMap. */
+function* sizeRules(path: string, { targets: all, ignoreFile = "", vex }: z.output<typeof registryScan>): Generator<RuleProblem> {
+  const sizes = { targets: JSON.stringify(all, undefined, 2), vex: vex.join(""), ignoreFile };
+  const bytesOf = Object.entries(sizes).map(([key, text]) => [key, Buffer.byteLength(text)] as const);
+  const total = bytesOf.reduce((sum, [, size]) => sum + size, 0);
+  const [largest = "targets"] = bytesOf.toSorted(([, a], [, b]) => b - a)[0] ?? [];
+  if (total > configMapSize)
+    yield {
+      path: `${path}.${largest}`,
+      message: `takes the largest part of ${Math.ceil(total / 1024)} KiB of targets, VEX documents and ignore file, of which a ConfigMap holds ${configMapSize / 1024}; use ${largest === "targets" ? "repositories instead of single images" : "fewer or shorter documents"}`,
+      concerns: [`${path}.targets`, `${path}.vex`, `${path}.ignoreFile`],
+    };
+}
+
 export function* registryScanRules(scan: z.output<typeof registryScan>, gateway: Gateway): Generator<RuleProblem> {
   if (!scan.enabled) return;
   const path = "registryScan";
   if (scan.targets.length === 0) yield { path: `${path}.targets`, message: "is missing or empty; use at least one image or repository" };
+  yield* sizeRules(path, scan);
   yield* resourceRules(`${path}.resources`, scan.resources);
   yield* resourceRules(`${path}.reports.resources`, scan.reports.resources);
   if (seconds(scan.timeout) > seconds(scan.deadline))

@@ -20,6 +20,7 @@ import { parseArguments, type Request, usage } from "./operation.ts";
 import { preflight } from "./preflight.ts";
 import { destroyProblem, protectionHint } from "./protection.ts";
 import { recover } from "./recovery.ts";
+import { checkSize } from "./settings-size.ts";
 import { parseState, type State } from "./state.ts";
 
 /**
@@ -32,6 +33,7 @@ export async function operate(args: readonly string[]): Promise<number> {
   const { operation, stack, flags } = request;
   const file = readStackFile(projectFolder, stack);
   const namespace = stackNamespace(file);
+  if (operation === "up" || operation === "preview") checkSize(file);
 
   let opened: Promise<Engine> | undefined;
   const openOnce = () => (opened ??= openEngine(projectFolder));

@@ -1,14 +1,30 @@
+import { existsSync, readFileSync, statSync } from "node:fs";
 import { parseDocument } from "yaml";
 import { z } from "zod";
-import { wrong } from "./message.ts";
+import { describeText, wrong } from "./message.ts";
 
-/** A text in a format. The parser's error says where the mistake is, so no message repeats the text. */
+/** A path of a document below the project's folder. No document is on one line without white space and ends like this. */
+const path = /^(?!\/)(?!.*(^|\/)\.\.(\/|$))[\w./-]+\.(ya?ml|json)$/;
+
+/**
+ * A text in a format, or the path of a file with one: Pulumi passes at most 128 KiB of settings to a program. The parser's error says where
+ * the mistake is, so no message repeats the text.
+ */
 const document = (kind: string, advice: string, problem: (value: string) => string | undefined) =>
   z
     .string({ error: wrong(advice) })
-    .superRefine((value, context) => {
-      const found = problem(value);
-      if (found !== undefined) context.addIssue({ code: "custom", message: `${found}; ${advice}` });
+    .transform((value, context) => {
+      const isPath = path.test(value);
+      if (isPath && !(existsSync(value) && statSync(value).isFile())) {
+        const message = `is ${describeText(value)}, a file that does not exist in the project's folder; ${advice}`;
+        context.addIssue({ code: "custom", message });
+        return z.NEVER;
+      }
+      const text = isPath ? readFileSync(value, "utf8") : value;
+      const found = problem(text);
+      if (found === undefined) return text;
+      context.addIssue({ code: "custom", message: `${isPath ? `is ${describeText(value)}, which ` : ""}${found}; ${advice}` });
+      return z.NEVER;
     })
     .meta({ kind });
 

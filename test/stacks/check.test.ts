@@ -1,3 +1,6 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { expect } from "chai";
 import { placeholder } from "../../commands/program.ts";
 import { imageReference, images } from "../../components/shared/images.ts";
@@ -54,6 +57,27 @@ describe("settings", () => {
     };
     expect(problems({ registryScan })).to.deep.equal([]);
     expect(problems({ registryScan: { ...registryScan, schedule: "0 3 31 */2 *", ignoreFile: "# nothing yet\n" } })).to.deep.equal([]);
+  });
+
+  it("an ignore file and VEX documents may be files of the project, whose content is used, but none outside of it", () => {
+    const folder = mkdtempSync(join(tmpdir(), "documents-"));
+    const before = process.cwd();
+    try {
+      mkdirSync(join(folder, "project/vex"), { recursive: true });
+      process.chdir(join(folder, "project"));
+      writeFileSync("trivyignore.yaml", "vulnerabilities: [{id: CVE-2021-1}]\n");
+      writeFileSync("vex/app.json", '{"bomFormat": "CycloneDX"}');
+      writeFileSync("../outside.json", '{"bomFormat": "CycloneDX"}');
+      const scan = (more: object) => ({ registryScan: { enabled: true, targets: [{ image: "a:1" }], ...more } });
+      const { registryScan } = checkSettings(scan({ ignoreFile: "trivyignore.yaml", vex: ["vex/app.json", '{"bomFormat":"CycloneDX"}'] }));
+      expect(registryScan.ignoreFile).to.equal("vulnerabilities: [{id: CVE-2021-1}]\n");
+      expect(registryScan.vex).to.deep.equal(['{"bomFormat": "CycloneDX"}', '{"bomFormat":"CycloneDX"}']);
+      for (const path of ["../outside.json", "vex/../../outside.json", join(folder, "outside.json"), "vex"])
+        expect(paths(scan({ vex: [path] })), path).to.deep.equal(["registryScan.vex[0]"]);
+    } finally {
+      process.chdir(before);
+      rmSync(folder, { recursive: true });
+    }
   });
 
   it("private names and Services are accepted where another setting says where they are", () => {
