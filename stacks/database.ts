@@ -10,7 +10,7 @@ const java = v
   .block("JavaDatabaseArgs", {
     enabled: v.plain(v.flag()).default(false).describe("Mirrors the Java database too."),
     repositories: v
-      .listOf(v.repository())
+      .uniqueListOf(v.repository())
       .min(1, { error: "is empty; use at least one repository, or remove the setting for the public ones" })
       .default(["mirror.gcr.io/aquasec/trivy-java-db:1", "ghcr.io/aquasecurity/trivy-java-db:1"])
       .describe("OCI repositories of the Java database, in the order in which they are tried."),
@@ -61,7 +61,7 @@ const mirror = v
     credentials: credentials().meta({ otherwise: "`database.credentials`" }),
     existingSecret: credentialsSecret(),
     monitors: v
-      .listOf(v.clientNamespace())
+      .uniqueListOf(v.clientNamespace())
       .default([])
       .describe("Namespaces whose pods may read the mirror's metrics, on port 8080; `*` means every namespace."),
     resources: resources(
@@ -87,7 +87,7 @@ const mirror = v
 export const database = v
   .block("DatabaseArgs", {
     repositories: v
-      .listOf(v.repository())
+      .uniqueListOf(v.repository())
       .min(1, { error: "is empty; use at least one repository, or remove the setting for the public ones" })
       // Upstream's order, then Amazon's copy.
       .default(["mirror.gcr.io/aquasec/trivy-db:2", "ghcr.io/aquasecurity/trivy-db:2", "public.ecr.aws/aquasecurity/trivy-db:2"])
@@ -102,7 +102,7 @@ export const database = v
     credentials: credentials(),
     existingSecret: credentialsSecret(),
     cidrs: v
-      .listOf(v.cidr())
+      .uniqueListOf(v.cidr())
       .default([])
       .describe(
         "CIDR blocks that the servers and the mirror may reach on any port, in addition to the repositories' hosts: for private addresses behind public names, or blobs stored on other hosts.",

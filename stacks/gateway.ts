@@ -38,7 +38,7 @@ const tls = v
       otherwise: "the generated authority",
     }),
     names: v
-      .listOf(v.hostName())
+      .uniqueListOf(v.hostName())
       .default([])
       .describe("DNS names and IP addresses in the generated certificate, in addition to the Service's names."),
     plainHttp: v
@@ -105,7 +105,7 @@ export const gateway = v
     ),
     edge,
     monitors: v
-      .listOf(v.clientNamespace())
+      .uniqueListOf(v.clientNamespace())
       .default([])
       .describe("Namespaces whose pods may read the metrics, on ports 8405 and 8406; `*` means every namespace."),
   })

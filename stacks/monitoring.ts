@@ -39,7 +39,7 @@ export const monitoring = v
         "Creates an exporter of the servers' metrics, a synthetic scan, alerting rules and dashboards, and lets Prometheus find all metrics.",
       ),
     namespaces: v
-      .listOf(v.clientNamespace())
+      .uniqueListOf(v.clientNamespace())
       .default([])
       .describe("Prometheus' namespaces, whose pods may read the metrics of every part; `*` means every namespace."),
     discovery: v

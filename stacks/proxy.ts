@@ -7,7 +7,7 @@ export const proxy = v
     http: v.proxyUrl().optional().describe("URL of the proxy for HTTP."),
     https: v.proxyUrl().optional().describe("URL of the proxy for HTTPS."),
     noProxy: v
-      .listOf(v.noProxyEntry())
+      .uniqueListOf(v.noProxyEntry())
       .default([])
       .describe(
         "Hosts, domains with their subdomains, and CIDR blocks that are reached directly, each with a port if need be, in addition to the cluster's own.",

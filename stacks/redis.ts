@@ -41,7 +41,7 @@ const embedded = v
     generation: generation("password"),
     retire: retire("password"),
     monitors: v
-      .listOf(v.clientNamespace())
+      .uniqueListOf(v.clientNamespace())
       .default([])
       .describe(
         "Namespaces whose pods may read Redis' metrics, on port 9121 of an exporter that is created if there are any; `*` means every namespace.",
@@ -95,7 +95,7 @@ const external = v
       })
       .prefault({}),
     cidrs: v
-      .listOf(v.cidr())
+      .uniqueListOf(v.cidr())
       .default([])
       .describe("CIDR blocks of the host's addresses, which narrow the network policy; otherwise a public DNS name allows every address."),
   })

@@ -55,11 +55,11 @@ export const registryScan = v
       .optional()
       .describe("Certificate authorities, PEM, to trust in addition to the system's: for registries, proxies and receivers."),
     cidrs: v
-      .listOf(v.cidr())
+      .uniqueListOf(v.cidr())
       .default([])
       .describe("CIDR blocks that the pods may reach on any port, in addition to the hosts of registries and receivers."),
     javaRepositories: v
-      .listOf(v.repository())
+      .uniqueListOf(v.repository())
       .min(1, { error: "is empty; use at least one repository, or remove the setting for Trivy's" })
       .optional()
       .meta({

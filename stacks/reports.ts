@@ -25,11 +25,11 @@ export const reports = v
     cycloneDx: v.flag().default(false).describe("Also writes a CycloneDX document for each image: a list of its components."),
     url: v.webUrl().optional().meta({ description: "URL under which users open the reports, for links in alerts.", otherwise: "no links" }),
     viewers: v
-      .listOf(v.clientNamespace())
+      .uniqueListOf(v.clientNamespace())
       .default([])
       .describe("Namespaces whose pods may read the reports; `*` means every namespace. Without any, only `kubectl port-forward` works."),
     monitors: v
-      .listOf(v.clientNamespace())
+      .uniqueListOf(v.clientNamespace())
       .default([])
       .describe("Namespaces whose pods may read the metrics, on port 8083; `*` means every namespace."),
     bucket,

@@ -55,7 +55,10 @@ export const server = v
       .optional()
       .describe("Certificate authorities, PEM, to trust in addition to the system's: for registries, proxies and Redis."),
     env: v.tableOf(v.variableName()).default({}).describe("Additional environment variables."),
-    envFromSecrets: v.listOf(v.objectName()).default([]).describe("Names of existing Secrets whose keys become environment variables."),
+    envFromSecrets: v
+      .uniqueListOf(v.objectName())
+      .default([])
+      .describe("Names of existing Secrets whose keys become environment variables."),
   })
   .meta({ description: "The Trivy servers.", conflicts: [["replicas", "autoscaling"]] })
   .prefault({});

@@ -11,7 +11,7 @@ const repositoryTarget = v
   .block("RepositoryTargetArgs", {
     repository: v.scannedRepository().describe("A repository, whose tags are listed at the start of each run."),
     tags: v
-      .listOf(v.tagPattern())
+      .uniqueListOf(v.tagPattern())
       .min(1, { error: "is empty; name a tag or a glob, or remove the setting for all tags" })
       .optional()
       .meta({ description: "Tags and globs, such as `release-*`; tags that match one of them are scanned.", otherwise: "all tags" }),
@@ -20,7 +20,7 @@ const repositoryTarget = v
       otherwise: "any version",
     }),
     exclude: v
-      .listOf(v.tagPattern())
+      .uniqueListOf(v.tagPattern())
       .min(1, { error: "is empty; name a tag or a glob, or remove the setting" })
       .optional()
       .meta({ description: "Tags and globs, such as `*-cache`; tags that match one of them are left out.", otherwise: "none" }),

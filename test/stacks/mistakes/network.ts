@@ -28,6 +28,18 @@ export const network: Mistakes = {
     ["a resolver without a network", { dns: { cidrs: ["10.96.0.10"] } }, "dns.cidrs[0]", /for this one address, 10\.96\.0\.10\/32/],
     ["an entry of egress without hosts", { ...harbor, egress: [{ hosts: [], cidrs: ["10.0.0.0/8"] }] }, "egress[0].hosts", /is empty/],
     ["a port of egress that does not exist", egress({ cidrs: ["10.0.0.0/8"], ports: [0] }), "egress[0].ports[0]", /from 1 to 65535/],
+    [
+      "a block of addresses twice",
+      { database: { cidrs: ["10.0.0.0/8", "10.0.0.0/8"] } },
+      "database.cidrs[1]",
+      /is 10\.0\.0\.0\/8, the same as database\.cidrs\[0\]; keep one of the two/,
+    ],
+    [
+      "a host without a proxy twice",
+      proxy("http://proxy.example.com:3128", ["a.example.com", "a.example.com"]),
+      "proxy.noProxy[1]",
+      /keep one of the two/,
+    ],
     ["no proxy for anything", noProxy("*"), "proxy.noProxy[0]", /remove proxy\.http and proxy\.https/],
     ["a glob in noProxy", noProxy("registry-*.example.com"), "proxy.noProxy[0]", /use a host, a domain/],
   ],
