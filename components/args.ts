@@ -221,6 +221,11 @@ export interface GatewayArgs {
   /** TLS between the clients and the gateway. */
   readonly tls?: GatewayTlsArgs;
   /**
+   * Whether clients reach gateway pods in their own zone while there are any. Needs Kubernetes 1.34: set it to false on older clusters.
+   * @default true
+   */
+  readonly preferSameZone?: boolean;
+  /**
    * CPU and memory of the balancer in each gateway pod. The memory limit bounds the requests in progress.
    * @default { requests: { cpu: "100m", memory: "64Mi" }, limits: { memory: "1Gi" } }
    */
@@ -920,6 +925,7 @@ export const defaults = {
       names: [],
       plainHttp: false,
     },
+    preferSameZone: true,
     resources: {
       requests: {
         cpu: "100m",

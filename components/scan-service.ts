@@ -325,7 +325,13 @@ export class ScanService extends Component<ScanServiceArgs, typeof children> {
   private createExposure(context: Context, backend: Backend): Exposure {
     // Each gateway pod reaches every server. With servers only, those in the clients' zone would get all of the load.
     const { exposure, access } = this.args;
-    return this.create("exposure", { context, backend, preferSameZone: this.gateway.enabled, exposure, sourceRanges: access?.cidrs });
+    return this.create("exposure", {
+      context,
+      backend,
+      preferSameZone: this.gateway.enabled && this.gateway.preferSameZone,
+      exposure,
+      sourceRanges: access?.cidrs,
+    });
   }
 
   private createRegistryScan(

@@ -99,6 +99,12 @@ export const gateway = v
       .default("64Mi")
       .describe("Maximum size of a request, which holds the analysis of one layer: about 4Mi for 20,000 packages."),
     tls,
+    preferSameZone: v
+      .plain(v.flag())
+      .default(true)
+      .describe(
+        "Whether clients reach gateway pods in their own zone while there are any. Needs Kubernetes 1.34: set it to false on older clusters.",
+      ),
     resources: resources(
       { requests: { cpu: "100m", memory: "64Mi" }, limits: { memory: "1Gi" } },
       "CPU and memory of the balancer in each gateway pod. The memory limit bounds the requests in progress.",

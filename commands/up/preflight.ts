@@ -40,11 +40,11 @@ export async function preflight({ cluster, operation, file, namespace, state, de
   }));
   if (operation !== "refresh") await checkIdentity(cluster, operation, file.stack, state);
   if (!runsProgram) return;
-  await checkVersion(cluster);
+  const settings = validSettings(file);
+  await checkVersion(cluster, settings);
   await checkNamespace(cluster, file.name, namespace, state);
   // A namespace of its own has no objects of others.
   if (!namespace.create) await checkConflicts(cluster, file.name, state, await declared());
-  const settings = validSettings(file);
   if (settings) await checkClaims(cluster, namespace.name, settings);
   if (mayDeclareCustomKinds(file)) await checkCustomKinds(cluster, await declared());
 }

@@ -84,8 +84,8 @@ export class Exposure extends Component<ExposureArgs, typeof children> {
         selector: { ...backend.selector },
         // Always with plain HTTP, which `kubectl port-forward` uses.
         ports: [httpPort(backend), ...httpsPorts(backend)],
-        // The name of PreferSameZone before Kubernetes 1.34. Newer versions accept it with a warning; below 1.31 it has no effect.
-        ...(preferSameZone && { trafficDistribution: "PreferClose" }),
+        // Kubernetes 1.34 introduced this name; the one before it is deprecated.
+        ...(preferSameZone && { trafficDistribution: "PreferSameZone" }),
       },
     });
     return metadata.name;

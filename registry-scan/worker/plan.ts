@@ -37,9 +37,15 @@ export async function plan(targets: readonly TargetArgs[], registry: Registry, o
   const { listed, problems } = await listImages(targets, { ...registry, describe }, strict, concurrency);
   const described = await pMap(
     listed,
-    async ({ name }) => {
+    async ({ name, repository }) => {
       const { digest } = read(name);
-      return digest === undefined ? describe(name) : { digest, isImage: true };
+      if (digest !== undefined) return { digest, isImage: true };
+      if (repository !== undefined) return describe(name);
+      // Of an image that the settings name, what it is does not matter.
+      return registry.digest(name).then(
+        (found) => ({ digest: found, isImage: true }),
+        () => undefined,
+      );
     },
     { concurrency },
   );

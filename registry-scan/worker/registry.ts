@@ -6,6 +6,7 @@ import type { ToolsClient } from "./tools-client.ts";
 /** The queries to a registry that planning a run takes. They throw an Error whose message is the reason. */
 export interface Registry {
   tags(repository: string): Promise<readonly string[]>;
+  digest(image: string): Promise<string>;
   /** The digest of the image to scan, and whether it is an image at all. */
   describe(image: string): Promise<Description>;
   /** When the image was built. */
@@ -34,11 +35,16 @@ export function craneRegistry(tools: Pick<ToolsClient, "crane">, signal: AbortSi
     throw new Error(`${registryOf(image)} did not answer within ${answer.seconds} s`);
   }
 
-  async function describe(image: string): Promise<Description> {
+  async function digest(image: string): Promise<string> {
     if (unresponsive.has(registryOf(image))) throw new Error(`${registryOf(image)} does not answer`);
-    const command = registryOf(image) === dockerHub ? "digest" : "manifest";
-    const [digest = "", kind] = (await crane(command, image)).split("\n");
-    return { digest, isImage: kind !== "other" };
+    return crane("digest", image);
+  }
+
+  async function describe(image: string): Promise<Description> {
+    if (registryOf(image) === dockerHub) return { digest: await digest(image), isImage: true };
+    if (unresponsive.has(registryOf(image))) throw new Error(`${registryOf(image)} does not answer`);
+    const [found = "", kind] = (await crane("manifest", image)).split("\n");
+    return { digest: found, isImage: kind !== "other" };
   }
 
   /** Returns the configuration of an image; of one without linux/amd64, which crane takes by default, that of the image to scan. */
@@ -54,6 +60,7 @@ export function craneRegistry(tools: Pick<ToolsClient, "crane">, signal: AbortSi
   }
 
   return {
+    digest,
     describe,
     async tags(repository) {
       const tags = (await crane("ls", repository)).split("\n").filter((tag) => tag !== "");

@@ -7,6 +7,7 @@ const url = process.argv[2] ?? "";
 const targets = Number(process.argv[3]);
 const registry = {
   tags: async () => Array.from({ length: 100 }, (_, index) => `1.${index}.0`),
+  digest: async (image: string) => `sha256:${createHash("sha256").update(image).digest("hex")}`,
   describe: async (image: string) => ({ digest: `sha256:${createHash("sha256").update(image).digest("hex")}`, isImage: true }),
   created: async () => new Date(0),
 };

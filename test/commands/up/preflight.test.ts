@@ -187,6 +187,14 @@ describe("the preflight checks", () => {
       api.objects = version(minor);
       await check("up", empty);
     }
+    const gateway = (more: object = {}) => ({ config: { "trivy-server:gateway": { enabled: true, ...more } } });
+    api.objects = version("33");
+    expect(await refusal(check("up", empty, gateway()))).to.match(
+      /runs Kubernetes 1\.33, .*\nSet trivy-server:gateway\.preferSameZone to false/,
+    );
+    await check("up", empty, gateway({ preferSameZone: false }));
+    api.objects = version("34");
+    await check("up", empty, gateway());
   });
 
   describe("volume claims", () => {

@@ -37,7 +37,9 @@ describe("the gateway", () => {
       const { spec } = (await gateway()).all("Service").find(({ metadata }) => metadata.name === "trivy");
       expect(spec.selector).to.include({ "app.kubernetes.io/component": "gateway" });
       expect(spec.ports).to.deep.equal([{ name: "http", port: 80, targetPort: "http", appProtocol: "http" }]);
-      expect(spec.trafficDistribution).to.equal("PreferClose");
+      expect(spec.trafficDistribution).to.equal("PreferSameZone");
+      const older = await gateway({ preferSameZone: false });
+      for (const service of older.all("Service")) expect(service.spec).not.to.have.property("trafficDistribution");
     });
 
     it("only the gateway may connect to the servers, and only it and the servers to the cache", async () => {

@@ -87,7 +87,8 @@ describe("the reports server", () => {
       await server.begin("nightly-1");
       expect(await server.begin("nightly-2")).to.deep.include({ status: 409, body: { running: "nightly-1" } });
       expect((await server.begin("nightly-1")).status).to.equal(200);
-      await server.plan("nightly-1", []);
+      await server.plan("nightly-1", [target("a")]);
+      await server.work("nightly-1", () => scanned());
       await finished("nightly-1");
       expect((await server.begin("nightly-2")).body).to.deep.include({ run: "nightly-2", state: "planning" });
     });

@@ -9,6 +9,7 @@ const digest = (seed: string | number) => `sha256:${`${seed}`.padStart(64, "0")}
 describe("plan", () => {
   const registry = (answers: Partial<Registry> = {}): Registry => ({
     tags: async () => ["1.0", "1", "latest", "2.0"],
+    digest: async (image) => digest(image.endsWith("2.0") ? 2 : 1),
     describe: async (image) => ({ digest: digest(image.endsWith("2.0") ? 2 : 1), isImage: true }),
     created: async () => new Date(0),
     ...answers,
@@ -43,7 +44,7 @@ describe("plan", () => {
   it("an image whose digest is unknown is planned, and a digest in an image's name is not queried", async () => {
     const queried: string[] = [];
     const { targets } = await planned([{ image: "r.example/gone:1" }, { image: `r.example:5000/b:1@${digest(7)}` }], {
-      describe: async (image) => {
+      digest: async (image) => {
         queried.push(image);
         throw new Error("MANIFEST_UNKNOWN");
       },
