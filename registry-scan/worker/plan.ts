@@ -37,25 +37,17 @@ export async function plan(targets: readonly TargetArgs[], registry: Registry, o
   const { listed, problems } = await listImages(targets, { ...registry, describe }, strict, concurrency);
   const described = await pMap(
     listed,
-    async ({ name, repository }) => {
-      const { digest } = read(name);
-      if (digest !== undefined) return { digest, isImage: true };
-      if (repository !== undefined) return describe(name);
+    async (image): Promise<Listed & Partial<Description>> => {
+      const { name, repository } = image;
+      if (repository !== undefined) return { ...image, ...(await describe(name)) };
       // Of an image that the settings name, what it is does not matter.
-      return registry.digest(name).then(
-        (found) => ({ digest: found, isImage: true }),
-        () => undefined,
-      );
+      const digest = read(name).digest ?? (await registry.digest(name).catch(() => undefined));
+      return { ...image, ...(digest !== undefined && { digest }) };
     },
     { concurrency },
   );
-  const isImage = ({ repository }: Listed, index: number) => repository === undefined || described[index]?.isImage !== false;
-  problems.push(...skipped(listed.filter((image, index) => !isImage(image, index))));
-  const scanned = listed.flatMap((image, index) => (isImage(image, index) ? [{ name: image.name, digest: described[index]?.digest }] : []));
-  const images = groupByDigest(
-    scanned.map(({ name }) => name),
-    scanned.map(({ digest }) => digest),
-  );
+  problems.push(...skipped(described.filter(({ isImage }) => isImage === false)));
+  const images = groupByDigest(described.filter(({ isImage }) => isImage !== false));
 
   if (images.length === 0 && !problems.some(({ kind }) => kind === "error"))
     problems.push({ kind: "error", about: "targets", message: "there is no image to scan" });
@@ -126,10 +118,9 @@ interface Image {
   readonly names: [string, ...string[]];
 }
 
-function groupByDigest(names: readonly string[], digests: readonly (string | undefined)[]): Image[] {
+function groupByDigest(named: readonly (Pick<Listed, "name"> & Partial<Description>)[]): Image[] {
   const images = new Map<string, Image>();
-  for (const [index, name] of names.entries()) {
-    const digest = digests[index];
+  for (const { name, digest } of named) {
     const key = digest ?? name;
     const image = images.get(key);
     if (image) image.names.push(name);

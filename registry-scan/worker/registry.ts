@@ -35,16 +35,14 @@ export function craneRegistry(tools: Pick<ToolsClient, "crane">, signal: AbortSi
     throw new Error(`${registryOf(image)} did not answer within ${answer.seconds} s`);
   }
 
-  async function digest(image: string): Promise<string> {
+  async function identify(command: "digest" | "manifest", image: string): Promise<string> {
     if (unresponsive.has(registryOf(image))) throw new Error(`${registryOf(image)} does not answer`);
-    return crane("digest", image);
+    return crane(command, image);
   }
 
   async function describe(image: string): Promise<Description> {
-    if (registryOf(image) === dockerHub) return { digest: await digest(image), isImage: true };
-    if (unresponsive.has(registryOf(image))) throw new Error(`${registryOf(image)} does not answer`);
-    const [found = "", kind] = (await crane("manifest", image)).split("\n");
-    return { digest: found, isImage: kind !== "other" };
+    const [digest = "", kind] = (await identify(registryOf(image) === dockerHub ? "digest" : "manifest", image)).split("\n");
+    return { digest, isImage: kind !== "other" };
   }
 
   /** Returns the configuration of an image; of one without linux/amd64, which crane takes by default, that of the image to scan. */
@@ -60,7 +58,7 @@ export function craneRegistry(tools: Pick<ToolsClient, "crane">, signal: AbortSi
   }
 
   return {
-    digest,
+    digest: (image) => identify("digest", image),
     describe,
     async tags(repository) {
       const tags = (await crane("ls", repository)).split("\n").filter((tag) => tag !== "");
