@@ -34,6 +34,16 @@ export async function respond<T>(cluster: Cluster, request: Promise<T>): Promise
   }
 }
 
+/** Awaits a result of `respond`. Returns undefined if the user may not send the request: less to go by is better than nothing. */
+export async function permitted<T>(response: Promise<T>): Promise<T | undefined> {
+  try {
+    return await response;
+  } catch (error) {
+    if (error instanceof RequestError && error.code === 403) return undefined;
+    throw error;
+  }
+}
+
 /** Explains why a request failed and what to do about it. */
 function requestError({ context, server }: Pick<Cluster, "context" | "server">, error: unknown): RequestError {
   const cluster = `The cluster of context ${context}`;

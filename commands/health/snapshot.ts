@@ -11,7 +11,7 @@ import {
   type V1StatefulSet,
 } from "@kubernetes/client-node";
 import { partOf } from "../../components/shared/labels.ts";
-import { RequestError, respond } from "../cluster/api.ts";
+import { permitted, respond } from "../cluster/api.ts";
 import type { Cluster } from "../cluster/cluster.ts";
 
 /** A stack's objects in its namespace, as far as they show whether it works. */
@@ -40,20 +40,15 @@ export async function readSnapshot(cluster: Cluster, namespace: string): Promise
   const batch = cluster.config.makeApiClient(BatchV1Api);
   const ours = { namespace, labelSelector: `app.kubernetes.io/part-of=${partOf}` };
   const list = async <T>(request: Promise<{ items: T[] }>) => (await respond(cluster, request))?.items ?? [];
-  // Less to go by is better than nothing for a user who may not read everything.
-  const permitted = <T>(request: Promise<{ items: T[] }>) =>
-    list(request).catch((error: unknown) => {
-      if (error instanceof RequestError && error.code === 403) return [];
-      throw error;
-    });
+  const permittedList = async <T>(request: Promise<{ items: T[] }>) => (await permitted(list(request))) ?? [];
   const [pods, deployments, replicaSets, statefulSets, jobs, claims, events] = await Promise.all([
     list(core.listNamespacedPod(ours)),
-    permitted(apps.listNamespacedDeployment(ours)),
-    permitted(apps.listNamespacedReplicaSet(ours)),
-    permitted(apps.listNamespacedStatefulSet(ours)),
-    permitted(batch.listNamespacedJob(ours)),
-    permitted(core.listNamespacedPersistentVolumeClaim(ours)),
-    permitted(core.listNamespacedEvent({ namespace })),
+    permittedList(apps.listNamespacedDeployment(ours)),
+    permittedList(apps.listNamespacedReplicaSet(ours)),
+    permittedList(apps.listNamespacedStatefulSet(ours)),
+    permittedList(batch.listNamespacedJob(ours)),
+    permittedList(core.listNamespacedPersistentVolumeClaim(ours)),
+    permittedList(core.listNamespacedEvent({ namespace })),
   ]);
   return { time: new Date(), namespace, pods, deployments, replicaSets, statefulSets, jobs, claims, events };
 }

@@ -5,7 +5,7 @@ import { partOf } from "../../components/shared/labels.ts";
 import { objectsName, parts } from "../../components/shared/parts.ts";
 import { bytes } from "../../components/shared/quantity.ts";
 import type { Settings } from "../../stacks/index.ts";
-import { RequestError, respond } from "../cluster/api.ts";
+import { permitted, respond } from "../cluster/api.ts";
 import type { Cluster } from "../cluster/cluster.ts";
 import { UserError } from "../user-error.ts";
 
@@ -19,7 +19,8 @@ interface WantedClaim {
 }
 
 /**
- * Checks that the claims that shall grow can: the engine would wait for the API server's refusal in the middle of an update.
+ * Checks that the claims that shall grow can: the engine would wait for the API server's refusal in the middle of an update. Without the
+ * permission to look, it still does.
  *
  * @throws UserError that names every claim whose StorageClass cannot expand volumes
  */
@@ -45,16 +46,6 @@ export async function checkClaims(cluster: Cluster, namespace: string, settings:
     }),
   );
   if (problems.flat().length > 0) throw new UserError(["Volume claims cannot grow:", ...problems.flat()].join("\n"));
-}
-
-/** Without the permission to look, the API server says it later. */
-async function permitted<T>(request: Promise<T>): Promise<T | undefined> {
-  try {
-    return await request;
-  } catch (error) {
-    if (error instanceof RequestError && error.code === 403) return undefined;
-    throw error;
-  }
 }
 
 function wantedClaims({ namespace, redis, registryScan, database: { mirror } }: Settings): WantedClaim[] {
