@@ -26,9 +26,9 @@ function* hostProblems(settings: Settings, named: readonly Named[]): Generator<R
   }
 }
 
-function* entryProblems({ egress: entries, ...settings }: Settings, named: readonly Named[]): Generator<RuleProblem> {
+function* entryProblems(settings: Settings, named: readonly Named[]): Generator<RuleProblem> {
   const known = new Map<string, string>();
-  for (const [index, { hosts, namespaces, podLabels, cidrs }] of entries.entries()) {
+  for (const [index, { hosts, namespaces, podLabels, cidrs }] of settings.egress.entries()) {
     const path = `egress[${index}]`;
     if (namespaces.length === 0 && cidrs.length === 0 && Object.keys(podLabels).length === 0)
       yield { path, message: "does not say where the hosts are; set namespaces, podLabels or cidrs" };
@@ -43,7 +43,7 @@ function* entryProblems({ egress: entries, ...settings }: Settings, named: reado
           message: `is ${host}, which no setting connects to; use a host as another setting names it`,
           concerns: hostSettings,
         };
-      else if (users.every((one) => isProxied(one, surroundingsOf({ ...settings, egress: entries }, one.path))))
+      else if (users.every((one) => isProxied(one, surroundingsOf(settings, one.path))))
         yield {
           path: at,
           message: `is ${host}, which is reached through the proxy; add it to proxy.noProxy, or remove it here`,

@@ -38,10 +38,12 @@ function withPlaces<T>(check: () => T): T {
     return check();
   } catch (error) {
     if (!(error instanceof SettingsError)) throw error;
-    const lineOf = linesOf(stackFile()?.text ?? "");
+    const file = stackFile();
+    if (!file) throw error;
+    const lineOf = linesOf(file.text);
     throw new SettingsError(error.problems, (problem) => {
       const line = lineOf(problem);
-      return line === undefined ? undefined : `${stackFile()?.name}:${line}`;
+      return line === undefined ? undefined : `${file.name}:${line}`;
     });
   }
 }

@@ -128,7 +128,9 @@ export function hostEgress(
     .apply(([to, blocks, clusterDomain, entries = []]): EgressRule => {
       const surroundings = { proxy: {}, cidrs: [], clusterDomain, egress: entries };
       if (blocks.length > 0 && !entryFor(to, surroundings)) return { to: blocks.map(destinationBlock), ports: [tcp(to.port)] };
-      const [rule = {}] = endpointRules(to, surroundings);
+      const [rule] = endpointRules(to, surroundings);
+      // A rule without peers would allow everything.
+      if (!rule) throw new Error(`${to.host} has no rule`);
       return rule;
     });
 }
