@@ -58,6 +58,8 @@ export interface SettingsArgs {
    * @default true
    */
   readonly protect?: boolean;
+  /** The certificate authorities that the stack generates: of the gateway, Redis, the reports server and the database mirror. */
+  readonly authorities?: AuthoritiesArgs;
   /** DNS domain of the cluster. @default cluster.local */
   readonly clusterDomain?: Input<string>;
   /** Labels of every object, such as team or cost centre. @default none */
@@ -161,6 +163,8 @@ export interface TokenArgs {
   readonly enabled?: boolean;
   /** The token, as a secret. @default 32 generated letters and digits */
   readonly value?: Input<string>;
+  /** Number of the generated token. Another number generates another token, which every client needs at once. @default 1 */
+  readonly generation?: number;
   /** An existing Secret that holds the token, instead of `value`. @default none */
   readonly existingSecret?: TokenSecretRef;
 }
@@ -839,6 +843,13 @@ export interface ProbeArgs {
   readonly enabled?: boolean;
   /** When to scan: minute, hour, day of the month, month, day of the week; or a macro such as @hourly. @default *\/5 * * * * */
   readonly schedule?: Input<string>;
+  /** Number of the generated token. Increase it by one to generate a new token; the previous one stays valid until `retire`. @default 1 */
+  readonly generation?: number;
+  /**
+   * Generated tokens up to this number are no longer valid. Set it to the previous number when the new token is in use everywhere.
+   * @default 0
+   */
+  readonly retire?: number;
 }
 
 /** Which nodes the pods run on. */
@@ -879,6 +890,20 @@ export interface PodsArgs {
   readonly cpuLimit?: Input<string>;
 }
 
+/** The certificate authorities that the stack generates: of the gateway, Redis, the reports server and the database mirror. */
+export interface AuthoritiesArgs {
+  /**
+   * Number of the generated authority. Increase it by one to generate a new authority; the previous one stays valid until `retire`.
+   * @default 1
+   */
+  readonly generation?: number;
+  /**
+   * Generated authoritys up to this number are no longer valid. Set it to the previous number when the new authority is in use everywhere.
+   * @default 0
+   */
+  readonly retire?: number;
+}
+
 /** What holds for settings that are not given. */
 export const defaults = {
   namespace: {
@@ -892,6 +917,7 @@ export const defaults = {
     replicas: 2,
     token: {
       enabled: true,
+      generation: 1,
     },
     resources: {
       requests: {
@@ -1068,6 +1094,8 @@ export const defaults = {
     probe: {
       enabled: true,
       schedule: "*/5 * * * *",
+      generation: 1,
+      retire: 0,
     },
   },
   scheduling: {
@@ -1078,6 +1106,10 @@ export const defaults = {
     userIds: "fixed",
   },
   protect: true,
+  authorities: {
+    generation: 1,
+    retire: 0,
+  },
   clusterDomain: "cluster.local",
   labels: {},
   podAnnotations: {},

@@ -1,6 +1,7 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { PreviousSecret } from "../monitoring/programs/configuration.ts";
 import {
+  type AuthoritiesArgs,
   blockDefaults,
   type ClientArgs,
   type DatabaseArgs,
@@ -127,7 +128,7 @@ export class ScanService extends Component<ScanServiceArgs, typeof children> {
   }
 
   private context({ name }: Namespace): Context {
-    const { instance, labels, protect, images, scheduling, pods, podAnnotations, proxy, egress, clusterDomain } = this.args;
+    const { instance, labels, protect, images, scheduling, pods, podAnnotations, proxy, egress, authorities, clusterDomain } = this.args;
     const { enabled, discovery } = this.monitoring;
     const scrapeAnnotations = enabled && discovery === "annotations";
     return {
@@ -143,6 +144,7 @@ export class ScanService extends Component<ScanServiceArgs, typeof children> {
       scrapeAnnotations,
       proxy,
       egress,
+      authorities,
       clusterDomain,
     };
   }
@@ -281,9 +283,10 @@ export class ScanService extends Component<ScanServiceArgs, typeof children> {
   ): Gateway {
     const { exposure = {}, registryScan } = this.args;
     const { generation, retire } = withDefaults(defaults.registryScan, registryScan);
+    const { probe } = this.monitoring;
     const ownClients = [
       ...(registryScan?.enabled ? [{ name: registryScanClient, generation, retire }] : []),
-      ...(this.probes ? [{ name: probeClient }] : []),
+      ...(this.probes ? [{ name: probeClient, generation: probe.generation, retire: probe.retire }] : []),
     ];
     const { clients, monitors } = this.gateway;
     return this.create(
@@ -383,8 +386,13 @@ export class ScanService extends Component<ScanServiceArgs, typeof children> {
             ...(scan !== undefined && { reports: scan.certificateSecret }),
           },
           previousSecrets: previousSecrets(
-            [...(gateway ? this.gateway.clients : []), ...(registryScan.enabled ? [{ ...registryScan, name: registryScanClient }] : [])],
+            [
+              ...(gateway ? this.gateway.clients : []),
+              ...(registryScan.enabled ? [{ ...registryScan, name: registryScanClient }] : []),
+              ...(this.probes ? [{ ...this.monitoring.probe, name: probeClient }] : []),
+            ],
             redis,
+            withDefaults(defaults.authorities, this.args.authorities),
           ),
           registryScan: registryScan.enabled ? pulumi.output({ schedule, timeZone }) : undefined,
         },
@@ -430,10 +438,11 @@ function withMonitors(redis: RedisArgs = {}, monitors: readonly pulumi.Input<str
   return { ...redis, monitors: [...(redis.monitors ?? []), ...monitors] };
 }
 
-/** Returns the tokens and passwords whose previous generation is still valid. */
+/** Returns the secrets whose previous generation is still valid. */
 function previousSecrets(
   clients: readonly Pick<ClientArgs, "name" | "token" | "previousToken" | "generation" | "retire">[],
   redis: RedisArgs,
+  authorities: Required<AuthoritiesArgs>,
 ): PreviousSecret[] {
   const tokens = clients.filter((client) => {
     const { generation, retire } = withDefaults(blockDefaults.ClientArgs, client);
@@ -443,6 +452,7 @@ function previousSecrets(
   return [
     ...tokens.map(({ name }): PreviousSecret => ({ kind: "token", name })),
     ...(password ? [{ kind: "password", name: "redis" } as const] : []),
+    ...(validGenerations(authorities).length > 1 ? [{ kind: "authority", name: "all certificates" } as const] : []),
   ];
 }
 

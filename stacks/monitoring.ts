@@ -1,5 +1,6 @@
 import type { z } from "zod";
 import { probeClient } from "../components/shared/parts.ts";
+import { generation, generationRules, retire } from "./common.ts";
 import type { Gateway } from "./gateway.ts";
 import * as v from "./kinds/index.ts";
 import type { RuleProblem } from "./rule.ts";
@@ -26,6 +27,8 @@ const probe = v
       .schedule()
       .default("*/5 * * * *")
       .describe("When to scan: minute, hour, day of the month, month, day of the week; or a macro such as @hourly."),
+    generation: generation("token"),
+    retire: retire("token"),
   })
   .describe("A synthetic scan, the only check of the whole path: Service, token, gateway, server, cache and database.")
   .prefault({});
@@ -74,6 +77,7 @@ export function* monitoringRules(settings: z.output<typeof monitoring>, gateway:
       path: "monitoring.dashboards.labels",
       message: "is empty, so Grafana's sidecar could not find the dashboards; use the label that it selects, or set enabled: false",
     };
+  yield* generationRules("monitoring.probe", scan);
   const own = gateway.enabled ? gateway.clients.findIndex(({ name }) => name === probeClient) : -1;
   if (own >= 0 && scan.enabled)
     yield { path: `gateway.clients[${own}].name`, message: `is ${probeClient}, the name that the synthetic scan itself uses; use another` };

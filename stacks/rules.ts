@@ -1,3 +1,4 @@
+import { generationRules } from "./common.ts";
 import { databaseRules } from "./database.ts";
 import { domainRules, domainWarnings } from "./domains.ts";
 import { egressRules } from "./egress-rules.ts";
@@ -15,7 +16,7 @@ import { serverRules } from "./server.ts";
 
 /** Checks settings against each other, block by block. */
 export function* rules(settings: Settings, given: Given): Generator<RuleProblem> {
-  const { server, gateway, domains, database, redis, registryScan, monitoring, scheduling } = settings;
+  const { server, gateway, domains, database, redis, registryScan, monitoring, scheduling, authorities } = settings;
   yield* serverRules(server, gateway.enabled, given);
   yield* gatewayRules(gateway, given);
   yield* domainRules(domains, gateway, redis);
@@ -27,6 +28,7 @@ export function* rules(settings: Settings, given: Given): Generator<RuleProblem>
   yield* schedulingRules(scheduling);
   yield* exposureRules(settings);
   yield* registryScanRules(registryScan, gateway);
+  yield* generationRules("authorities", authorities);
   yield* monitoringRules(monitoring, gateway);
 }
 

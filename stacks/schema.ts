@@ -1,5 +1,6 @@
 import type { z } from "zod";
 import { access } from "./access.ts";
+import { authorities } from "./authorities.ts";
 import { database } from "./database.ts";
 import { dns } from "./dns.ts";
 import { domains } from "./domains.ts";
@@ -42,6 +43,7 @@ export const schema = v
       .describe(
         "Protects the namespace and the volume claims: Pulumi refuses to delete or replace them, and keeps them in the cluster if they leave the state. Set it to false and run `up` before you destroy the stack.",
       ),
+    authorities,
     clusterDomain: v.dnsName().default("cluster.local").describe("DNS domain of the cluster."),
     labels: v.tableOf(v.labelKey(), v.labelValue()).default({}).describe("Labels of every object, such as team or cost centre."),
     podAnnotations: v

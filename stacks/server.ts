@@ -20,13 +20,21 @@ const token = v
   .block("TokenArgs", {
     enabled: v.plain(v.flag()).default(true).describe("Whether clients must send a token."),
     value: v.token().optional().meta({ description: "The token, as a secret.", otherwise: "32 generated letters and digits" }),
+    generation: v
+      .plain(v.count(1, 1_000_000))
+      .default(1)
+      .describe("Number of the generated token. Another number generates another token, which every client needs at once."),
     existingSecret: secretKeyRef("TokenSecretRef", "token")
       .optional()
       .describe("An existing Secret that holds the token, instead of `value`."),
   })
   .meta({
     description: "The token that clients must send. It has no effect with the gateway, which has a token for each client.",
-    conflicts: [["existingSecret", "value"]],
+    conflicts: [
+      ["existingSecret", "value"],
+      ["generation", "value"],
+      ["generation", "existingSecret"],
+    ],
   })
   .prefault({});
 

@@ -193,7 +193,7 @@ export class RedisCache extends Component<RedisCacheArgs, typeof children> {
   private createCertificates(host: pulumi.Output<string>): Certificates {
     const { context } = this.args;
     const objectName = objectsName(part, context.sharedNamespace);
-    const authority = this.create("authority", { commonName: `${project} Redis` });
+    const authority = this.create("authority", { commonName: `${project} Redis`, authorities: context.authorities });
     const material = ({ certificate, key }: IssuedCertificate) =>
       secret(context, part, { [tlsKeys.ca]: authority.certificate, [tlsKeys.certificate]: certificate, [tlsKeys.key]: key });
     const dnsNames = [objectName, host, pulumi.interpolate`${host}.${clusterDomainOf(context)}`];

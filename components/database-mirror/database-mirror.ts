@@ -107,7 +107,7 @@ export class DatabaseMirror extends Component<DatabaseMirrorComponentArgs, typeo
   /** Returns the name of the Secret with the certificate and its authority. */
   private createCertificate(host: pulumi.Output<string>): pulumi.Output<string> {
     const { context } = this.args;
-    const authority = this.create("authority", { commonName: `${part.objectName} authority` });
+    const authority = this.create("authority", { commonName: `${part.objectName} authority`, authorities: context.authorities });
     const { certificate, key } = authority.issue("server", {
       commonName: part.objectName,
       dnsNames: [host, pulumi.interpolate`${host}.${clusterDomainOf(context)}`],

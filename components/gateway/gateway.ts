@@ -218,7 +218,7 @@ export class Gateway extends Component<GatewayComponentArgs, typeof children> {
       pulumi.interpolate`${serviceName}.${namespace}.svc.${clusterDomainOf(context)}`,
       "localhost",
     ]);
-    const authority = this.create("authority", { commonName: project });
+    const authority = this.create("authority", { commonName: project, authorities: context.authorities });
     const issued = authority.issue("server", {
       commonName: serviceName,
       dnsNames: pulumi.all([ownNames, all]).apply(([own, more]) => [...own, ...more.filter((text) => !ipaddr.isValid(text))]),

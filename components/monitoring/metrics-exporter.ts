@@ -64,6 +64,8 @@ export interface MetricsExporterArgs extends MonitoredStack {
   readonly programs: pulumi.Input<string>;
   /** The token by which the exporter recognises the synthetic scan. */
   readonly token: SecretKey;
+  /** Tokens of synthetic scans that began before the token was rotated. @default none */
+  readonly previousTokens?: readonly SecretKey[];
   /** When the synthetic scan should run. @default there is none */
   readonly probe?: pulumi.Input<Schedule> | undefined;
   readonly transform?: Transforms<typeof children> | undefined;
@@ -161,7 +163,7 @@ export class MetricsExporter extends Component<MetricsExporterArgs, typeof child
   }
 
   private createDeployment(config: pulumi.Input<string>, policy: pulumi.Resource): void {
-    const { context, programs, token } = this.args;
+    const { context, programs, token, previousTokens = [] } = this.args;
     this.create(
       "deployment",
       {
@@ -177,7 +179,11 @@ export class MetricsExporter extends Component<MetricsExporterArgs, typeof child
               name: "exporter",
               image: image("node", context),
               command: ["node", `${paths.programs}/exporter.js`],
-              env: [fromSecret("EXPORTER_TOKEN", token), ...variables({ NODE_OPTIONS: "--max-old-space-size=64" })],
+              env: [
+                fromSecret("EXPORTER_TOKEN", token),
+                ...previousTokens.map((previous) => fromSecret("EXPORTER_PREVIOUS_TOKEN", previous)),
+                ...variables({ NODE_OPTIONS: "--max-old-space-size=64" }),
+              ],
               ports: [
                 { name: "metrics", containerPort: exporterPorts.metrics },
                 { name: "results", containerPort: exporterPorts.results },

@@ -5,7 +5,7 @@ import { defaults, type MonitoringArgs } from "../args.ts";
 import type { ServiceConnection } from "../registry-scan/scan-job.ts";
 import { Component, optional, several, type Transforms } from "../shared/component.ts";
 import type { Context } from "../shared/context.ts";
-import { secretText } from "../shared/generated-secret.ts";
+import { secretText, validGenerations } from "../shared/generated-secret.ts";
 import { labels, selector } from "../shared/labels.ts";
 import { type WithDefaults, withDefaults } from "../shared/merge.ts";
 import { configMap, secret } from "../shared/objects.ts";
@@ -27,10 +27,10 @@ const rulesName = "trivy";
 const children = {
   /** The ConfigMap with the programs of the pods. */
   programs: k8s.core.v1.ConfigMap,
-  /** The generated token by which the exporter recognises the synthetic scan. */
-  generatedToken: random.RandomPassword,
-  /** The Secret with that token. */
-  token: k8s.core.v1.Secret,
+  /** The generated tokens by which the exporter recognises the synthetic scan. */
+  generatedTokens: several(random.RandomPassword),
+  /** The Secrets with those tokens. */
+  tokens: several(k8s.core.v1.Secret),
   exporter: MetricsExporter,
   probe: optional(SyntheticScan),
   podMonitors: several(k8s.apiextensions.CustomResource),
@@ -89,11 +89,11 @@ export class Monitoring extends Component<MonitoringComponentArgs, typeof childr
   private createPods({ namespaces, probe }: Settings): void {
     const { context, stack, service } = this.args;
     const programs = this.create("programs", configMap(context, parts.exporter, monitoringPrograms())).metadata.name;
-    const token = this.createToken();
+    const [token, ...previousTokens] = this.createTokens(probe);
     const { resultsUrl } = this.create(
       "exporter",
       {
-        ...{ context, ...stack, monitors: namespaces, programs, token },
+        ...{ context, ...stack, monitors: namespaces, programs, token, previousTokens },
         probe: probe.enabled ? pulumi.output(probe.schedule).apply((schedule) => ({ schedule, timeZone: "Etc/UTC" })) : undefined,
       },
       { dependsOn: [...this.dependencies] },
@@ -106,9 +106,16 @@ export class Monitoring extends Component<MonitoringComponentArgs, typeof childr
       );
   }
 
-  private createToken(): SecretKey {
-    const token = this.create("generatedToken", secretText(), {}, "token").result;
-    return { name: this.create("token", secret(this.args.context, parts.exporter, { [tokenKey]: token })).metadata.name, key: tokenKey };
+  /** Returns the valid tokens, newest first. */
+  private createTokens(probe: Settings["probe"]): [SecretKey, ...SecretKey[]] {
+    const create = (generation: number): SecretKey => {
+      const name = generation === 1 ? "token" : `token-${generation}`;
+      const token = this.create("generatedTokens", secretText(), {}, name).result;
+      const { metadata } = this.create("tokens", secret(this.args.context, parts.exporter, { [tokenKey]: token }), {}, name);
+      return { name: metadata.name, key: tokenKey };
+    };
+    const [current, ...earlier] = validGenerations(probe);
+    return [create(current), ...earlier.map(create)];
   }
 
   private createPodMonitor(monitoring: Settings, { part, jobs }: ScrapeTarget): void {

@@ -96,7 +96,7 @@ export class RegistryScan extends Component<RegistryScanComponentArgs, typeof ch
   private createCertificate(): { readonly authority: pulumi.Output<string>; readonly certificate: pulumi.Output<string> } {
     const { context } = this.args;
     const host = pulumi.interpolate`${parts.reports.objectName}.${context.namespace}.svc`;
-    const authority = this.create("authority", { commonName: `${project} registry scan` });
+    const authority = this.create("authority", { commonName: `${project} registry scan`, authorities: context.authorities });
     const dnsNames = [host, pulumi.interpolate`${host}.${clusterDomainOf(context)}`];
     const issued = authority.issue("server", { commonName: parts.reports.objectName, dnsNames, use: "server" });
     const data = { "tls.crt": issued.certificate, "tls.key": issued.key };

@@ -95,12 +95,16 @@ export class TrivyServer extends Component<TrivyServerArgs, typeof children> {
     this.registerOutputs({ token: this.token });
   }
 
-  private createToken({ token: { enabled, value, existingSecret } }: Server): { token?: pulumi.Output<string>; tokenKey?: SecretKey } {
+  private createToken({ token: { enabled, value, generation, existingSecret } }: Server): {
+    token?: pulumi.Output<string>;
+    tokenKey?: SecretKey;
+  } {
     if (!enabled) return {};
     const defaultKey = blockDefaults.TokenSecretRef;
     if (existingSecret) return { tokenKey: withDefaults(defaultKey, existingSecret) };
     const { context, tokenKeepers } = this.args;
-    const token = value === undefined ? this.create("token", secretText(tokenKeepers)).result : pulumi.output(value);
+    const keepers = generation === 1 ? tokenKeepers : { ...tokenKeepers, generation: String(generation) };
+    const token = value === undefined ? this.create("token", secretText(keepers)).result : pulumi.output(value);
     const { metadata } = this.create("credentials", secret(context, this.#part, { [defaultKey.key]: token }));
     return { token, tokenKey: { name: metadata.name, ...defaultKey } };
   }

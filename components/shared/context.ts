@@ -1,5 +1,5 @@
 import type { Input } from "@pulumi/pulumi";
-import type { EgressArgs, ImagesArgs, PodsArgs, ProxyArgs, SchedulingArgs } from "../args.ts";
+import type { AuthoritiesArgs, EgressArgs, ImagesArgs, PodsArgs, ProxyArgs, SchedulingArgs } from "../args.ts";
 
 /** What all objects of one installation have in common. */
 export interface Identity {
@@ -31,6 +31,8 @@ export interface Context extends Identity {
   readonly proxy?: ProxyArgs;
   /** Where hosts are that the pods connect to, if their name does not say it. @default none */
   readonly egress?: readonly EgressArgs[];
+  /** Which generations of the stack's certificate authorities are valid. @default { generation: 1, retire: 0 } */
+  readonly authorities?: AuthoritiesArgs;
   /** DNS domain of the cluster. @default cluster.local */
   readonly clusterDomain?: Input<string>;
 }

@@ -1,6 +1,9 @@
-import type * as pulumi from "@pulumi/pulumi";
+import * as pulumi from "@pulumi/pulumi";
 import * as tls from "@pulumi/tls";
-import { Component, several, type Transforms } from "./component.ts";
+import { type AuthoritiesArgs, defaults } from "../args.ts";
+import { Component, optional, several, type Transforms } from "./component.ts";
+import { validGenerations } from "./generated-secret.ts";
+import { withDefaults } from "./merge.ts";
 
 const hoursPerYear = 365 * 24;
 
@@ -11,10 +14,12 @@ const hoursPerYear = 365 * 24;
 const validity = (years: number) => ({ validityPeriodHours: years * hoursPerYear, earlyRenewalHours: (years * hoursPerYear) / 4 });
 
 const children = {
-  /** The authority's private key. */
-  key: tls.PrivateKey,
-  /** The authority's own certificate. */
-  certificate: tls.SelfSignedCert,
+  /** The private keys of the valid generations. */
+  keys: several(tls.PrivateKey),
+  /** The self-signed certificates of the valid generations. */
+  certificates: several(tls.SelfSignedCert),
+  /** The current generation's certificate, issued by the previous one. */
+  crossCertificate: optional(tls.LocallySignedCert),
   /** The private keys of issued certificates. */
   issuedKeys: several(tls.PrivateKey),
   requests: several(tls.CertRequest),
@@ -24,6 +29,8 @@ const children = {
 export interface PrivateAuthorityArgs {
   /** Name of the authority in its certificate. */
   readonly commonName: string;
+  /** Which generations are valid. @default { generation: 1, retire: 0 } */
+  readonly authorities?: AuthoritiesArgs | undefined;
   readonly transform?: Transforms<typeof children> | undefined;
 }
 
@@ -39,41 +46,77 @@ export interface CertificateArgs {
 }
 
 export interface IssuedCertificate {
-  /** PEM. */
+  /** PEM; during a rotation followed by the certificate that lets clients verify it that know only the previous generation. */
   readonly certificate: pulumi.Output<string>;
   /** The private key, PEM, as a secret. */
   readonly key: pulumi.Output<string>;
 }
 
+/** One generation of an authority. */
+interface Generation {
+  /** What its names in the state end with. */
+  readonly suffix: string;
+  readonly commonName: string;
+  readonly privateKeyPem: pulumi.Output<string>;
+  readonly certPem: pulumi.Output<string>;
+}
+
 /**
  * A certificate authority of the stack's own. Its private key is kept in the state, encrypted, and nowhere else.
+ *
+ * While two generations are valid, every pair of old and new pods can connect, in any order of their rollouts: who verifies trusts both, and
+ * who is verified also shows that the previous generation vouches for the current one.
  *
  * @example
  * const authority = new PrivateAuthority("internal", { commonName: "internal services" });
  * const { certificate, key } = authority.issue("server", { commonName: "shop", dnsNames: ["shop.mall.svc"], use: "server" });
  */
 export class PrivateAuthority extends Component<PrivateAuthorityArgs, typeof children> {
-  /** The authority's certificate, PEM. It is renewed with the same key and name, so that certificates issued earlier stay valid. */
+  /**
+   * The certificates of the valid generations, PEM, newest first. A certificate is renewed with the same key and name, so that certificates
+   * issued earlier stay valid.
+   */
   readonly certificate: pulumi.Output<string>;
+  readonly #current: Generation;
+  readonly #crossCertificate: pulumi.Output<string> | undefined;
 
   constructor(name: string, args: PrivateAuthorityArgs, options?: pulumi.ComponentResourceOptions) {
-    super("PrivateAuthority", name, args, { children, settings: ["commonName"] }, options);
-    const { privateKeyPem } = this.create("key", ellipticKey);
-    const { certPem } = this.create("certificate", {
-      privateKeyPem,
-      subject: { commonName: args.commonName },
-      ...validity(10),
-      isCaCertificate: true,
-      setSubjectKeyId: true,
-      allowedUses: ["cert_signing", "crl_signing"],
-    });
-    this.certificate = certPem;
+    super("PrivateAuthority", name, args, { children, settings: ["commonName", "authorities"] }, options);
+    const [current, previous] = validGenerations(withDefaults(defaults.authorities, args.authorities)).map((number) =>
+      this.generate(number),
+    );
+    this.#current = current as Generation;
+    this.#crossCertificate = previous && this.crossSign(this.#current, previous);
+    this.certificate = concatenated([this.#current.certPem, ...(previous ? [previous.certPem] : [])]);
     this.registerOutputs({ certificate: this.certificate });
   }
 
-  /** Issues a certificate with a private key of its own, valid for one year. `name` distinguishes the certificates of this authority. */
+  private generate(number: number): Generation {
+    // Each has a name of its own, by which programs choose between authorities.
+    const commonName = number === 1 ? this.args.commonName : `${this.args.commonName} ${number}`;
+    const suffix = number === 1 ? "" : `-${number}`;
+    const { privateKeyPem } = this.create("keys", ellipticKey, {}, `key${suffix}`);
+    const { certPem } = this.create("certificates", { privateKeyPem, subject: { commonName }, ...authority }, {}, `certificate${suffix}`);
+    return { suffix, commonName, privateKeyPem, certPem };
+  }
+
+  private crossSign({ privateKeyPem, commonName }: Generation, issuer: Generation): pulumi.Output<string> {
+    const { certRequestPem } = this.create("requests", { privateKeyPem, subject: { commonName } }, {}, "cross-request");
+    const { certPem } = this.create("crossCertificate", {
+      certRequestPem,
+      caPrivateKeyPem: issuer.privateKeyPem,
+      caCertPem: issuer.certPem,
+      ...authority,
+    });
+    return certPem;
+  }
+
+  /**
+   * Issues a certificate, valid for one year, with a private key of its own, which the next generation replaces. `name` distinguishes the
+   * certificates of this authority.
+   */
   issue(name: string, { commonName, dnsNames, ipAddresses, use }: CertificateArgs): IssuedCertificate {
-    const { privateKeyPem } = this.create("issuedKeys", ellipticKey, {}, `${name}-key`);
+    const { privateKeyPem } = this.create("issuedKeys", ellipticKey, {}, `${name}-key${this.#current.suffix}`);
     const { certRequestPem } = this.create(
       "requests",
       { privateKeyPem, subject: { commonName }, ...(dnsNames && { dnsNames }), ...(ipAddresses && { ipAddresses }) },
@@ -84,16 +127,28 @@ export class PrivateAuthority extends Component<PrivateAuthorityArgs, typeof chi
       "issuedCertificates",
       {
         certRequestPem,
-        caPrivateKeyPem: this.nodes.key.privateKeyPem,
-        caCertPem: this.certificate,
+        caPrivateKeyPem: this.#current.privateKeyPem,
+        caCertPem: this.#current.certPem,
         ...validity(1),
         allowedUses: ["digital_signature", `${use}_auth`],
       },
       {},
       `${name}-certificate`,
     );
-    return { certificate: certPem, key: privateKeyPem };
+    return { certificate: concatenated([certPem, ...(this.#crossCertificate ? [this.#crossCertificate] : [])]), key: privateKeyPem };
   }
+}
+
+const authority = {
+  ...validity(10),
+  isCaCertificate: true,
+  setSubjectKeyId: true,
+  allowedUses: ["cert_signing", "crl_signing"],
+};
+
+/** Returns one PEM text with all certificates. */
+function concatenated(certificates: readonly pulumi.Output<string>[]): pulumi.Output<string> {
+  return pulumi.all([...certificates]).apply((texts) => texts.join(""));
 }
 
 const ellipticKey: tls.PrivateKeyArgs = { algorithm: "ECDSA", ecdsaCurve: "P256" };

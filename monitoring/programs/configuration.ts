@@ -23,8 +23,8 @@ export interface ExporterConfiguration {
 }
 
 export interface PreviousSecret {
-  readonly kind: "token" | "password";
-  /** The client of the token, or `redis`. */
+  readonly kind: "token" | "password" | "authority";
+  /** The client of the token, `redis`, or `all certificates`. */
   readonly name: string;
 }
 

@@ -1,8 +1,8 @@
 /**
  * The exporter: asks every server for its version and database, receives the results of synthetic scans, and serves both to Prometheus.
  *
- * Environment: EXPORTER_TOKEN, which synthetic scans send as their bearer token; optionally EXPORTER_CONFIGURATION (default
- * /etc/exporter/exporter.json), METRICS_PORT and RESULTS_PORT.
+ * Environment: EXPORTER_TOKEN, which synthetic scans send as their bearer token; optionally EXPORTER_PREVIOUS_TOKEN, which is valid as well,
+ * EXPORTER_CONFIGURATION (default /etc/exporter/exporter.json), METRICS_PORT and RESULTS_PORT.
  */
 import { createHash, timingSafeEqual } from "node:crypto";
 import { readFileSync } from "node:fs";
@@ -16,7 +16,8 @@ import { textFormat } from "./text-format.ts";
 const maximumResult = 10_000;
 
 const {
-  EXPORTER_TOKEN: token,
+  EXPORTER_TOKEN: token = "",
+  EXPORTER_PREVIOUS_TOKEN: previousToken = "",
   EXPORTER_CONFIGURATION: path = "/etc/exporter/exporter.json",
   METRICS_PORT: metricsPort = exporterPorts.metrics,
   RESULTS_PORT: resultsPort = exporterPorts.results,
@@ -53,7 +54,7 @@ async function receiveResult(request: IncomingMessage, response: ServerResponse)
 const digest = (text: string) => createHash("sha256").update(text).digest();
 
 const isAuthorized = ({ headers }: IncomingMessage) =>
-  token !== undefined && token !== "" && timingSafeEqual(digest(headers.authorization ?? ""), digest(`Bearer ${token}`));
+  [token, previousToken].some((valid) => valid !== "" && timingSafeEqual(digest(headers.authorization ?? ""), digest(`Bearer ${valid}`)));
 
 async function textOf(request: IncomingMessage): Promise<string> {
   let text = "";

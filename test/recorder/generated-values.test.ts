@@ -11,6 +11,7 @@ const newAuthority = (privateKeyPem: string, commonName: string) =>
     privateKeyPem,
     subject: { commonName },
     validityPeriodHours: 100,
+    isCaCertificate: true,
     allowedUses: ["cert_signing", "crl_signing"],
   });
 

@@ -81,7 +81,7 @@ describe("values in messages about settings", () => {
 
   it("a text in place of a block or a list of blocks is not shown, because it may be the secret in the block", () => {
     const short = { server: { token: "hunter2" }, gateway: { enabled: true, clients: ["hunter2"] }, database: { credentials: "hunter2" } };
-    expect(message(short)).to.include("server.token is a text; use a block of settings with enabled, value or existingSecret");
+    expect(message(short)).to.include("server.token is a text; use a block of settings with enabled, value, generation or existingSecret");
     expect(message(short)).not.to.include("hunter2");
   });
 

@@ -59,7 +59,7 @@ describe("reading the settings of a stack", () => {
     expect((error as SettingsError).message.split("\n")).to.deep.equal([
       "2 settings of this stack cannot be used:",
       "  trivy-server:server.replicas is 0; use a whole number from 1 to 100",
-      "  trivy-server:nothing is not a setting; use one of namespace, images, server, gateway, domains, database, proxy, egress, dns, redis, access, exposure, registryScan, monitoring, scheduling, pods, protect, clusterDomain, labels, podAnnotations",
+      "  trivy-server:nothing is not a setting; use one of namespace, images, server, gateway, domains, database, proxy, egress, dns, redis, access, exposure, registryScan, monitoring, scheduling, pods, protect, authorities, clusterDomain, labels, podAnnotations",
     ]);
   });
 });

@@ -10,6 +10,8 @@ const model = modelOf(schema);
  * keys, and of those of a block that is not enabled, the schema itself knows.
  */
 const shapes: Readonly<Record<string, readonly string[]>> = {
+  AuthoritiesArgs: ["", "generation! retire"],
+  ProbeArgs: ["enabled schedule", "* generation! retire"],
   ClientArgs: ["name!", "name! generation! retire", "name! token!", "name! token! previousToken!"],
   GatewayTlsArgs: ["names plainHttp", "existingSecret! caCertificates plainHttp", "certificate! key! caCertificates plainHttp"],
   EmbeddedRedisArgs: ["mode ttl maxMemory cpu persistence monitors tls", "* generation! retire"],

@@ -24,6 +24,7 @@ export const services: Readonly<Record<string, Partial<ScanServiceArgs>>> = {
     exposure: { type: "loadBalancer" },
     registryScan,
     monitoring: { enabled: true, namespaces: ["monitoring"] },
+    authorities: { generation: 2 },
   },
   "an external Redis, no gateway and an Ingress": {
     redis: {

@@ -75,7 +75,7 @@ export const alertGroups: readonly AlertGroup[] = [
         expr: `trivy_previous_secret_valid${exporter} == 1 and trivy_previous_secret_valid${exporter} offset 14d == 1`,
         for: "1h",
         severity: "warning",
-        summary: "A replaced token or password is still valid after two weeks",
+        summary: "A replaced secret is still valid after two weeks",
         description:
           "The previous {{ $labels.kind }} of {{ $labels.name }} in {{ $labels.namespace }} has been valid for more than two weeks. Complete the rotation: set `retire` next to `generation`, or remove `previousToken`.",
       },

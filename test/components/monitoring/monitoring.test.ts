@@ -219,18 +219,19 @@ describe("the monitoring", () => {
     expect(configuration(await watched()).certificates).to.deep.equal({});
   });
 
-  it("the exporter knows the tokens and the password whose previous generation is still valid", async () => {
+  it("the exporter knows the secrets whose previous generation is still valid", async () => {
     const clients = [
       { name: "rotating", generation: 2 },
       { name: "retired", generation: 2, retire: 1 },
       { name: "given", token: "0123456789abcdef", previousToken: "fedcba9876543210" },
       { name: "fresh" },
     ];
-    const deployed = await watched({}, { gateway: { enabled: true, clients }, redis: { generation: 3 } });
+    const deployed = await watched({}, { gateway: { enabled: true, clients }, redis: { generation: 3 }, authorities: { generation: 2 } });
     expect(configuration(deployed).previousSecrets).to.deep.equal([
       { kind: "token", name: "rotating" },
       { kind: "token", name: "given" },
       { kind: "password", name: "redis" },
+      { kind: "authority", name: "all certificates" },
     ]);
     expect(JSON.stringify(configuration(deployed))).not.to.contain("0123456789abcdef");
   });
@@ -252,6 +253,26 @@ describe("the monitoring", () => {
     expect(plainSecrets(inputs, [token, generated])).to.deep.equal([]);
     const tokens = await new Promise((resolve) => deployed.service.tokens?.apply(resolve));
     expect(tokens).to.have.all.keys("team-a");
+  });
+
+  it("during a rotation of the synthetic scan's tokens, gateway and exporter accept the old and the new ones", async () => {
+    const rotated = (retire: number) => watched({ probe: { generation: 2, retire } }, { gateway: { enabled: true } });
+    const secrets = (deployed: Deployed, component: string) =>
+      [environment(templates(deployed).get(component))]
+        .flatMap((variables) => [variables.EXPORTER_TOKEN, variables.EXPORTER_PREVIOUS_TOKEN])
+        .map((variable) => variable?.secretKeyRef.name);
+    const during = await rotated(0);
+    const [current, old] = secrets(during, "exporter");
+    expect(current).to.match(/^trivy-monitoring-token-2-/);
+    expect(old).to.match(/^trivy-monitoring-token-(?!2-)/);
+    expect(secrets(during, "probe")).to.deep.equal([current, undefined]);
+    expect(during.resources.map(({ name }) => name)).to.include.members(["trivy-gateway-token-probe-1", "trivy-gateway-token-probe-2"]);
+    expect(configuration(during).previousSecrets).to.deep.equal([{ kind: "token", name: "probe" }]);
+    const after = await rotated(1);
+    expect(secrets(after, "exporter")[1]).to.equal(undefined);
+    expect(after.resources.map(({ name }) => name))
+      .not.to.include("trivy-gateway-token-probe-1")
+      .and.not.to.include("trivy-monitoring-token");
   });
 
   it("without a gateway, the synthetic scan has the servers' token", async () => {

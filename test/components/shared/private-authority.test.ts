@@ -1,7 +1,12 @@
+import { spawnSync } from "node:child_process";
 import { X509Certificate } from "node:crypto";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { expect } from "chai";
+import type { AuthoritiesArgs } from "../../../components/args.ts";
 import { type CertificateArgs, PrivateAuthority } from "../../../components/shared/private-authority.ts";
-import { isSecret, plain, type RecordedResource, record, settled } from "../../../recorder/record.ts";
+import { type Answer, isSecret, plain, type RecordedResource, record, settled } from "../../../recorder/record.ts";
 import { plainSecrets } from "../../../recorder/secret-leaks.ts";
 
 const server = {
@@ -11,15 +16,16 @@ const server = {
   use: "server",
 } satisfies CertificateArgs;
 
-async function issued() {
-  const { resources, result } = await record(() => {
-    const authority = new PrivateAuthority("ca", { commonName: "an authority" });
+async function issued(authorities?: AuthoritiesArgs, keys: Readonly<Record<string, Answer>> = {}) {
+  const program = () => {
+    const authority = new PrivateAuthority("ca", { commonName: "an authority", authorities });
     return {
       authority: authority.certificate,
       server: authority.issue("shop", server),
       client: authority.issue("buyer", { commonName: "buyer", use: "client" }),
     };
-  });
+  };
+  const { resources, result } = await record(program, { answer: ({ name }) => keys[name] });
   const outputs = (await settled(result)) as { authority: string; server: Issued; client: Issued };
   return { resources, ...outputs };
 }
@@ -27,6 +33,25 @@ async function issued() {
 interface Issued {
   readonly certificate: string;
   readonly key: unknown;
+}
+
+/** The private keys, which the state keeps, as answers of a later recording. */
+const keysOf = (resources: readonly RecordedResource[]) =>
+  Object.fromEntries(resources.filter(({ type }) => type.endsWith(":PrivateKey")).map(({ name, state }) => [name, { state }]));
+
+/** Returns what openssl says to a certificate, followed by those that its holder sends with it, when it trusts an authority's. */
+function verified(authority: string, chain: string, purpose: "sslserver" | "sslclient"): string {
+  const folder = mkdtempSync(join(tmpdir(), "authority-"));
+  try {
+    const [trusted, sent] = [join(folder, "trusted.pem"), join(folder, "sent.pem")];
+    writeFileSync(trusted, authority);
+    writeFileSync(sent, chain);
+    // The first certificate of a file is the one to verify.
+    const { stdout, stderr } = spawnSync("openssl", ["verify", "-purpose", purpose, "-CAfile", trusted, "-untrusted", sent, sent]);
+    return `${stdout}${stderr}`.trim().replace(`${sent}: `, "");
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 }
 
 const inputs = (resources: readonly RecordedResource[], name: string) =>
@@ -84,6 +109,31 @@ describe("the private authority", () => {
     });
     expect(inputs(resources, "ca-buyer-certificate")["allowedUses"]).to.deep.equal(["digital_signature", "client_auth"]);
     expect(inputs(resources, "ca-buyer-request")).to.have.all.keys("privateKeyPem", "subject");
+  });
+
+  // What was issued before a step of a rotation and what is issued by it, as `authorities`.
+  for (const [step, before, after] of [
+    ["a new generation", {}, { generation: 2 }],
+    ["the retirement of the previous one", { generation: 2 }, { generation: 2, retire: 1 }],
+    ["the generation after that", { generation: 2, retire: 1 }, { generation: 3, retire: 1 }],
+  ] as const)
+    it(`across ${step}, both sides verify each other in any order of the rollouts`, async () => {
+      const old = await issued(before);
+      const current = await issued(after, keysOf(old.resources));
+      expect(current.authority).not.to.equal(old.authority);
+      expect(plain(current.server.key) === plain(old.server.key)).to.equal(step === "the retirement of the previous one");
+      for (const { authority } of [old, current])
+        for (const { server, client } of [old, current]) {
+          expect(verified(authority, server.certificate, "sslserver")).to.equal("OK");
+          expect(verified(authority, client.certificate, "sslclient")).to.equal("OK");
+        }
+    });
+
+  it("after a completed rotation, neither side accepts the other", async () => {
+    const old = await issued();
+    const current = await issued({ generation: 2, retire: 1 }, keysOf(old.resources));
+    expect(verified(current.authority, old.server.certificate, "sslserver")).to.match(/unable to get local issuer certificate/);
+    expect(verified(old.authority, current.server.certificate, "sslserver")).to.match(/unable to get local issuer certificate/);
   });
 
   it("private keys are secret, certificates are not", async () => {

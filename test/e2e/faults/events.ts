@@ -434,6 +434,24 @@ export const events: readonly FaultEvent[] = [
     },
   },
   {
+    name: "authorities-rotated",
+    what: "the certificate authorities rotated, with TLS to Redis and to the gateway if there is one",
+    allowed: { gateway: "none", servers: "none" },
+    short: ["gateway"],
+    settings: async (service) => ({
+      redis: { tls: { enabled: true } },
+      ...(service.settings["gateway"] !== undefined && { gateway: { tls: { enabled: true, names: [await address(service)] } } }),
+    }),
+    run: async (service) => {
+      const { generation = 1 } = (service.settings["authorities"] ?? {}) as { generation?: number };
+      // Until this ends, clients trust the previous authority alone.
+      await service.up({ authorities: { generation: generation + 1 } });
+      // Scans that started before end before it is retired.
+      await sleep(20_000);
+      await service.up({ authorities: { generation: generation + 1, retire: generation } });
+    },
+  },
+  {
     name: "certificate-renewed",
     what: "the gateway's certificate renewed in its Secret, as by cert-manager",
     allowed: { gateway: "none" },

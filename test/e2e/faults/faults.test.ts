@@ -87,7 +87,7 @@ for (const design of designs.filter((name) => !FAULTS_DESIGN || name === FAULTS_
           {
             server: service.server,
             token: () => service.tokens,
-            caCertificate: service.caCertificate,
+            caCertificate: () => service.caCertificate,
             images: environment.images,
             unique: "half",
             clients,

@@ -98,9 +98,11 @@ function reason(stderr: string): string {
     .slice(-300);
 }
 
-export interface LoadOptions extends Omit<ScanOptions, "unique" | "token"> {
+export interface LoadOptions extends Pick<ScanOptions, "server"> {
   /** The clients' token, or a function called before every scan that returns their tokens, of which client i uses the i-th. @default none */
   readonly token?: string | (() => readonly string[]) | undefined;
+  /** Returns the file with the certificate authority that clients trust; called before every scan. @default none */
+  readonly caCertificate?: () => string | undefined;
   readonly images: readonly string[];
   /** Whether scans miss the cache; `half`: every other scan of each image does. @default false */
   readonly unique?: boolean | "half";
@@ -170,7 +172,7 @@ export async function load(options: LoadOptions, meanwhile?: () => Promise<unkno
       const found = await attempt(() => {
         const tokens = typeof token === "function" ? token() : [token];
         const own = tokens[client % tokens.length];
-        return scan(image, { server, caCertificate, token: own, unique: missing });
+        return scan(image, { server, caCertificate: caCertificate?.(), token: own, unique: missing });
       });
       if (!expected.has(image) && found) expected.set(image, found);
       if (!found) note("wrong", "no findings");

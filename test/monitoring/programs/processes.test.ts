@@ -53,6 +53,7 @@ describe("the monitoring's programs, as processes", () => {
     exporter = spawn(process.execPath, [join(folder, "exporter.js")], {
       env: {
         EXPORTER_TOKEN: "s3cret",
+        EXPORTER_PREVIOUS_TOKEN: "previous",
         EXPORTER_CONFIGURATION: join(folder, "exporter.json"),
         METRICS_PORT: String(ports.metrics),
         RESULTS_PORT: String(ports.results),
@@ -125,6 +126,10 @@ describe("the monitoring's programs, as processes", () => {
       expect(await post(bad), bad.slice(0, 50)).to.equal(400);
     expect((await fetch(`http://127.0.0.1:${ports.metrics}/probe`, { method: "POST", body: good })).status).to.equal(404);
     expect(await metrics()).to.include('trivy_probe_runs_total{outcome="success"} 0\n');
+  });
+
+  it("results with the previous token are accepted", async () => {
+    expect(await post(JSON.stringify({ outcome: "scan-failed", seconds: 1 }), "Bearer previous")).to.equal(204);
   });
 
   it("a synthetic scan that finds the known vulnerability is a success", async () => {

@@ -2,6 +2,7 @@ import type { Mistakes } from "./mistake.ts";
 
 export const general: Mistakes = {
   inSchema: [
+    ["authorities with a name", { authorities: { generation: "new" } }, "authorities.generation", /whole number/],
     ["a switch in place of a block", { gateway: "yes" }, "gateway", /is yes; use the block \{ enabled: true \}/],
     ["a setting of a block at the top", { replicas: 3 }, "replicas", /did you mean server\.replicas or gateway\.replicas\?/],
     ["a namespace twice", { access: { namespaces: ["ci", "ci"] } }, "access.namespaces[1]", /is ci, the same as access\.namespaces\[0\]/],
@@ -110,6 +111,7 @@ export const general: Mistakes = {
       "images.haproxy",
       /malware/,
     ],
+    ["retiring the current authorities", { authorities: { generation: 2, retire: 2 } }, "authorities.retire", /use at most 1/],
     [
       "an address that is not its block's own",
       { access: { cidrs: ["10.1.2.3/8"] } },

@@ -50,6 +50,12 @@ export const monitoring: Mistakes = {
       /is empty, so Grafana's sidecar could not find the dashboards; use the label that it selects/,
     ],
     [
+      "retiring the current token of the synthetic scan",
+      { monitoring: { ...enabled, probe: { retire: 1 } } },
+      "monitoring.probe.retire",
+      /generation 1 is the current one; remove it/,
+    ],
+    [
       "a client with the name of the synthetic scan",
       { gateway: { enabled: true, clients: [{ name: "probe" }] }, monitoring: enabled },
       "gateway.clients[0].name",

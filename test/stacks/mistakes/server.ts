@@ -40,6 +40,12 @@ export const server: Mistakes = {
       /conflicts with server\.token\.value; remove one of the two/,
     ],
     [
+      "the generation of a token that is given",
+      { server: { token: { value: "0123456789abcdef", generation: 2 } } },
+      "server.token.generation",
+      /conflicts with server\.token\.value; remove one of the two/,
+    ],
+    [
       "a repository with a scheme",
       { database: { repositories: ["oci://ghcr.io/a/b"] } },
       "database.repositories[0]",
