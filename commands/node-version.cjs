@@ -3,7 +3,7 @@
 const [major, minor] = process.versions.node.split(".").map(Number);
 if (major < 22 || (major === 22 && minor < 18)) {
   console.error(
-    `This program needs Node 22.18 or newer, and the first one on the PATH is ${process.versions.node}. The project brings its own:\n` +
+    `This program needs Node 22.18 or newer, and the first one on the PATH is ${process.versions.node}. \`npm ci\` installs a newer one:\n` +
       `  PATH="$PWD/node_modules/.bin:$PATH" pulumi ...\nor use \`npm run up -- STACK\`, which sets the PATH itself.`,
   );
   // With this exit code, Pulumi adds no error of its own.
