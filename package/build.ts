@@ -83,6 +83,8 @@ function writeRuntimeFiles(): void {
  */
 function writeDeclarations(): void {
   execFileSync("tsc", ["-p", folder], { stdio: "inherit" });
+  // No declaration of the components refers to those of the settings' checks.
+  rmSync(join(dist, "types/stacks"), { recursive: true });
   writeFileSync(join(dist, "types/package.json"), '{ "type": "commonjs" }\n');
   for (const entry of ["index.d.ts", "index.d.cts"]) writeFileSync(join(dist, entry), 'export * from "./types/package/index.js";\n');
 }

@@ -2,18 +2,18 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "chai";
 import { parse } from "yaml";
-import { checkInputs } from "../../provider/inputs.ts";
+import { checkArguments } from "../../stacks/arguments.ts";
 
 const root = join(import.meta.dirname, "../..");
 const read = (path: string) => readFileSync(join(root, path), "utf8");
 const schema = JSON.parse(read("provider/schema.json"));
 
 describe("the examples in other languages", () => {
-  it("examples/yaml uses settings that the check accepts, and outputs that exist", async () => {
+  it("examples/yaml uses settings that the check accepts, and outputs that exist", () => {
     const { resources, outputs, packages } = parse(read("examples/yaml/Pulumi.yaml"));
     const { type, properties } = resources.service;
     expect(type).to.equal("trivy-server:ScanService");
-    const { redis } = await checkInputs(properties);
+    const { redis } = checkArguments(properties);
     expect(redis).to.include({ mode: "external", host: "redis.example.com" });
     expect(packages["trivy-server"]).to.equal("../../provider");
     for (const value of Object.values<string>(outputs))

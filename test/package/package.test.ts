@@ -72,6 +72,22 @@ describe("the package", () => {
     }
   });
 
+  it("arguments that cannot be used are refused, all at once and before any resource is registered", () => {
+    const { resources, refusal } = registeredBySource as {
+      resources: { name: string }[];
+      refusal: { message: string; hasNoStackTrace: boolean };
+    };
+    for (const setting of [
+      /namespace\.name is "?Bad Name/,
+      /server\.replicas is 0/,
+      /images\.trivy .*malware/,
+      /redis\.maxMemory is "?2GB.*2Gi/,
+    ])
+      expect(refusal.message).to.match(setting);
+    expect(refusal.hasNoStackTrace).to.equal(true);
+    expect(resources.filter(({ name }) => name.startsWith("unusable"))).to.deep.equal([]);
+  });
+
   it("the package works without esbuild, which bundled the programs of the registry scan", () => {
     expect(existsSync(installed("esbuild"))).to.equal(false);
   });

@@ -11,7 +11,7 @@ const everything: ScanServiceArgs = {
   gateway: {
     enabled: true,
     clients: [{ name: "team-a" }, { name: "team-b", token: pulumi.secret("given-token") }],
-    tls: { enabled: true },
+    tls: { enabled: true, plainHttp: true },
     monitors: ["monitoring"],
   },
   redis: { mode: "embedded", tls: { enabled: true }, monitors: ["monitoring"] },
@@ -41,6 +41,14 @@ const managedRedis: ScanServiceArgs = {
   },
 };
 
+const unusable: ScanServiceArgs = {
+  instance: "unusable",
+  namespace: { name: "Bad Name" },
+  server: { replicas: 0 },
+  images: { trivy: "ghcr.io/aquasecurity/trivy:0.69.4" },
+  redis: { mode: "embedded", maxMemory: "2GB" },
+};
+
 // @ts-expect-error Declarations that could not be resolved would be `any` and accept this.
 ({ instance: 1 }) satisfies ScanServiceArgs;
 
@@ -56,11 +64,17 @@ async function main(): Promise<void> {
   });
   new ScanService("everything", everything);
   new ScanService("managed-redis", managedRedis);
+  let refusal: unknown;
+  try {
+    new ScanService("unusable", unusable);
+  } catch (error) {
+    refusal = { message: (error as Error).message, hasNoStackTrace: pulumi.RunError.isInstance(error) };
+  }
   await pulumi.runtime.disconnect();
   const sorted = resources
     .map(({ type, name, inputs }) => ({ type, name, inputs }))
     .sort((a, b) => (`${a.type} ${a.name}` < `${b.type} ${b.name}` ? -1 : 1));
-  console.log(JSON.stringify(sorted, undefined, 1));
+  console.log(JSON.stringify({ resources: sorted, refusal }, undefined, 1));
 }
 
 void main();

@@ -2,10 +2,11 @@ import * as pulumi from "@pulumi/pulumi";
 import { unknown } from "@pulumi/pulumi/output.js";
 import { expect } from "chai";
 import fc from "fast-check";
-import { checkInputs } from "../../provider/inputs.ts";
-import { settled } from "../../recorder/record.ts";
+import { plain, settled } from "../../recorder/record.ts";
+import { checkArguments } from "../../stacks/arguments.ts";
 import { checkSettings } from "../../stacks/index.ts";
 import { fieldOf, modelOf, type Node, variantOf } from "../../stacks/model.ts";
+import type { Raw } from "../../stacks/paths.ts";
 import { schema } from "../../stacks/schema.ts";
 import { arbitrarySettings } from "../support/arbitrary-settings.ts";
 
@@ -33,7 +34,10 @@ function replaceValues(node: Node | undefined, value: unknown, replacement: (val
   return selected && !selected.plain ? replacement(value) : value;
 }
 
-describe("the arguments of the component package", () => {
+/** Checks arguments of a program in another language, whose outputs have arrived. */
+const checkInputs = async (inputs: pulumi.Inputs) => checkArguments(inputs, plain(await settled(inputs)) as Raw);
+
+describe("the arguments of components", () => {
   before(() => pulumi.runtime.setMocks({ call: () => ({}), newResource: () => ({ id: "", state: {} }) }));
 
   const usable = arbitrarySettings({ mistakes: false }).filter(isUsable);
@@ -61,5 +65,29 @@ describe("the arguments of the component package", () => {
       expect(await settled(await checkInputs(inputs as pulumi.Inputs))).to.be.an("object");
     });
     await fc.assert(check, { numRuns });
+  });
+
+  it("outputs and promises are accepted wherever the components take an output, and are passed on", () => {
+    const check = fc.property(usable, fc.boolean(), (settings, promises) => {
+      const given: unknown[] = [];
+      const inputs = replaceValues(modelOf(schema), settings, (value) => {
+        given.push(promises ? Promise.resolve(value) : pulumi.output(value));
+        return given.at(-1);
+      });
+      let passed = 0;
+      replaceValues(modelOf(schema), checkArguments(inputs as pulumi.Inputs), (value) => {
+        if (pulumi.Output.isInstance(value)) passed++;
+      });
+      expect(passed).to.be.at.least(given.length);
+    });
+    fc.assert(check, { numRuns });
+  });
+
+  it("an output that decides which resources there are is refused, together with every other mistake of its kind", () => {
+    const inputs = { gateway: { enabled: pulumi.output(true) }, server: { replicas: 0 }, exposure: { type: pulumi.output("ingress") } };
+    expect(() => checkArguments(inputs))
+      .to.throw(/gateway\.enabled is not known before resources are created; use a plain value/)
+      .with.property("message")
+      .that.matches(/exposure\.type is not known/);
   });
 });

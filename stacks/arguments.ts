@@ -1,31 +1,41 @@
 import * as pulumi from "@pulumi/pulumi";
 import { isUnknown } from "@pulumi/pulumi/output.js";
 import type { SettingsArgs } from "../components/args.ts";
-import { plain, settled, unknownValue } from "../recorder/sdk.ts";
-import { checkSettings, type SettingProblem, SettingsError, warn } from "../stacks/index.ts";
-import { exampleOf, fieldOf, modelOf, type Node, variantOf } from "../stacks/model.ts";
-import { formatPath, isRaw, type Path, type Raw } from "../stacks/paths.ts";
-import { schema } from "../stacks/schema.ts";
+import { checkSettings } from "./check.ts";
+import { type SettingProblem, SettingsError } from "./errors.ts";
+import { warn } from "./index.ts";
+import { exampleOf, fieldOf, modelOf, type Node, variantOf } from "./model.ts";
+import { formatPath, isRaw, type Path, type Raw } from "./paths.ts";
+import { schema } from "./schema.ts";
 
+const { unknownValue } = pulumi.runtime;
 const model = modelOf(schema);
 
 /**
- * Checks the arguments of a program as the settings of a stack are checked, fills in the defaults, and warns of those that work, but hardly as
- * intended. Arguments that depend on other resources stay outputs.
+ * Checks the arguments of a component as the settings of a stack are checked, fills in the defaults, and warns of those that work, but hardly
+ * as intended. Outputs stay outputs.
  *
+ * @param values what is known of the arguments, with Pulumi's marker of unknown values in the place of the rest. @default all but outputs
  * @throws {SettingsError} with every problem
  */
-export async function checkInputs(inputs: pulumi.Inputs): Promise<SettingsArgs> {
-  const values = plain(await settled(inputs)) as Raw;
+export function checkArguments(inputs: pulumi.Inputs, values = withoutOutputs(inputs) as Raw): SettingsArgs {
   const unknown = new Map<string, boolean>();
   const assumed = assumeUnknown(model, values, [], unknown) as Raw;
   const problems: SettingProblem[] = [...unknown].flatMap(([path, isUsable]) =>
-    isUsable ? [] : [{ path, message: "is not known during the preview; use a value that no resource determines" }],
+    isUsable ? [] : [{ path, message: "is not known before resources are created; use a plain value that no resource determines" }],
   );
   if (problems.length > 0) throw new SettingsError(problems);
   const settings = checkSettings(assumed, { assumed: [...unknown.keys()] });
   warn(settings);
   return withOutputs(model, settings, assumed, inputs) as SettingsArgs;
+}
+
+/** Returns a copy of arguments with Pulumi's marker of unknown values in the place of outputs and promises. */
+function withoutOutputs(value: unknown): unknown {
+  if (pulumi.Output.isInstance(value) || value instanceof Promise) return unknownValue;
+  if (Array.isArray(value)) return value.map(withoutOutputs);
+  if (!isRaw(value)) return value;
+  return Object.fromEntries(Object.entries(value).flatMap(([key, inner]) => (inner === undefined ? [] : [[key, withoutOutputs(inner)]])));
 }
 
 /**
@@ -55,7 +65,7 @@ function withOutputs(node: Node | undefined, settings: unknown, values: unknown,
   if (isRaw(settings) && isRaw(values))
     return Object.fromEntries(Object.keys({ ...settings, ...values }).map((key) => [key, inner(key, settings[key])]));
   if (!(node && "plain" in node) || node.plain) return settings;
-  if (isUnknown(inputs)) return pulumi.output(inputs);
+  if (isUnknown(inputs) || inputs instanceof Promise) return pulumi.output(inputs);
   if (!pulumi.Output.isInstance(inputs)) return settings;
   // Some texts may be given as numbers.
   return typeof settings === "string" ? inputs.apply(String) : inputs;
