@@ -42,7 +42,7 @@ export function checkSettings(given: Raw, { isEncrypted, assumed = [], others = 
         ...rules(data, (path) => valueAt(usable, parsePath(path))),
         ...structuralRules(model, usable, isEncrypted ?? (() => true)),
       ];
-      problems.push(...reliable(found, [...unusable, ...assumed]));
+      problems.push(...reliable(found, [...unusable, ...assumed]).map((problem) => withDefaultNamed(problem, usable, data)));
       if (problems.length > 0) throw new SettingsError(withHiddenValues(problems, model, given, isEncrypted ?? (() => false)));
       return data;
     }
@@ -72,6 +72,15 @@ export function checkSettings(given: Raw, { isEncrypted, assumed = [], others = 
 function copyOf(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(copyOf);
   return isRaw(value) ? Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, copyOf(inner)])) : value;
+}
+
+/** Says of a value in a message that it is the default, if nobody wrote it. */
+function withDefaultNamed(problem: SettingProblem, given: Raw, settings: Settings): SettingProblem {
+  const path = parsePath(problem.path);
+  const start = `is ${String(valueAt(settings, path))}`;
+  if (valueAt(given, path) !== undefined || !/^[ ,;]/.test(problem.message.slice(start.length)) || !problem.message.startsWith(start))
+    return problem;
+  return { ...problem, message: `${start} (the default)${problem.message.slice(start.length)}` };
 }
 
 /** Returns the problems that do not depend on something unusable, one for each path. */

@@ -161,6 +161,18 @@ describe("settings", () => {
     });
   });
 
+  it("a message says that a value is the default if the file does not have it", () => {
+    const limits = { memory: "64Mi" };
+    expect(problems({ server: { resources: { limits } } })).to.deep.equal([
+      {
+        path: "server.resources.requests.memory",
+        message: "is 512Mi (the default), above the limit of 64Mi; use at most that or raise server.resources.limits.memory",
+      },
+    ]);
+    const [written] = problems({ server: { resources: { requests: { memory: "512Mi" }, limits } } });
+    expect(written?.message).to.match(/^is 512Mi, above/);
+  });
+
   it("no message repeats a password, wherever it was written", () => {
     const secret = "pass-of-mine";
     const found = [
