@@ -62,7 +62,7 @@ const qualified = (project: string, key: string) => (key.includes(":") ? key : `
 
 /** Returns the names of all stacks that have a file. */
 export function stacksOf(folder: string): string[] {
-  return readdirSync(folder).flatMap((file) => /^Pulumi\.(.+)\.ya?ml$/.exec(file)?.[1] ?? []);
+  return readdirSync(folder).flatMap((file) => /^Pulumi\.(.+)\.yaml$/.exec(file)?.[1] ?? []);
 }
 
 /** @throws UserError if the stack has no file or the file is not valid YAML. */
@@ -71,9 +71,11 @@ export function readStackFile(folder: string, stack: string): StackFile {
   const file = `Pulumi.${name}.yaml`;
   const path = join(folder, file);
   if (!existsSync(path)) {
-    throw new UserError(
-      `There is no stack ${stack}: ${file} does not exist.\nStacks: ${stacksOf(folder).join(", ") || "none"}. To add one, copy the file of another stack.`,
-    );
+    const misnamed = `Pulumi.${name}.yml`;
+    const next = existsSync(join(folder, misnamed))
+      ? `Pulumi does not read ${misnamed}; rename it to ${file}.`
+      : `Stacks: ${stacksOf(folder).join(", ") || "none"}. To add one, copy the file of another stack.`;
+    throw new UserError(`There is no stack ${stack}: ${file} does not exist.\n${next}`);
   }
   const text = readFileSync(path, "utf8");
   const { name: project } = readProject(folder);

@@ -10,7 +10,7 @@ export function describeValue(input: unknown): string {
   if (input === null) return "is empty";
   if (Array.isArray(input)) return "is a list";
   if (typeof input === "object") return "is a block of settings";
-  return `is ${typeof input === "string" ? describeText(input) : JSON.stringify(input)}`;
+  return `is ${typeof input === "string" ? describeText(input) : String(input)}`;
 }
 
 /** Returns the message for a value of the wrong kind; `advice` says what would be valid. */

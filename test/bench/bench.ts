@@ -36,11 +36,23 @@ const topics: Readonly<Record<string, (project: Project, services: Services) => 
   gate: (_, services) => scanGate(services),
 };
 
-const { values, positionals } = parseArgs({ allowPositionals: true, options: { docs: { type: "boolean", default: false } } });
-const unknown = positionals.filter((name) => !(name in topics));
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  strict: false,
+  options: { docs: { type: "boolean", default: false }, help: { type: "boolean", default: false } },
+});
+const usage = `usage: npm run bench -- [--docs] [TOPIC...]\nTopics: ${Object.keys(topics).join(", ")}`;
+const unknown = [
+  ...positionals.filter((name) => !(name in topics)),
+  ...Object.keys(values).flatMap((name) => (name === "docs" || name === "help" ? [] : [`--${name}`])),
+];
 if (unknown.length > 0) {
-  console.error(`${unknown.join(", ")}: not a topic of the benchmark; use ${Object.keys(topics).join(", ")}`);
+  console.error(`${unknown.join(", ")}: not a topic or option of the benchmark\n${usage}`);
   process.exit(2);
+}
+if (values.help) {
+  console.log(usage);
+  process.exit(0);
 }
 
 await checkEnvironment();

@@ -37,6 +37,12 @@ describe("a stack's file", () => {
     expect(readStackFile(project, "acme/dev")).to.include({ stack: "acme/dev", name: "dev" });
   });
 
+  it("a file with an extension that Pulumi does not read is no stack, and is named", () => {
+    writeFileSync(join(project, "Pulumi.dev.yml"), "");
+    expect(() => readStackFile(project, "dev")).to.throw(UserError, "Pulumi does not read Pulumi.dev.yml; rename it to Pulumi.dev.yaml.");
+    expect(() => readStackFile(project, "test")).to.throw(UserError, "Stacks: none.");
+  });
+
   it("the namespace comes from the stack's file, or from the defaults where the file sets none", () => {
     expect(namespace("")).to.deep.equal({ name: "trivy", create: true });
     expect(namespace("config:\n  namespace: {name: short}\n")).to.deep.equal({ name: "short", create: true });
