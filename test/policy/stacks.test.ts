@@ -9,12 +9,13 @@ import { resourceOf } from "../../policy/state.ts";
 import { type RecordedResource, record } from "../../recorder/record.ts";
 import { checkSettings, SettingsError } from "../../stacks/index.ts";
 import { arbitrarySettings } from "../support/arbitrary-settings.ts";
+import { propertyRuns } from "../support/property-runs.ts";
 import { deploy } from "../support/service.ts";
 import { services } from "../support/services.ts";
 
 const root = join(import.meta.dirname, "../..");
 /** Half of the number of random settings that the settings' own test draws. */
-const runs = Math.ceil(Number(process.env["PROPERTY_RUNS"] ?? 100) / 2);
+const runs = Math.ceil(propertyRuns / 2);
 
 const problems = (resources: readonly RecordedResource[]) =>
   violations(resources.map(resourceOf)).map(({ rule, message }) => `${rule}: ${message}`);

@@ -9,8 +9,8 @@ import { fieldOf, modelOf, type Node, variantOf } from "../../stacks/model.ts";
 import type { Raw } from "../../stacks/paths.ts";
 import { schema } from "../../stacks/schema.ts";
 import { arbitrarySettings } from "../support/arbitrary-settings.ts";
+import { propertyRuns } from "../support/property-runs.ts";
 
-const numRuns = Number(process.env["PROPERTY_RUNS"] ?? 100);
 const isUsable = (settings: Record<string, unknown>) => {
   try {
     checkSettings(structuredClone(settings));
@@ -56,7 +56,7 @@ describe("the arguments of components", () => {
       });
       expect(secrets).to.equal(outputs.length);
     });
-    await fc.assert(check, { numRuns });
+    await fc.assert(check, { numRuns: propertyRuns });
   });
 
   it("arguments that are not known in a preview are accepted wherever the components take an output", async () => {
@@ -64,7 +64,7 @@ describe("the arguments of components", () => {
       const inputs = replaceValues(modelOf(schema), settings, () => pulumi.output(unknown));
       expect(await settled(await checkInputs(inputs as pulumi.Inputs))).to.be.an("object");
     });
-    await fc.assert(check, { numRuns });
+    await fc.assert(check, { numRuns: propertyRuns });
   });
 
   it("outputs and promises are accepted wherever the components take an output, and are passed on", () => {
@@ -80,7 +80,7 @@ describe("the arguments of components", () => {
       });
       expect(passed).to.be.at.least(given.length);
     });
-    fc.assert(check, { numRuns });
+    fc.assert(check, { numRuns: propertyRuns });
   });
 
   it("an output that decides which resources there are is refused, together with every other mistake of its kind", () => {

