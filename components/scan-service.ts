@@ -12,7 +12,7 @@ import {
   type SettingsArgs,
 } from "./args.ts";
 import { RedisCache } from "./cache/redis-cache.ts";
-import { DatabaseCopy } from "./database-mirror/database-copy.ts";
+import { copySchedule, DatabaseCopy } from "./database-mirror/database-copy.ts";
 import { DatabaseMirror } from "./database-mirror/database-mirror.ts";
 import { type Backend, Exposure } from "./exposure/exposure.ts";
 import { Gateway } from "./gateway/gateway.ts";
@@ -97,7 +97,10 @@ export class ScanService extends Component<ScanServiceArgs, typeof children> {
     const registryScan = this.args.registryScan?.enabled
       ? this.createRegistryScan(context, connection(exposure, server, gateway, registryScanClient), mirror, namespace)
       : undefined;
-    if (this.monitoring.enabled) this.createMonitoring(context, { cache, mirror, server, gateway, exposure, registryScan }, namespace);
+    const monitoring = this.monitoring.enabled
+      ? this.createMonitoring(context, { cache, mirror, server, gateway, exposure, registryScan }, namespace)
+      : undefined;
+    if (this.copied.length > 0) this.createCopy(context, monitoring, namespace);
 
     this.namespace = namespace.name;
     this.address = exposure.address;
@@ -178,23 +181,32 @@ export class ScanService extends Component<ScanServiceArgs, typeof children> {
     return this.create("redis", { context, redis: withMonitors(this.args.redis, this.monitors), allowedPods, retried });
   }
 
-  /** Creates what copies the database into the stack or into a registry, and returns the mirror in the stack if there is one. */
+  /** The databases that are copied to a registry. */
+  private get copied(): readonly ("vulnerabilities" | "java")[] {
+    const { enabled, to, java } = withDefaults(defaults.database.mirror, this.args.database?.mirror);
+    if (!enabled || to === undefined) return [];
+    return ["vulnerabilities", ...(java.enabled && java.to !== undefined ? (["java"] as const) : [])];
+  }
+
+  private createCopy(context: Context, monitoring: Monitoring | undefined, { policies }: Namespace): void {
+    const { database = {}, server } = this.args;
+    const args = { context, database, caCertificates: server?.caCertificates, results: monitoring?.results };
+    this.create("databaseCopy", args, { dependsOn: [...policies] });
+  }
+
+  /** Creates the mirror in the stack, if there is one. */
   private createMirror(context: Context, { policies }: Namespace): DatabaseMirror | undefined {
     const { database, server, registryScan } = this.args;
     const { enabled, to, java, monitors } = withDefaults(defaults.database.mirror, database?.mirror);
-    if (!enabled) return undefined;
+    if (!enabled || to !== undefined) return undefined;
     const monitored = { ...database, mirror: { ...database?.mirror, monitors: [...monitors, ...this.monitors] } };
-    const args = { context, database: monitored, caCertificates: server?.caCertificates };
-    if (to === undefined) {
-      const clients = [
-        ...(java.enabled && this.gateway.enabled ? [parts.gateway] : []),
-        ...(java.enabled && registryScan?.enabled ? [parts.registryScan] : []),
-      ];
-      const peers = [...this.serverSelectors, ...clients.map(selector)].map(podsWith);
-      return this.create("databaseMirror", { ...args, peers }, { dependsOn: [...policies] });
-    }
-    this.create("databaseCopy", args, { dependsOn: [...policies] });
-    return undefined;
+    const clients = [
+      ...(java.enabled && this.gateway.enabled ? [parts.gateway] : []),
+      ...(java.enabled && registryScan?.enabled ? [parts.registryScan] : []),
+    ];
+    const peers = [...this.serverSelectors, ...clients.map(selector)].map(podsWith);
+    const args = { context, database: monitored, caCertificates: server?.caCertificates, peers };
+    return this.create("databaseMirror", args, { dependsOn: [...policies] });
   }
 
   private createServer(
@@ -395,12 +407,20 @@ export class ScanService extends Component<ScanServiceArgs, typeof children> {
             withDefaults(defaults.authorities, this.args.authorities),
           ),
           registryScan: registryScan.enabled ? pulumi.output({ schedule, timeZone }) : undefined,
+          copy:
+            this.copied.length > 0
+              ? pulumi.output(copySchedule(this.args.database?.mirror ?? {})).apply((every) => ({
+                  ...{ schedule: every, timeZone: "Etc/UTC" },
+                  artifacts: this.copied,
+                }))
+              : undefined,
         },
         parts: [
           ...(gateway ? (["gateway"] as const) : []),
           ...(redis.mode === "external" ? [] : (["redis"] as const)),
           ...(registryScan.enabled ? (["registryScan"] as const) : []),
           ...(mirror ? (["mirror"] as const) : []),
+          ...(this.copied.length > 0 ? (["copy"] as const) : []),
         ],
         service: connection(exposure, server, gateway, probeClient),
       },

@@ -4,23 +4,44 @@
  * The builds are also tagged with the time at which they were built: these tags say which build is the newest, and an earlier one can be used again by
  * its tag.
  *
- * Environment: COPY_CONFIGURATION (default /etc/mirror/copy.json), TMPDIR with space for a database, packed and unpacked; DOCKER_CONFIG.
+ * Environment: COPY_CONFIGURATION (default /etc/mirror/copy.json), TMPDIR with space for a database, packed and unpacked; DOCKER_CONFIG; optionally
+ * EXPORTER_URL and EXPORTER_TOKEN of the exporter to report the results to.
  */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { CopyResult } from "../monitoring/programs/configuration.ts";
 import { type ArtifactName, artifacts } from "./artifacts.ts";
 import { type CopyConfiguration, readConfiguration } from "./configuration.ts";
 import { fetchBuild } from "./fetch.ts";
 import { Refusal } from "./refusal.ts";
 import { RegistryClient, withoutTag } from "./registry-client.ts";
 
-async function main({ COPY_CONFIGURATION: path = "/etc/mirror/copy.json" }: NodeJS.ProcessEnv): Promise<void> {
+async function main({ COPY_CONFIGURATION: path = "/etc/mirror/copy.json", ...environment }: NodeJS.ProcessEnv): Promise<void> {
   const { sources, to, plainHttp } = readConfiguration<CopyConfiguration>(path);
   const client = new RegistryClient(plainHttp);
   for (const { artifact, repositories } of sources) {
     const target = to[artifact];
-    if (target !== undefined && !(await copyFromFirst(client, artifact, repositories, target))) process.exitCode = 1;
+    if (target === undefined) continue;
+    const result = await copyFromFirst(client, artifact, repositories, target);
+    if (!result.success) process.exitCode = 1;
+    await report({ artifact, ...result }, environment);
+  }
+}
+
+/** Seconds for the exporter to answer. */
+const patience = 10;
+
+/** Reports a result to the exporter, if there is one. What happens to the report does not change how the copy ends. */
+async function report(result: CopyResult, { EXPORTER_URL: url, EXPORTER_TOKEN: token }: NodeJS.ProcessEnv): Promise<void> {
+  if (url === undefined) return;
+  const headers = { authorization: `Bearer ${token}`, "content-type": "application/json" };
+  try {
+    const signal = AbortSignal.timeout(patience * 1000);
+    const { status } = await fetch(`${url}/copy`, { method: "POST", headers, body: JSON.stringify(result), signal });
+    if (status !== 204) throw new Error(`it answered ${status}`);
+  } catch (error) {
+    console.error(`the exporter did not take the result: ${(error as Error).message}`);
   }
 }
 
@@ -30,18 +51,20 @@ async function copyFromFirst(
   artifact: ArtifactName,
   repositories: readonly string[],
   target: string,
-): Promise<boolean> {
+): Promise<Omit<CopyResult, "artifact">> {
+  let refused: string | undefined;
   for (const repository of repositories) {
     try {
       await copy(client, artifact, repository, target);
-      return true;
+      return { success: true };
     } catch (error) {
-      const refused = error instanceof Refusal ? `refused (${error.reason}): ` : "";
-      console.error(`${repository}: ${refused}${(error as Error).message}`);
-      if (error instanceof TargetError) return false;
+      const reason = error instanceof Refusal ? error.reason : undefined;
+      refused ??= reason;
+      console.error(`${repository}: ${reason === undefined ? "" : `refused (${reason}): `}${(error as Error).message}`);
+      if (error instanceof TargetError) break;
     }
   }
-  return false;
+  return { success: false, ...(refused !== undefined && { refused }) };
 }
 
 /** The registry that is copied to fails: another source does not help. */

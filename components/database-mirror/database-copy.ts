@@ -1,7 +1,8 @@
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import type { CopyConfiguration } from "../../database-mirror/index.ts";
-import { type DatabaseArgs, defaults } from "../args.ts";
+import { type DatabaseArgs, type DatabaseMirrorArgs, defaults } from "../args.ts";
+import { type ResultsConnection, resultsEgress, resultsVariables } from "../monitoring/metrics-exporter.ts";
 import { Component, optional, type Transforms } from "../shared/component.ts";
 import type { Context } from "../shared/context.ts";
 import { image } from "../shared/images.ts";
@@ -46,6 +47,8 @@ export interface DatabaseCopyArgs {
   readonly database: DatabaseArgs;
   /** Certificate authorities, PEM, to trust in addition to the system's: for registries and proxies. @default none */
   readonly caCertificates?: pulumi.Input<string> | undefined;
+  /** Where results are reported. @default nowhere */
+  readonly results?: ResultsConnection | undefined;
   readonly transform?: Transforms<typeof children> | undefined;
 }
 
@@ -65,8 +68,10 @@ export class DatabaseCopy extends Component<DatabaseCopyArgs, typeof children> {
       ...(java.enabled && java.to !== undefined && { java: pulumi.output(java.to) }),
     };
     const files = this.createFiles(database, targets);
-    const egress = registriesEgress(this.args.context, database, Object.values(targets));
-    const policy = this.create("policy", networkPolicy(this.args.context, part, { ingress: [], egress }));
+    const { context, results } = this.args;
+    const registries = registriesEgress(context, database, Object.values(targets));
+    const egress = registries.apply((rules) => [...rules, ...(results ? [resultsEgress] : [])]);
+    const policy = this.create("policy", networkPolicy(context, part, { ingress: [], egress }));
     this.createCronJob(database, files, policy);
     this.registerOutputs({});
   }
@@ -92,14 +97,14 @@ export class DatabaseCopy extends Component<DatabaseCopyArgs, typeof children> {
   }
 
   private createCronJob({ mirror }: Database, files: Files, policy: pulumi.Resource): void {
-    const { context } = this.args;
+    const { context, results } = this.args;
     this.create(
       "cronJob",
       {
         metadata: namedMetadata(context, part),
         spec: {
-          // Not at the full hour, when many others query the registries.
-          schedule: mirror.schedule ?? "17 * * * *",
+          schedule: copySchedule(mirror),
+          timeZone: "Etc/UTC",
           concurrencyPolicy: "Forbid",
           startingDeadlineSeconds: 3600,
           successfulJobsHistoryLimit: 1,
@@ -119,7 +124,7 @@ export class DatabaseCopy extends Component<DatabaseCopyArgs, typeof children> {
                   name: "copy",
                   image: image("node", context),
                   command: ["node", `${paths.programs}/copy.js`],
-                  env: variables(environmentOf(context, files)),
+                  env: [...variables(environmentOf(context, files)), ...(results ? resultsVariables(results) : [])],
                   resources: containerResources(mirror.resources, diskOf(mirror.workVolume)),
                 },
                 mounts: mountsOf(files, mirror.workVolume),
@@ -132,5 +137,8 @@ export class DatabaseCopy extends Component<DatabaseCopyArgs, typeof children> {
     );
   }
 }
+
+/** Returns when the databases are copied, in UTC. By default not at the full hour, when many others query the registries. */
+export const copySchedule = ({ schedule }: Pick<DatabaseMirrorArgs, "schedule">): pulumi.Input<string> => schedule ?? "17 * * * *";
 
 const jsonFile = (value: unknown) => `${JSON.stringify(value, undefined, 2)}\n`;

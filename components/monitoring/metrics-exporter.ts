@@ -28,7 +28,7 @@ const children = {
   /** The headless Services by which the exporter finds the servers of trust domains. */
   domainServers: several(k8s.core.v1.Service),
   policy: k8s.networking.v1.NetworkPolicy,
-  /** The Service that the synthetic scan reports to. */
+  /** The Service that jobs report their results to. */
   service: k8s.core.v1.Service,
   deployment: k8s.apps.v1.Deployment,
 };
@@ -54,7 +54,24 @@ export interface MonitoredStack {
   readonly previousSecrets?: readonly PreviousSecret[];
   /** When the registry scan should run. @default there is none */
   readonly registryScan?: pulumi.Input<Schedule> | undefined;
+  /** When the databases should be copied to a registry, and which. @default none is copied */
+  readonly copy?: pulumi.Input<NonNullable<ExporterConfiguration["copy"]>> | undefined;
 }
+
+/** The exporter as jobs that report results reach it. */
+export interface ResultsConnection {
+  readonly url: pulumi.Input<string>;
+  readonly token: SecretKey;
+}
+
+/** The variables by which a job reports its result. */
+export const resultsVariables = ({ url, token }: ResultsConnection) => [
+  fromSecret("EXPORTER_TOKEN", token),
+  ...variables({ EXPORTER_URL: url }),
+];
+
+/** The connections of a job that reports its result. */
+export const resultsEgress = { to: [podsWith(selector(part))], ports: [tcp(exporterPorts.results)] };
 
 export interface MetricsExporterArgs extends MonitoredStack {
   readonly context: Context;
@@ -62,9 +79,9 @@ export interface MetricsExporterArgs extends MonitoredStack {
   readonly monitors: readonly pulumi.Input<string>[];
   /** Name of the ConfigMap with the programs. */
   readonly programs: pulumi.Input<string>;
-  /** The token by which the exporter recognises the synthetic scan. */
+  /** The token by which the exporter recognises jobs that report results. */
   readonly token: SecretKey;
-  /** Tokens of synthetic scans that began before the token was rotated. @default none */
+  /** Tokens of jobs that began before the token was rotated. @default none */
   readonly previousTokens?: readonly SecretKey[];
   /** When the synthetic scan should run. @default there is none */
   readonly probe?: pulumi.Input<Schedule> | undefined;
@@ -73,14 +90,14 @@ export interface MetricsExporterArgs extends MonitoredStack {
 
 /**
  * Exports what the Trivy servers do not say themselves: which of them answer, their versions and databases. It also exports the results of
- * synthetic scans, and when certificates expire. Monitoring creates it.
+ * synthetic scans and of copies of the database, and when certificates expire. Monitoring creates it.
  *
  * @example
  * const { exporter } = monitoring.nodes;
  * export const results = exporter.resultsUrl;
  */
 export class MetricsExporter extends Component<MetricsExporterArgs, typeof children> {
-  /** URL to which synthetic scans report. */
+  /** URL to which jobs report their results. */
   readonly resultsUrl: pulumi.Output<string>;
 
   constructor(name: string, args: MetricsExporterArgs, options?: pulumi.ComponentResourceOptions) {
@@ -99,10 +116,10 @@ export class MetricsExporter extends Component<MetricsExporterArgs, typeof child
 
   /** Returns the ConfigMap's name. */
   private createConfig(): pulumi.Output<string> {
-    const { context, servers, previousSecrets = [], registryScan, probe } = this.args;
+    const { context, servers, previousSecrets = [], registryScan, probe, copy } = this.args;
     const hosts = pulumi.interpolate`${context.namespace}.svc.${clusterDomainOf(context)}`;
     const expected = pulumi.all(servers.map((group) => group.expected));
-    const configuration = pulumi.output({ hosts, expected, registryScan, probe }).apply(
+    const configuration = pulumi.output({ hosts, expected, registryScan, probe, copy }).apply(
       (own): ExporterConfiguration => ({
         servers: servers.map(({ domain, port }, index) => ({
           ...(domain !== undefined && { domain }),
@@ -114,6 +131,7 @@ export class MetricsExporter extends Component<MetricsExporterArgs, typeof child
         previousSecrets,
         ...(own.registryScan && { registryScan: own.registryScan }),
         ...(own.probe && { probe: own.probe }),
+        ...(own.copy && { copy: own.copy }),
       }),
     );
     const text = configuration.apply((value) => `${JSON.stringify(value, undefined, 2)}\n`);
@@ -149,13 +167,13 @@ export class MetricsExporter extends Component<MetricsExporterArgs, typeof child
   }
 
   private createPolicy(): pulumi.Resource {
-    const { context, servers, monitors } = this.args;
+    const { context, servers, monitors, copy } = this.args;
     return this.create(
       "policy",
       networkPolicy(context, part, {
         ingress: [
           ...ingressFrom(monitors.map(podsInNamespace), [exporterPorts.metrics]),
-          ...ingressFrom([podsWith(selector(parts.probe))], [exporterPorts.results]),
+          ...ingressFrom([parts.probe, ...(copy ? [parts.database] : [])].map(selector).map(podsWith), [exporterPorts.results]),
         ],
         egress: servers.map((group) => ({ to: [podsWith(group.selector)], ports: [tcp(group.port)] })),
       }),

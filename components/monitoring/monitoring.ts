@@ -13,7 +13,7 @@ import { objectsName, parts } from "../shared/parts.ts";
 import type { SecretKey } from "../shared/pod.ts";
 import { monitoringPrograms } from "./bundle.ts";
 import { dashboards } from "./dashboards.ts";
-import { MetricsExporter, type MonitoredStack } from "./metrics-exporter.ts";
+import { MetricsExporter, type MonitoredStack, type ResultsConnection } from "./metrics-exporter.ts";
 import { stackRules } from "./rules/render.ts";
 import type { RuleSubject } from "./rules/rule.ts";
 import { type ScrapeTarget, scrapeTargets } from "./scrape-targets.ts";
@@ -27,7 +27,7 @@ const rulesName = "trivy";
 const children = {
   /** The ConfigMap with the programs of the pods. */
   programs: k8s.core.v1.ConfigMap,
-  /** The generated tokens by which the exporter recognises the synthetic scan. */
+  /** The generated tokens by which the exporter recognises jobs that report results. */
   generatedTokens: several(random.RandomPassword),
   /** The Secrets with those tokens. */
   tokens: several(k8s.core.v1.Secret),
@@ -74,11 +74,14 @@ type Settings = WithDefaults<MonitoringArgs, typeof defaults.monitoring>;
  * export const results = watch.nodes.exporter.resultsUrl;
  */
 export class Monitoring extends Component<MonitoringComponentArgs, typeof children> {
+  /** Where jobs report their results. */
+  readonly results: ResultsConnection;
+
   constructor(name: string, args: MonitoringComponentArgs, options?: pulumi.ComponentResourceOptions) {
     super("Monitoring", name, args, { children, settings: ["monitoring"] }, options);
     const monitoring = withDefaults(defaults.monitoring, this.args.monitoring);
     const subjects: RuleSubject[] = ["service", ...(monitoring.probe.enabled ? (["probe"] as const) : []), ...this.args.parts];
-    this.createPods(monitoring);
+    this.results = this.createPods(monitoring);
     if (monitoring.discovery === "podMonitors")
       for (const target of scrapeTargets.filter(({ subject }) => subjects.includes(subject))) this.createPodMonitor(monitoring, target);
     this.createRules(monitoring, subjects);
@@ -86,7 +89,7 @@ export class Monitoring extends Component<MonitoringComponentArgs, typeof childr
     this.registerOutputs({});
   }
 
-  private createPods({ namespaces, probe }: Settings): void {
+  private createPods({ namespaces, probe }: Settings): ResultsConnection {
     const { context, stack, service } = this.args;
     const programs = this.create("programs", configMap(context, parts.exporter, monitoringPrograms())).metadata.name;
     const [token, ...previousTokens] = this.createTokens(probe);
@@ -98,12 +101,10 @@ export class Monitoring extends Component<MonitoringComponentArgs, typeof childr
       },
       { dependsOn: [...this.dependencies] },
     );
+    const results = { url: resultsUrl, token };
     if (probe.enabled)
-      this.create(
-        "probe",
-        { context, service, schedule: probe.schedule, resultsUrl, token, programs },
-        { dependsOn: [...this.dependencies] },
-      );
+      this.create("probe", { context, service, schedule: probe.schedule, results, programs }, { dependsOn: [...this.dependencies] });
+    return results;
   }
 
   /** Returns the valid tokens, newest first. */

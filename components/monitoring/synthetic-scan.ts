@@ -1,16 +1,16 @@
 import * as k8s from "@pulumi/kubernetes";
 import type * as pulumi from "@pulumi/pulumi";
-import { exporterPorts } from "../../monitoring/programs/configuration.ts";
 import type { ServiceConnection } from "../registry-scan/scan-job.ts";
 import { Component, optional, type Transforms } from "../shared/component.ts";
 import type { Context } from "../shared/context.ts";
 import { image } from "../shared/images.ts";
-import { labels, selector } from "../shared/labels.ts";
+import { labels } from "../shared/labels.ts";
 import { podsWith, tcp } from "../shared/network.ts";
 import { configMap, namedMetadata, networkPolicy, secret } from "../shared/objects.ts";
 import { parts } from "../shared/parts.ts";
 import { containerResources, fromSecret, type Mount, type SecretKey, variables } from "../shared/pod.ts";
 import { workload } from "../shared/workload.ts";
+import { type ResultsConnection, resultsEgress, resultsVariables } from "./metrics-exporter.ts";
 
 const part = parts.probe;
 const tokenKey = "token";
@@ -32,10 +32,8 @@ export interface SyntheticScanArgs {
   /** The service that is scanned through. */
   readonly service: ServiceConnection;
   readonly schedule: pulumi.Input<string>;
-  /** URL of the exporter to which the result is reported. */
-  readonly resultsUrl: pulumi.Input<string>;
-  /** The token for the exporter. */
-  readonly token: SecretKey;
+  /** Where the result is reported. */
+  readonly results: ResultsConnection;
   /** Name of the ConfigMap with the programs. */
   readonly programs: pulumi.Input<string>;
   readonly transform?: Transforms<typeof children> | undefined;
@@ -79,10 +77,7 @@ export class SyntheticScan extends Component<SyntheticScanArgs, typeof children>
       "policy",
       networkPolicy(context, part, {
         ingress: [],
-        egress: [
-          { to: [podsWith(service.selector)], ports: service.ports.map(tcp) },
-          { to: [podsWith(selector(parts.exporter))], ports: [tcp(exporterPorts.results)] },
-        ],
+        egress: [{ to: [podsWith(service.selector)], ports: service.ports.map(tcp) }, resultsEgress],
       }),
     );
   }
@@ -144,13 +139,12 @@ export class SyntheticScan extends Component<SyntheticScanArgs, typeof children>
   }
 
   private environment(token: SecretKey | undefined, authorities: boolean) {
-    const { service, resultsUrl } = this.args;
+    const { service, results } = this.args;
     return [
-      fromSecret("EXPORTER_TOKEN", this.args.token),
+      ...resultsVariables(results),
       ...(token ? [fromSecret("TRIVY_TOKEN", token)] : []),
       ...variables({
         SERVICE_URL: service.url,
-        EXPORTER_URL: resultsUrl,
         TMPDIR: paths.temporary,
         HOME: paths.temporary,
         TRIVY_CACHE_DIR: `${paths.temporary}/cache`,

@@ -20,6 +20,8 @@ export interface ExporterConfiguration {
   readonly registryScan?: Schedule;
   /** When the synthetic scan should run. @default there is none */
   readonly probe?: Schedule;
+  /** When the databases should be copied to a registry, and which. @default none is copied */
+  readonly copy?: Schedule & { readonly artifacts: readonly string[] };
 }
 
 export interface PreviousSecret {
@@ -34,8 +36,17 @@ export interface Schedule {
   readonly timeZone: string;
 }
 
-/** Ports of the exporter: `metrics` for Prometheus, `results` for the synthetic scan. */
+/** Ports of the exporter: `metrics` for Prometheus, `results` for the jobs that report how they ended. */
 export const exporterPorts = { metrics: 8080, results: 8081 } as const;
+
+/** What the copy of one database to a registry reports to the exporter. */
+export interface CopyResult {
+  readonly artifact: string;
+  /** Why the build of a source was refused, if no source had a good one. */
+  readonly refused?: string;
+  /** Whether the registry has the newest good build. */
+  readonly success: boolean;
+}
 
 /** Outcomes of a synthetic scan: the finding was there, the scan failed, or the scan succeeded without the finding. */
 export const probeOutcomes = ["success", "scan-failed", "finding-missing"] as const;

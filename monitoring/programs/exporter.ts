@@ -1,14 +1,15 @@
 /**
- * The exporter: asks every server for its version and database, receives the results of synthetic scans, and serves both to Prometheus.
+ * The exporter: asks every server for its version and database, receives the results of synthetic scans and of copies of the database, and
+ * serves them to Prometheus.
  *
- * Environment: EXPORTER_TOKEN, which synthetic scans send as their bearer token; optionally EXPORTER_PREVIOUS_TOKEN, which is valid as well,
+ * Environment: EXPORTER_TOKEN, which those jobs send as their bearer token; optionally EXPORTER_PREVIOUS_TOKEN, which is valid as well,
  * EXPORTER_CONFIGURATION (default /etc/exporter/exporter.json), METRICS_PORT and RESULTS_PORT.
  */
 import { createHash, timingSafeEqual } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
-import { type ExporterConfiguration, exporterPorts, type ProbeResult, probeOutcomes } from "./configuration.ts";
-import { configuredMetrics, Probe } from "./metrics.ts";
+import { type CopyResult, type ExporterConfiguration, exporterPorts, type ProbeResult, probeOutcomes } from "./configuration.ts";
+import { Copies, configuredMetrics, Probe } from "./metrics.ts";
 import { Servers } from "./servers.ts";
 import { textFormat } from "./text-format.ts";
 
@@ -27,6 +28,7 @@ const configuration = JSON.parse(readFileSync(path, "utf8")) as ExporterConfigur
 const servers = new Servers(configuration.servers);
 const probe = new Probe();
 const startedAt = new Date();
+const copies = new Copies(configuration.copy, startedAt);
 
 async function serveMetrics({ url }: IncomingMessage, response: ServerResponse): Promise<void> {
   if (url === "/healthz") return answer(response, 200, "ok");
@@ -36,20 +38,34 @@ async function serveMetrics({ url }: IncomingMessage, response: ServerResponse):
     console.error(`the addresses of the servers are unknown: ${error.message}`);
     return [];
   });
-  const metrics = [...ofServers, ...(configuration.probe ? probe.metrics() : []), ...configuredMetrics(configuration, startedAt, now)];
+  const metrics = [
+    ...ofServers,
+    ...(configuration.probe ? probe.metrics() : []),
+    ...copies.metrics(now),
+    ...configuredMetrics(configuration, startedAt, now),
+  ];
   response.setHeader("content-type", "text/plain; version=0.0.4");
   answer(response, 200, textFormat(metrics));
 }
 
 async function receiveResult(request: IncomingMessage, response: ServerResponse): Promise<void> {
   if (!isAuthorized(request)) return answer(response, 401, "the bearer token is missing or wrong");
-  if (request.method !== "POST" || request.url !== "/probe") return answer(response, 404, "not found; POST results to /probe");
-  const result = parsedResult(await textOf(request));
-  if (!result) return answer(response, 400, "the result is not valid");
-  probe.add(result, Date.now() / 1000);
-  if (result.outcome !== "success") console.log(`synthetic scan: ${result.outcome}: ${result.reason ?? "no reason given"}`);
+  const add = request.method === "POST" ? results[request.url ?? ""] : undefined;
+  if (!add) return answer(response, 404, `not found; POST results to ${Object.keys(results).join(" or ")}`);
+  if (!add(parsedJson(await textOf(request)))) return answer(response, 400, "the result is not valid");
   answer(response, 204);
 }
+
+/** What receives the results, by path; each returns whether the result is valid. */
+const results: Readonly<Record<string, (result: unknown) => boolean>> = {
+  "/probe": (result) => {
+    if (!isProbeResult(result)) return false;
+    probe.add(result, Date.now() / 1000);
+    if (result.outcome !== "success") console.log(`synthetic scan: ${result.outcome}: ${result.reason ?? "no reason given"}`);
+    return true;
+  },
+  "/copy": (result) => isCopyResult(result) && copies.add(result, Date.now() / 1000),
+};
 
 const digest = (text: string) => createHash("sha256").update(text).digest();
 
@@ -65,15 +81,22 @@ async function textOf(request: IncomingMessage): Promise<string> {
   return text;
 }
 
-function parsedResult(text: string): ProbeResult | undefined {
+function parsedJson(text: string): unknown {
   try {
-    const result = JSON.parse(text) as Partial<ProbeResult> | null;
-    return result?.outcome && probeOutcomes.includes(result.outcome) && Number.isFinite(result.seconds)
-      ? (result as ProbeResult)
-      : undefined;
+    return JSON.parse(text);
   } catch {
     return undefined;
   }
+}
+
+function isProbeResult(value: unknown): value is ProbeResult {
+  const { outcome, seconds } = (value ?? {}) as Partial<ProbeResult>;
+  return outcome !== undefined && probeOutcomes.includes(outcome) && Number.isFinite(seconds);
+}
+
+function isCopyResult(value: unknown): value is CopyResult {
+  const { artifact, refused = "", success } = (value ?? {}) as Partial<CopyResult>;
+  return typeof artifact === "string" && typeof refused === "string" && typeof success === "boolean";
 }
 
 function answer(response: ServerResponse, status: number, text?: string): void {

@@ -1,7 +1,7 @@
 import { X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { Cron } from "croner";
-import { type ExporterConfiguration, type ProbeResult, probeOutcomes, type Schedule } from "./configuration.ts";
+import { type CopyResult, type ExporterConfiguration, type ProbeResult, probeOutcomes, type Schedule } from "./configuration.ts";
 import type { Metric, Sample } from "./text-format.ts";
 
 /** What the exporter knows of synthetic scans since it started. */
@@ -33,6 +33,51 @@ export class Probe {
       gauge("trivy_probe_duration_seconds", "Duration of the last synthetic scan.", last?.seconds),
       gauge("trivy_probe_timestamp_seconds", "Time of the last synthetic scan.", last?.time),
       gauge("trivy_probe_last_success_timestamp_seconds", "Time of the last successful synthetic scan.", this.#lastSuccess),
+    ];
+  }
+}
+
+/** What the exporter knows of the copies of the databases to a registry since it started. */
+export class Copies {
+  readonly #plan: ExporterConfiguration["copy"];
+  readonly #startedAt: Date;
+  readonly #refused = new Map<string, string | undefined>();
+  readonly #lastSuccess = new Map<string, number>();
+
+  constructor(plan: ExporterConfiguration["copy"], startedAt: Date) {
+    this.#plan = plan;
+    this.#startedAt = startedAt;
+    for (const artifact of plan?.artifacts ?? []) this.#lastSuccess.set(artifact, startedAt.getTime() / 1000);
+  }
+
+  /** Returns whether the database is one of those that are copied. `time` is in seconds since 1970. */
+  add({ artifact, refused, success }: CopyResult, time: number): boolean {
+    if (!this.#lastSuccess.has(artifact)) return false;
+    this.#refused.set(artifact, refused);
+    if (success) this.#lastSuccess.set(artifact, time);
+    return true;
+  }
+
+  metrics(now: Date): Metric[] {
+    if (!this.#plan) return [];
+    return [
+      {
+        name: "trivy_database_copy_last_success_timestamp_seconds",
+        type: "gauge",
+        help: "Time when the registry last had the newest good build, or when the exporter started.",
+        samples: [...this.#lastSuccess].map(([artifact, time]) => [{ artifact }, time]),
+      },
+      {
+        name: "trivy_database_copy_refused",
+        type: "gauge",
+        help: "Builds that the last copy refused, by the reason: 1.",
+        samples: [...this.#refused].flatMap(([artifact, reason]): Sample[] => (reason === undefined ? [] : [[{ artifact, reason }, 1]])),
+      },
+      gauge(
+        "trivy_database_copy_scheduled_timestamp_seconds",
+        "Time when the databases should have been copied last, since the start of the exporter.",
+        lastScheduled(this.#plan, this.#startedAt, now),
+      ),
     ];
   }
 }

@@ -141,6 +141,7 @@ describe("databases without internet access", function () {
       await project.writeStack(stack, {
         server: { replicas: 1, drainSeconds: 1 },
         database: { repositories: [`${source}:2`], mirror: { enabled: true, to: `${target}:2`, fallback: false } },
+        monitoring: { enabled: true, namespaces: ["monitoring"], discovery: "annotations", probe: { enabled: false } },
       });
       await project.must("pulumi", ["stack", "init", stack]);
       const login = { registry: scratch.split("/")[0] ?? "", username: "any", password: "any" };
@@ -149,10 +150,23 @@ describe("databases without internet access", function () {
       await project.pulumi(stack, "up", "--yes", "--skip-preview");
     });
 
+    /** Returns a metric of the exporter with its labels and its value, as it is served. */
+    async function exported(metric: string): Promise<string[]> {
+      const read = "fetch('http://127.0.0.1:8080/metrics').then((response) => response.text()).then(console.log)";
+      const text = await kubectl("exec", "-n", stack, "deployment/trivy-exporter", "--", "node", "-e", read);
+      return text.split("\n").filter((line) => line.startsWith(metric));
+    }
+    const lastSuccess = async () => {
+      const [line = ""] = await exported('trivy_database_copy_last_success_timestamp_seconds{artifact="vulnerabilities"}');
+      return Number(line.split(" ").at(-1));
+    };
+
     it("a job copies a new build with its digest, and tags it with its time", async () => {
       const build = await push(pushNew);
+      const started = await lastSuccess();
       const { succeeded, log } = await copy("first");
       expect(succeeded, log).to.equal(true);
+      expect(await lastSuccess()).to.be.above(started);
       expect((await copies.current()).digest).to.equal(build.digest);
       const tags = await copies.tags();
       expect(tags.filter((tag) => /^built-\d{4}-\d\d-/.test(tag))).to.have.length.above(0);
@@ -170,6 +184,9 @@ describe("databases without internet access", function () {
       const { succeeded, log } = await copy("older");
       expect(succeeded).to.equal(false);
       expect(log.trim()).to.match(/^\S+: refused \(older\): the database is of .*, not newer than that of .*$/);
+      expect(await exported("trivy_database_copy_refused")).to.deep.equal([
+        'trivy_database_copy_refused{artifact="vulnerabilities",reason="older"} 1',
+      ]);
       expect((await copies.current()).digest).to.equal(digest);
     });
 

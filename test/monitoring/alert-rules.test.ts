@@ -27,7 +27,7 @@ describe("the alerts in Prometheus", () => {
   });
 
   it("promtool accepts the rules of a stack whose pods are found by annotations", function () {
-    const subjects: RuleSubject[] = ["service", "probe", "gateway", "redis", "registryScan", "mirror"];
+    const subjects: RuleSubject[] = ["service", "probe", "gateway", "redis", "registryScan", "mirror", "copy"];
     const groups = stackRules({ namespace: "trivy", discovery: "annotations", subjects, runbook: "https://wiki.example.com/alerts" });
     writeFileSync(join(scratch, "rules.yaml"), JSON.stringify({ groups }));
     promtool(this, ["check", "rules", join(scratch, "rules.yaml")]);

@@ -6,7 +6,7 @@ import { recordingGroups } from "../../components/monitoring/rules/objective.ts"
 import { metrics as mirrorMetrics } from "../../database-mirror/metrics.ts";
 import { MirroredDatabase } from "../../database-mirror/mirrored-database.ts";
 import { RegistryServer } from "../../database-mirror/registry-server.ts";
-import { configuredMetrics, Probe } from "../../monitoring/programs/metrics.ts";
+import { Copies, configuredMetrics, Probe } from "../../monitoring/programs/metrics.ts";
 import { Servers } from "../../monitoring/programs/servers.ts";
 import { metrics } from "../../registry-scan/server/report/metrics.ts";
 import { addBuild } from "./mirror-builds.ts";
@@ -25,7 +25,8 @@ export const types = (text: string): Map<string, string> =>
 async function exporterMetrics(): Promise<Map<string, string>> {
   const servers = await new Servers([{ host: "none", port: 1, expected: 0 }], async () => []).metrics(0);
   const configuration = { servers: [], certificates: {}, previousSecrets: [] };
-  const others = [...new Probe().metrics(), ...configuredMetrics(configuration, new Date(), new Date())];
+  const copies = new Copies({ schedule: "@hourly", timeZone: "Etc/UTC", artifacts: ["java"] }, new Date());
+  const others = [...new Probe().metrics(), ...copies.metrics(new Date()), ...configuredMetrics(configuration, new Date(), new Date())];
   return new Map([...servers, ...others].map(({ name, type }) => [name, type]));
 }
 

@@ -324,4 +324,27 @@ export const alertGroups: readonly AlertGroup[] = [
       },
     ],
   },
+  {
+    name: "trivy-copy",
+    subject: "copy",
+    rules: [
+      {
+        alert: "TrivyDatabaseNotCopied",
+        expr: `trivy_database_copy_last_success_timestamp_seconds${exporter} < on (namespace) group_left () trivy_database_copy_scheduled_timestamp_seconds${exporter}`,
+        for: "12h",
+        severity: "warning",
+        summary: "The database has not been copied to the registry for 12 hours",
+        description:
+          "The CronJob trivy-database in {{ $labels.namespace }} has not copied the {{ $labels.artifact }} database for 12 hours, although it was scheduled. The servers use the last copy. The log of its last pod has the reason: a source, or the login and the permission to push to `database.mirror.to`.",
+      },
+      {
+        alert: "TrivyDatabaseCopyRefused",
+        expr: `trivy_database_copy_refused${exporter} == 1`,
+        severity: "warning",
+        summary: "A build of the database was refused and not copied",
+        description:
+          "The CronJob trivy-database in {{ $labels.namespace }} has refused a build of the {{ $labels.artifact }} database (reason: {{ $labels.reason }}). The servers use the last copy. If it lasts, the source is broken or someone has tampered with it.",
+      },
+    ],
+  },
 ];

@@ -1,5 +1,5 @@
 /** What a group of rules is about; a stack gets only the groups of the parts that it has. */
-export type RuleSubject = "service" | "probe" | "gateway" | "redis" | "registryScan" | "mirror";
+export type RuleSubject = "service" | "probe" | "gateway" | "redis" | "registryScan" | "mirror" | "copy";
 
 /**
  * An alerting rule. Each selector of its expression has braces, and those of metrics of the service select the scrape job: so the rule can be

@@ -202,6 +202,30 @@ describe("the database mirror", () => {
       expect(JSON.stringify(egress)).not.to.include("10.1.2.3");
     });
 
+    it("with monitoring, the job reports its results to the exporter, which knows when to expect them", async () => {
+      const copy = { mirror: { enabled: true, to, credentials: [login], schedule: "@daily" } };
+      const deployed = await deploy({ database: copy, monitoring: { enabled: true, namespaces: ["monitoring"] } });
+      const job = deployed.one("CronJob", "trivy-database").spec.jobTemplate.spec.template.spec.containers[0];
+      const exporter = deployed.one("Deployment", "trivy-exporter").spec.template.spec.containers[0];
+      const token = ({ env }: Manifest) => env.find(({ name }: Manifest) => name === "EXPORTER_TOKEN").valueFrom.secretKeyRef;
+      expect(variables(job)["EXPORTER_URL"]).to.equal("http://trivy-exporter.trivy.svc:8081");
+      expect(token(job)).to.deep.equal(token(exporter));
+      expect(policy(deployed, "trivy-database").egress).to.deep.include({ to: [podsOf("exporter")], ports: tcp(8081) });
+      expect(policy(deployed, "trivy-exporter").ingress).to.deep.include({
+        from: [podsOf("probe"), podsOf("database")],
+        ports: tcp(8081),
+      });
+      expect(JSON.parse(deployed.one("ConfigMap", "trivy-monitoring-exporter-config").data["exporter.json"]).copy).to.deep.equal({
+        ...{ schedule: "@daily", timeZone: "Etc/UTC" },
+        artifacts: ["vulnerabilities"],
+      });
+      const rules = deployed.one("PrometheusRule").spec.groups.map(({ name }: { name: string }) => name);
+      expect(rules).to.include("trivy-copy").and.not.to.include("trivy-mirror");
+      expect(
+        variables((await copied()).one("CronJob", "trivy-database").spec.jobTemplate.spec.template.spec.containers[0]),
+      ).not.to.have.property("EXPORTER_URL");
+    });
+
     it("the job can reach the source and the registry, and nothing can connect to it", async () => {
       const deployed = await copied({ to: "10.9.9.9:5000/trivy-db:2" }, { repositories: ["10.1.2.3:5000/trivy-db:2"] });
       expect(policy(deployed, "trivy-database")).to.deep.include({

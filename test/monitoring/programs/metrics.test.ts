@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "chai";
 import type { ExporterConfiguration } from "../../../monitoring/programs/configuration.ts";
-import { configuredMetrics, Probe } from "../../../monitoring/programs/metrics.ts";
+import { Copies, configuredMetrics, Probe } from "../../../monitoring/programs/metrics.ts";
 import { Servers } from "../../../monitoring/programs/servers.ts";
 import { type Metric, textFormat } from "../../../monitoring/programs/text-format.ts";
 import { serverCertificate } from "../../support/certificate.ts";
@@ -116,6 +116,41 @@ describe("the exporter's metrics of synthetic scans", () => {
     expect(samples(metrics, "trivy_probe_last_success_timestamp_seconds")).to.deep.equal({ "": 100 });
     probe.add({ outcome: "success", seconds: 0.5 }, 1000);
     expect(samples(probe.metrics(), "trivy_probe_consecutive_failures")).to.deep.equal({ "": 0 });
+  });
+});
+
+describe("the exporter's metrics of copies of the database", () => {
+  const startedAt = new Date("2026-01-01T00:30:00Z");
+  const copies = () => new Copies({ schedule: "0 * * * *", timeZone: "Etc/UTC", artifacts: ["vulnerabilities", "java"] }, startedAt);
+  const at = (time: string) => new Date(`2026-01-01T${time}Z`);
+  const successes = (of: Copies) => samples(of.metrics(at("01:30:00")), "trivy_database_copy_last_success_timestamp_seconds");
+
+  it("until the first success, the start of the exporter counts, so that a copy that never succeeds is noticed", () => {
+    const never = copies();
+    never.add({ artifact: "java", success: false }, 1);
+    expect(successes(never)).to.deep.equal({ vulnerabilities: startedAt.getTime() / 1000, java: startedAt.getTime() / 1000 });
+    expect(samples(never.metrics(at("00:45:00")), "trivy_database_copy_scheduled_timestamp_seconds")).to.deep.equal({});
+    expect(samples(never.metrics(at("01:30:00")), "trivy_database_copy_scheduled_timestamp_seconds")).to.deep.equal({
+      "": at("01:00:00").getTime() / 1000,
+    });
+  });
+
+  it("each database has its last success and its refused build, until a later copy succeeds", () => {
+    const both = copies();
+    both.add({ artifact: "java", success: true }, 1000);
+    both.add({ artifact: "vulnerabilities", success: false, refused: "older" }, 2000);
+    expect(successes(both)).to.include({ java: 1000 });
+    expect(samples(both.metrics(startedAt), "trivy_database_copy_refused")).to.deep.equal({ "vulnerabilities,older": 1 });
+    both.add({ artifact: "vulnerabilities", success: true }, 3000);
+    expect(samples(both.metrics(startedAt), "trivy_database_copy_refused")).to.deep.equal({});
+    expect(successes(both)).to.deep.equal({ vulnerabilities: 3000, java: 1000 });
+  });
+
+  it("a database that is not copied is no result, and without copies there are no metrics", () => {
+    expect(copies().add({ artifact: "checks", success: true }, 1)).to.equal(false);
+    const none = new Copies(undefined, startedAt);
+    expect(none.add({ artifact: "java", success: true }, 1)).to.equal(false);
+    expect(none.metrics(startedAt)).to.deep.equal([]);
   });
 });
 

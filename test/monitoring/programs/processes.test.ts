@@ -47,6 +47,7 @@ describe("the monitoring's programs, as processes", () => {
       certificates: {},
       previousSecrets: [],
       probe: { schedule: "*/5 * * * *", timeZone: "Etc/UTC" },
+      copy: { schedule: "17 * * * *", timeZone: "Etc/UTC", artifacts: ["vulnerabilities"] },
     };
     await writeFile(join(folder, "exporter.json"), JSON.stringify(configuration));
     ports = { metrics: await freePort(), results: await freePort() };
@@ -75,8 +76,8 @@ describe("the monitoring's programs, as processes", () => {
   });
 
   const metrics = async () => (await fetch(`http://127.0.0.1:${ports.metrics}/metrics`)).text();
-  const post = async (body: string, authorization = "Bearer s3cret") =>
-    (await fetch(`http://127.0.0.1:${ports.results}/probe`, { method: "POST", body, headers: { authorization } })).status;
+  const post = async (body: string, authorization = "Bearer s3cret", path = "/probe") =>
+    (await fetch(`http://127.0.0.1:${ports.results}${path}`, { method: "POST", body, headers: { authorization } })).status;
 
   /** Runs a synthetic scan of the service with this name. Returns its exit code and its output. */
   async function probe(
@@ -126,6 +127,20 @@ describe("the monitoring's programs, as processes", () => {
       expect(await post(bad), bad.slice(0, 50)).to.equal(400);
     expect((await fetch(`http://127.0.0.1:${ports.metrics}/probe`, { method: "POST", body: good })).status).to.equal(404);
     expect(await metrics()).to.include('trivy_probe_runs_total{outcome="success"} 0\n');
+  });
+
+  it("results of a copy are counted, and those that are not valid refused", async () => {
+    const copy = (result: unknown) => post(JSON.stringify(result), undefined, "/copy");
+    expect(await copy({ artifact: "vulnerabilities", success: false, refused: "older" })).to.equal(204);
+    expect(await metrics()).to.include('trivy_database_copy_refused{artifact="vulnerabilities",reason="older"} 1\n');
+    for (const bad of [
+      null,
+      {},
+      { artifact: "java", success: true },
+      { artifact: "vulnerabilities" },
+      { artifact: "vulnerabilities", success: 1 },
+    ])
+      expect(await copy(bad), JSON.stringify(bad)).to.equal(400);
   });
 
   it("results with the previous token are accepted", async () => {
