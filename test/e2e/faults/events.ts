@@ -243,6 +243,27 @@ export const events: readonly FaultEvent[] = [
     ...nodeLost,
   },
   {
+    name: "mirror-node-lost",
+    what: "the node of the database mirror lost, during a rolling restart of the servers",
+    allowed: { gateway: "none", servers: "none" },
+    missing: noSpareNode,
+    times: 1,
+    settings: () => ({ database: { mirror: { enabled: true } } }),
+    prepare: (service) => service.leaveMirrorAloneOn(spareNode?.name ?? ""),
+    run: async (service) => {
+      const name = spareNode?.name ?? "";
+      await spareNode?.cut();
+      try {
+        await nodeIs(false, name);
+        await service.restart("server");
+      } finally {
+        await spareNode?.reconnect();
+        await nodeIs(true, name);
+        await kubectl("uncordon", name);
+      }
+    },
+  },
+  {
     name: "redis-node-lost",
     what: "Redis' node lost and tainted out-of-service by the operator",
     allowed: { gateway: "any", servers: "any" },

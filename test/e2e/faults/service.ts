@@ -177,6 +177,29 @@ export class Service {
     if ((await this.pod("cache")).spec.nodeName === nodeName) throw new Error(`Redis came back on ${nodeName}`);
   }
 
+  /** Moves the database mirror to a node, and all other pods to other nodes. The node stays cordoned. */
+  async leaveMirrorAloneOn(node: string): Promise<void> {
+    if ((await this.pod("cache")).spec.nodeName === node) await this.moveRedis();
+    const { items } = await get("nodes");
+    const others: string[] = items.map(({ metadata }: KubernetesObject) => metadata.name).filter((name: string) => name !== node);
+    await kubectl("cordon", ...others);
+    try {
+      await this.kubectl("delete", "pod", "trivy-database-0");
+      await this.kubectl("rollout", "status", "statefulset/trivy-database", "--timeout=180s");
+    } finally {
+      await kubectl("uncordon", ...others);
+    }
+    await kubectl("cordon", node);
+    try {
+      await this.restart(...this.components.filter((component) => component !== "cache"));
+      const [mirror] = (await this.get("pods", "-l", "app.kubernetes.io/component=database")).items;
+      if (mirror?.spec.nodeName !== node) throw new Error(`the mirror is on ${mirror?.spec.nodeName}, not on ${node}`);
+    } catch (error) {
+      await kubectl("uncordon", node);
+      throw error;
+    }
+  }
+
   /** Spreads each component over `node` and others, with Redis on `node` or elsewhere. */
   async spread(node: string, redis: "elsewhere" | "there"): Promise<void> {
     if (((await this.pod("cache")).spec.nodeName === node) !== (redis === "there")) await this.moveRedis();
