@@ -748,6 +748,8 @@ export interface ReportsArgs {
   readonly viewers?: readonly Input<string>[];
   /** Namespaces whose pods may read the metrics, on port 8083; `*` means every namespace. @default none */
   readonly monitors?: readonly Input<string>[];
+  /** Whether each image has metrics of its own, up to 2,000 images; otherwise each repository has. @default false */
+  readonly imageMetrics?: Input<boolean>;
   /** An S3-compatible bucket that receives a copy of all reports. @default none */
   readonly bucket?: BucketArgs;
   /**
@@ -1068,6 +1070,7 @@ export const defaults = {
       cycloneDx: false,
       viewers: [],
       monitors: [],
+      imageMetrics: false,
       resources: {
         requests: {
           cpu: "50m",

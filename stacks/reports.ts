@@ -32,6 +32,10 @@ export const reports = v
       .uniqueListOf(v.clientNamespace())
       .default([])
       .describe("Namespaces whose pods may read the metrics, on port 8083; `*` means every namespace."),
+    imageMetrics: v
+      .flag()
+      .default(false)
+      .describe("Whether each image has metrics of its own, up to 2,000 images; otherwise each repository has."),
     bucket,
     resources: resources(
       { requests: { cpu: "50m", memory: "128Mi" }, limits: { memory: "1Gi" } },

@@ -75,11 +75,12 @@ export class ReportsServer extends Component<ReportsServerArgs, typeof children>
   }
 
   /** Returns the name of the ConfigMap with the server's configuration. */
-  private createConfig({ keep, url }: Settings, bucket: Bucket | undefined): pulumi.Output<string> {
+  private createConfig({ keep, imageMetrics, url }: Settings, bucket: Bucket | undefined): pulumi.Output<string> {
     const { context, receivers } = this.args;
     const configuration = pulumi
       .output({
         keep,
+        imageMetrics,
         url,
         namespace: context.namespace,
         clusterDomain: clusterDomainOf(context),
@@ -89,6 +90,7 @@ export class ReportsServer extends Component<ReportsServerArgs, typeof children>
         (own): ReportsConfiguration => ({
           folder: paths.data,
           keep: own.keep,
+          imageMetrics: own.imageMetrics,
           receivers: receivers.alerts.map(({ name, type, authorization }) => ({ name, type, authorized: authorization !== undefined })),
           hosts: [
             part.objectName,

@@ -22,18 +22,18 @@ export const registryScanDashboard = (): DashboardBuilder =>
         "Images",
         [
           [scan("images"), "{{outcome}}"],
-          [`count(${scan("image_end_of_life")})`, "without support"],
+          [`sum(${scan("images_end_of_life")})`, "without support"],
         ],
         { min: 0, width: 12, description: "Without support: the image's distribution publishes no more fixes." },
       ),
     )
-    .withPanel(table("Images with the most critical findings", `topk(20, ${scan("findings", ', severity="CRITICAL"')}) > 0`))
+    .withPanel(table("Repositories with the most critical findings", `topk(20, ${scan("findings", ', severity="CRITICAL"')}) > 0`))
     .withPanel(
       table(
-        "Images whose last scan failed",
-        `(time() - ${scan("image_last_success_timestamp_seconds")}) and on (image) ${scan("image_failed")} == 1`,
+        "Repositories with images whose last scan failed",
+        `(time() - ${scan("oldest_success_timestamp_seconds")}) and on (repository) ${scan("images_failed")} > 0`,
         {
-          description: "The value is the time since the last successful scan, in seconds.",
+          description: "The value is the time since the oldest last success, in seconds.",
         },
       ),
     )

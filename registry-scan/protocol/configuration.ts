@@ -56,6 +56,8 @@ export interface ReportsConfiguration {
   readonly folder: string;
   /** Number of runs to keep. */
   readonly keep: number;
+  /** Each image has metrics, in addition to each repository. */
+  readonly imageMetrics: boolean;
   readonly receivers: readonly ReceiverConfiguration[];
   /** Names by which clients in the cluster reach the pages. */
   readonly hosts: readonly string[];

@@ -5,6 +5,7 @@ import { nonEmptyString, positiveInteger, url } from "./validation.ts";
 export const reportsConfigurationSchema: z.ZodMiniType<ReportsConfiguration> = z.object({
   folder: nonEmptyString,
   keep: positiveInteger,
+  imageMetrics: z.boolean(),
   receivers: z.array(z.object({ name: nonEmptyString, type: z.enum(["alertmanager", "slack", "json"]), authorized: z.boolean() })),
   hosts: z.array(nonEmptyString),
   url: z.optional(url),

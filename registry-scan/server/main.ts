@@ -28,13 +28,13 @@ const tickInterval = 1_000;
 const keepAliveTimeout = 75_000;
 
 async function main(environment: NodeJS.ProcessEnv): Promise<void> {
-  const { folder, keep, hosts, receivers, bucket, bucketKeys, tokens, certificate, ports } = readSettings(environment);
+  const { folder, keep, imageMetrics, hosts, receivers, bucket, bucketKeys, tokens, certificate, ports } = readSettings(environment);
   const outbox = new Outbox(join(folder, "outbox"), receivers);
   const store = new Store({ folder, keep, outbox, ...(bucket && bucketKeys && { bucket: new Bucket(bucket, bucketKeys) }) });
   outbox.start();
   const pages = await listen(createPages(store, outbox, hosts), ports.pages);
   const api = await listen(createApi(store, tokens), ports.api, certificate);
-  const metrics = await listen(createMetrics(store, outbox), ports.metrics);
+  const metrics = await listen(createMetrics(store, outbox, imageMetrics), ports.metrics);
   console.log(`pages on port ${portOf(pages)}, API on port ${portOf(api)}, metrics on port ${portOf(metrics)}`);
   void store.tick();
   const ticking = setInterval(() => void store.tick(), tickInterval);

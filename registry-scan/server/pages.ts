@@ -11,8 +11,12 @@ import { refusedNotice } from "./report/index-page.ts";
 import { metrics } from "./report/metrics.ts";
 import type { Store } from "./store.ts";
 
-/** The metrics, on a port of their own: Prometheus need not be able to read the reports. */
-export function createMetrics(store: Store, outbox: Outbox): Hono<Env> {
+/**
+ * The metrics, on a port of their own: Prometheus need not be able to read the reports.
+ *
+ * @param perImage - whether each image has metrics
+ */
+export function createMetrics(store: Store, outbox: Outbox, perImage: boolean): Hono<Env> {
   const app = new Hono<Env>();
   app.onError(errorHandler(store));
   app.get("/metrics", (c) => {
@@ -23,7 +27,7 @@ export function createMetrics(store: Store, outbox: Outbox): Hono<Env> {
       pendingCopies: store.pendingCopies,
       hasVolumeError: store.volumeError !== undefined,
     };
-    return text(c, "text/plain; version=0.0.4; charset=utf-8", metrics(store.latest, state));
+    return text(c, "text/plain; version=0.0.4; charset=utf-8", metrics(store.latest, state, perImage));
   });
   return app;
 }

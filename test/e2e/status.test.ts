@@ -1,7 +1,7 @@
 import { expect } from "chai";
-import type { CommandResult } from "../support/command.ts";
-import { apply, deleteNamespaces, eventually, get, kubectl } from "./support/cluster.ts";
-import { checkEnvironment } from "./support/environment.ts";
+import { type CommandResult, must } from "../support/command.ts";
+import { addAdministrator, apply, deleteNamespaces, eventually, get, kubectl, redis } from "./support/cluster.ts";
+import { checkEnvironment, environment } from "./support/environment.ts";
 import { Project } from "./support/project.ts";
 
 const stack = "e2e-status";
@@ -16,6 +16,7 @@ describe("`npm run status` of a deployed stack", () => {
       server: { replicas: 2 },
       gateway: { enabled: true, clients: [{ name: "ci" }] },
       redis: { monitors: ["monitoring"] },
+      registryScan: { enabled: true, targets: [{ image: environment.alpine }], reports: { size: "1Gi" } },
     });
     await project.must("npm", ["run", "up", "--", stack, "--yes"]);
   });
@@ -117,6 +118,36 @@ describe("`npm run status` of a deployed stack", () => {
       );
     await arguments_(["server", "--no-such-flag"]);
     await reported(/! trivy-server-\S+: container trivy ended with exit code 1.*; its log: .*no-such-flag/, () => arguments_(["server"]));
+  });
+
+  it("a cache that is nearly full is reported", async () => {
+    await addAdministrator(stack);
+    await eventually("Redis with an administrator", async () => (await redis(stack, "ping")).includes("PONG") || undefined, 120);
+    const maxMemory = async (value: string) => redis(stack, "config", "set", "maxmemory", value);
+    const [, used = ""] = /^used_memory:(\d+)/m.exec(await redis(stack, "info", "memory")) ?? [];
+    await maxMemory(String(Math.round(Number(used) * 1.1)));
+    await reported(/! Redis is (nearly full|too small): .*; raise redis\.maxMemory or shorten redis\.ttl/, () => maxMemory("512mb"));
+  });
+
+  it("a database that is too old is reported with the servers that have it", async function () {
+    const { E2E_SCRATCH_DATABASE: scratch, E2E_PUSH_DATABASE: push } = process.env;
+    if (!scratch || !push) return this.skip();
+    await must("sh", ["-c", `${push} ${scratch}`]);
+    const { spec } = await get("deployment", "trivy-server", "-n", stack);
+    const repository = (value: string) => kubectl("set", "env", "deployment/trivy-server", `TRIVY_DB_REPOSITORY=${value}`, "-n", stack);
+    const [{ env }] = spec.template.spec.containers;
+    await repository(scratch);
+    await reported(
+      /! trivy-server-\S+, trivy-server-\S+: the vulnerability database is 2 days old; check that database\.repositories/,
+      () => repository(env.find(({ name }: { name: string }) => name === "TRIVY_DB_REPOSITORY").value),
+    );
+  });
+
+  it("a registry scan that is suspended is reported", async () => {
+    const suspend = (value: boolean) =>
+      kubectl("patch", "cronjob", "trivy-registry-scan", "-n", stack, "-p", JSON.stringify({ spec: { suspend: value } }));
+    await suspend(true);
+    await reported(/! The registry scan is suspended; run/, () => suspend(false));
   });
 
   it("policies that have no effect are reported", async () => {

@@ -36,13 +36,11 @@ describe("texts of a hostile image and a hostile registry", () => {
     "the log": () => logSummary(report).split("\n"),
     SARIF: () => textsIn(sarif(report)).filter((text) => !text.startsWith("fingerprint")),
     "the metrics": () =>
-      metrics(report, {
-        undelivered: { [hostile]: 0 },
-        refused: { [hostile]: 0 },
-        isRunning: false,
-        pendingCopies: 0,
-        hasVolumeError: false,
-      }).split("\n"),
+      metrics(
+        report,
+        { undelivered: { [hostile]: 0 }, refused: { [hostile]: 0 }, isRunning: false, pendingCopies: 0, hasVolumeError: false },
+        true,
+      ).split("\n"),
     "messages to Slack": () => textsIn(slackMessage(report, "https://reports.example.com")),
     "alerts of Alertmanager": () => {
       const { active } = nextAlerts([], report);

@@ -32,7 +32,11 @@ async function exporterMetrics(): Promise<Map<string, string>> {
 
 function registryScanMetrics(): string {
   const report = new Runs().next([scanned("r/a:1", [finding()], { endOfLife: true })]);
-  return metrics(report, { undelivered: { slack: 0 }, refused: { slack: 0 }, isRunning: false, pendingCopies: 0, hasVolumeError: false });
+  return metrics(
+    report,
+    { undelivered: { slack: 0 }, refused: { slack: 0 }, isRunning: false, pendingCopies: 0, hasVolumeError: false },
+    true,
+  );
 }
 
 /** Of a mirror that has been through everything that has a metric. */

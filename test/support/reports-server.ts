@@ -73,6 +73,7 @@ export class ReportsServer {
     const defaults: ReportsConfiguration = {
       folder: join(this.folder, "volume"),
       keep: 10,
+      imageMetrics: false,
       receivers: [],
       hosts: ["trivy-reports.trivy.svc"],
     };

@@ -1,7 +1,9 @@
+import { formatImageReference, parseImageReference } from "../../protocol/image-reference.ts";
 import { severities } from "../../protocol/policy.ts";
-import type { RunReport } from "../../protocol/report.ts";
+import type { Counts, ImageReport, RunReport } from "../../protocol/report.ts";
 import { visible } from "../../protocol/text.ts";
 import { verdicts } from "../../protocol/verdict.ts";
+import { addCounts, alphabetical } from "../findings.ts";
 
 type Sample = readonly [labels: Readonly<Record<string, string>>, value: number];
 
@@ -19,43 +21,121 @@ export interface ServerState {
   readonly hasVolumeError: boolean;
 }
 
+/** Number of repositories, and of images, that have metrics of their own. Prometheus keeps each series for hours, and scrapes must stay short. */
+const maximum = 2000;
+
 /**
  * Returns the server's metrics in Prometheus' text format.
  *
  * @param report - the last run of all targets; `undefined` before the first run
+ * @param perImage - whether each image has metrics, in addition to each repository
  */
-export const metrics = (report: RunReport | undefined, state: ServerState): string =>
-  [...(report ? [...imageMetrics(report), ...runMetrics(report)] : []), ...serverMetrics(state)].join("");
+export const metrics = (report: RunReport | undefined, state: ServerState, perImage: boolean): string =>
+  [
+    ...(report ? [...repositoryMetrics(report), ...(perImage ? imageMetrics(report) : []), ...runMetrics(report)] : []),
+    ...serverMetrics(state),
+  ].join("");
 
-const imageMetrics = ({ images, policy }: RunReport): string[] => [
-  gauge(
-    "findings",
-    "Number of findings in the last successful scan of the image.",
-    // The findings of an image that was never scanned are unknown, not zero.
-    images.flatMap(({ name, counts, scannedAt }) =>
-      scannedAt === undefined
-        ? []
-        : severities
-            .filter((severity) => policy.severities.includes(severity))
-            .map((severity): Sample => [{ image: name, severity }, counts[severity]]),
+/** What the metrics of a repository, or of an image, add up. */
+interface Subject {
+  readonly name: string;
+  counts: Counts;
+  failed: number;
+  endOfLife: number;
+  /** Time of the successful scan that is longest ago; undefined if no image was ever scanned. */
+  scannedAt: string | undefined;
+}
+
+const subject = (name: string, { counts, error, endOfLife, scannedAt }: ImageReport): Subject => ({
+  ...{ name, counts, scannedAt },
+  failed: error === undefined ? 0 : 1,
+  endOfLife: endOfLife ? 1 : 0,
+});
+
+function repositoryMetrics({ images, policy }: RunReport): string[] {
+  const repositories = new Map<string, Subject>();
+  for (const image of images) {
+    const name = repositoryOf(image.name);
+    const own = subject(name, image);
+    const sum = repositories.get(name);
+    if (!sum) repositories.set(name, own);
+    else {
+      sum.counts = addCounts(sum.counts, own.counts);
+      sum.failed += own.failed;
+      sum.endOfLife += own.endOfLife;
+      if (own.scannedAt !== undefined && !(sum.scannedAt !== undefined && sum.scannedAt < own.scannedAt)) sum.scannedAt = own.scannedAt;
+    }
+  }
+  const { known, omitted } = bounded([...repositories.values()]);
+  return [
+    gauge("findings", "Number of findings in the last successful scans of the repository's images.", findings("repository", known, policy)),
+    gauge(
+      "images_failed",
+      "Number of the repository's images that the last run could not scan. The findings are those of the last successful scan then.",
+      known.map(({ name, failed }) => [{ repository: name }, failed]),
     ),
-  ),
-  gauge(
-    "image_failed",
-    "Whether the last run could not scan the image: 1 or 0. The findings are those of the last successful scan then.",
-    images.map(({ name, error }) => [{ image: name }, error === undefined ? 0 : 1]),
-  ),
-  gauge(
-    "image_last_success_timestamp_seconds",
-    "Time of the last successful scan of the image.",
-    images.flatMap(({ name, scannedAt }): Sample[] => (scannedAt === undefined ? [] : [[{ image: name }, seconds(scannedAt)]])),
-  ),
-  gauge(
-    "image_end_of_life",
-    "Images whose distribution no longer publishes fixes: 1.",
-    images.flatMap(({ name, endOfLife }): Sample[] => (endOfLife ? [[{ image: name }, 1]] : [])),
-  ),
-];
+    gauge(
+      "oldest_success_timestamp_seconds",
+      "Time of the last successful scan of the repository's image that has waited longest for one.",
+      times("repository", known),
+    ),
+    gauge(
+      "images_end_of_life",
+      "Number of the repository's images whose distribution no longer publishes fixes.",
+      known.map(({ name, endOfLife }) => [{ repository: name }, endOfLife]),
+    ),
+    gauge("repositories_without_metrics", `Number of repositories without metrics, because there are more than ${maximum}.`, [
+      [{}, omitted],
+    ]),
+  ];
+}
+
+function imageMetrics({ images, policy }: RunReport): string[] {
+  const { known, omitted } = bounded(images.map((image) => subject(image.name, image)));
+  return [
+    gauge("image_findings", "Number of findings in the last successful scan of the image.", findings("image", known, policy)),
+    gauge(
+      "image_failed",
+      "Whether the last run could not scan the image: 1 or 0. The findings are those of the last successful scan then.",
+      known.map(({ name, failed }) => [{ image: name }, failed]),
+    ),
+    gauge("image_last_success_timestamp_seconds", "Time of the last successful scan of the image.", times("image", known)),
+    gauge(
+      "image_end_of_life",
+      "Images whose distribution no longer publishes fixes: 1.",
+      known.flatMap(({ name, endOfLife }): Sample[] => (endOfLife > 0 ? [[{ image: name }, 1]] : [])),
+    ),
+    gauge("images_without_metrics", `Number of images without metrics, because there are more than ${maximum}.`, [[{}, omitted]]),
+  ];
+}
+
+/** Returns as many as have metrics, by name: those that failed first, then those with the most severe findings. */
+function bounded(all: readonly Subject[]): { readonly known: readonly Subject[]; readonly omitted: number } {
+  if (all.length <= maximum) return { known: all, omitted: 0 };
+  const worse = (a: Subject, b: Subject) =>
+    b.failed - a.failed || severities.toReversed().reduce((order, severity) => order || b.counts[severity] - a.counts[severity], 0);
+  const known = all.toSorted(worse).slice(0, maximum);
+  return { known: known.sort((a, b) => alphabetical(a.name, b.name)), omitted: all.length - maximum };
+}
+
+/** Returns the findings by severity. Those of an image that was never scanned are unknown, not zero. */
+const findings = (label: string, subjects: readonly Subject[], policy: RunReport["policy"]): Sample[] =>
+  subjects.flatMap(({ name, counts, scannedAt }) =>
+    scannedAt === undefined
+      ? []
+      : severities
+          .filter((severity) => policy.severities.includes(severity))
+          .map((severity): Sample => [{ [label]: name, severity }, counts[severity]]),
+  );
+
+const times = (label: string, subjects: readonly Subject[]): Sample[] =>
+  subjects.flatMap(({ name, scannedAt }): Sample[] => (scannedAt === undefined ? [] : [[{ [label]: name }, seconds(scannedAt)]]));
+
+/** Returns the repository of an image's name. */
+function repositoryOf(name: string): string {
+  const reference = parseImageReference(name);
+  return reference ? formatImageReference({ registry: reference.registry, repository: reference.repository }) : name;
+}
 
 const runMetrics = ({ totals, problems, verdict, startedAt, finishedAt }: RunReport): string[] => [
   gauge("images", "Number of images in the last run by outcome.", [

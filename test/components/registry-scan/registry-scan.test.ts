@@ -357,7 +357,7 @@ describe("the registry scan", () => {
     expect(variable(containers[0], "NODE_OPTIONS")).to.equal("--max-old-space-size=614");
     expect(containers[0].resources.limits.memory).to.equal("1Gi");
     expect(reportsConfiguration(deployed)).to.deep.include({
-      ...{ folder: "/data", keep: 7, url: "https://reports.example.com" },
+      ...{ folder: "/data", keep: 7, imageMetrics: false, url: "https://reports.example.com" },
       hosts: ["trivy-reports", "trivy-reports.trivy", "trivy-reports.trivy.svc", "trivy-reports.trivy.svc.cluster.local"],
     });
   });

@@ -358,7 +358,8 @@ describe("the reports server", () => {
       await server.restart();
       const after = await server.metrics();
       for (const metrics of [before, after]) {
-        for (const { names } of three) expect(metrics).to.include(`trivy_registry_scan_findings{image="${names[0]}",severity="HIGH"} 1\n`);
+        for (const { names } of three)
+          expect(metrics).to.include(`trivy_registry_scan_findings{repository="${names[0]?.replace(/:1\.0$/, "")}",severity="HIGH"} 1\n`);
       }
     });
 
