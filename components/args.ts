@@ -641,8 +641,16 @@ export interface RegistryScanArgs {
   readonly timeZone?: Input<string>;
   /** Images and repositories to scan. An image with several tags is scanned once. @default none */
   readonly targets?: readonly TargetArgs[];
+  /** Path of a YAML file in the project's folder with the list of targets, in place of `targets`. @default none */
+  readonly targetsFile?: string;
   /** Treats a glob or version range that matches no tag as an error of the run, not as a warning in its report. @default false */
   readonly strict?: Input<boolean>;
+  /**
+   * Platforms of which images are scanned, each with a result of its own, such as linux/arm64, or all. With it, Docker Hub counts a pull
+   * for each tag.
+   * @default one: linux/amd64 if there is an image for it
+   */
+  readonly platforms?: readonly Input<string>[];
   /** Severities of the findings that are reported. @default UNKNOWN, LOW, MEDIUM, HIGH, CRITICAL */
   readonly severities?: readonly Input<"UNKNOWN" | "LOW" | "MEDIUM" | "HIGH" | "CRITICAL">[];
   /** Leaves out vulnerabilities without a fix. @default false */

@@ -12,6 +12,7 @@ export {
   parseImageReference,
 } from "./protocol/image-reference.ts";
 export { reportsName, reportsPorts, runOf, scanContainer, scanName } from "./protocol/names.ts";
+export { allPlatforms, platformProblem } from "./protocol/platforms.ts";
 export { type Scanner, type ScanPolicy, type Severity, scanners, severities } from "./protocol/policy.ts";
 export { scannedImageProblem, scannedRepositoryProblem, type TargetArgs, tagOrders, versionRangeProblem } from "./protocol/targets.ts";
 export { singleLine, visible } from "./protocol/text.ts";

@@ -7,6 +7,7 @@ import type { RuleProblem } from "./rule.ts";
 import { rules } from "./rules.ts";
 import { type Settings, schema } from "./schema.ts";
 import { type IsEncrypted, structuralRules } from "./structural-rules.ts";
+import { readTargetsFile } from "./targets-file.ts";
 import { trace, variantsAround } from "./trace.ts";
 import { unknownKeyProblem } from "./unknown-keys.ts";
 
@@ -33,8 +34,13 @@ export interface CheckOptions {
 export function checkSettings(given: Raw, { isEncrypted, assumed = [], others = [] }: CheckOptions = {}): Settings {
   const problems: SettingProblem[] = [...others];
   // Whatever cannot be used is replaced by something that can, and the rest checked again, so that one mistake does not hide another.
-  const usable = copyOf(given) as Raw;
+  const { settings, problem, located } = readTargetsFile(given);
+  const usable = copyOf(settings) as Raw;
   const unusable = new Set<string>();
+  if (problem) {
+    problems.push(problem);
+    unusable.add("registryScan.targets");
+  }
   for (;;) {
     const { data, error } = schema.safeParse(usable);
     if (data) {
@@ -43,7 +49,7 @@ export function checkSettings(given: Raw, { isEncrypted, assumed = [], others = 
         ...structuralRules(model, usable, isEncrypted ?? (() => true)),
       ];
       problems.push(...reliable(found, [...unusable, ...assumed]).map((problem) => withDefaultNamed(problem, usable, data)));
-      if (problems.length > 0) throw new SettingsError(withHiddenValues(problems, model, given, isEncrypted ?? (() => false)));
+      if (problems.length > 0) throw new SettingsError(withHiddenValues(problems.map(located), model, given, isEncrypted ?? (() => false)));
       return data;
     }
     const replaced = new Set(unusable);

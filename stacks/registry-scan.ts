@@ -1,7 +1,7 @@
 import type { z } from "zod";
 import { registryScanClient } from "../components/shared/parts.ts";
 import { seconds } from "../components/shared/quantity.ts";
-import { scanners, severities } from "../registry-scan/index.ts";
+import { allPlatforms, scanners, severities } from "../registry-scan/index.ts";
 import { alertRules, alerts } from "./alerts.ts";
 import { credentials, credentialsSecret, generation, generationRules, resourceRules, resources, retire } from "./common.ts";
 import type { Gateway } from "./gateway.ts";
@@ -19,10 +19,23 @@ export const registryScan = v
       .describe("When to scan: minute, hour, day of the month, month, day of the week; or a macro such as @daily."),
     timeZone: v.timeZone().default("Etc/UTC").describe("Time zone of `schedule`."),
     targets,
+    targetsFile: v.plain(v.yamlFile("use the path of a YAML file in the project's folder with a list of targets")).optional().meta({
+      description: "Path of a YAML file in the project's folder with the list of targets, in place of `targets`.",
+      otherwise: "none",
+    }),
     strict: v
       .flag()
       .default(false)
       .describe("Treats a glob or version range that matches no tag as an error of the run, not as a warning in its report."),
+    platforms: v
+      .uniqueListOf(v.platform())
+      .min(1, { error: "is empty; name at least one platform, or remove the setting" })
+      .optional()
+      .meta({
+        description:
+          "Platforms of which images are scanned, each with a result of its own, such as linux/arm64, or all. With it, Docker Hub counts a pull for each tag.",
+        otherwise: "one: linux/amd64 if there is an image for it",
+      }),
     severities: v
       .uniqueListOf(v.choice(severities))
       .min(1, { error: "is empty; name the severities that count" })
@@ -90,7 +103,10 @@ export const registryScan = v
   })
   .meta({
     description: "Scheduled scans of images in registries, with reports and alerts for new findings.",
-    conflicts: [["existingSecret", "credentials"]],
+    conflicts: [
+      ["existingSecret", "credentials"],
+      ["targetsFile", "targets"],
+    ],
   })
   .prefault({});
 
@@ -114,7 +130,8 @@ function* sizeRules(path: string, { targets: all, ignoreFile = "", vex }: z.outp
 export function* registryScanRules(scan: z.output<typeof registryScan>, gateway: Gateway): Generator<RuleProblem> {
   if (!scan.enabled) return;
   const path = "registryScan";
-  if (scan.targets.length === 0) yield { path: `${path}.targets`, message: "is missing or empty; use at least one image or repository" };
+  if (scan.targets.length === 0)
+    yield { path: `${path}.targets`, message: "is missing or empty; use at least one image or repository, or targetsFile" };
   yield* sizeRules(path, scan);
   yield* resourceRules(`${path}.resources`, scan.resources);
   yield* resourceRules(`${path}.reports.resources`, scan.reports.resources);
@@ -124,6 +141,8 @@ export function* registryScanRules(scan: z.output<typeof registryScan>, gateway:
       message: `is ${scan.timeout}, longer than a whole run may take (deadline: ${scan.deadline}); use less or raise the deadline`,
       concerns: [`${path}.deadline`],
     };
+  if (scan.platforms?.includes(allPlatforms) && scan.platforms.length > 1)
+    yield { path: `${path}.platforms`, message: "has all next to other platforms; use all alone, or remove it" };
   for (const [index, target] of scan.targets.entries())
     if ("repository" in target && target.order !== undefined && target.newest === undefined)
       yield { path: `${path}.targets[${index}].order`, message: "has no effect without newest; set it, or remove the order" };

@@ -17,6 +17,6 @@ export function checkSize({ path, config }: Pick<StackFile, "path" | "config">):
   const kibibytes = (bytes: number) => `${Math.ceil(bytes / 1024)} KiB`;
   throw new UserError(
     `The settings in ${path} take ${kibibytes(size)}, of which Pulumi can pass 128 KiB to the program. The largest is ${largest}, ${kibibytes(Buffer.byteLength(text))}.\n` +
-      "Move VEX documents and the ignore file into files of the project and set their paths, and replace single images by repositories.",
+      "Move targets, VEX documents and the ignore file into files of the project, and set their paths: registryScan.targetsFile, vex, ignoreFile.",
   );
 }

@@ -293,13 +293,28 @@ const fromLabel = (name: string, label: string): k8s.types.input.core.v1.EnvVar 
 });
 
 function configuration(scan: Settings, service: pulumi.Input<string>, reports: pulumi.Input<string>): pulumi.Output<ScanConfiguration> {
-  const { targets, strict, severities, ignoreUnfixed, scanners, plainHttp, timeout, deadline, javaRepositories: java } = scan;
+  const { targets, strict, platforms, severities, ignoreUnfixed, scanners, plainHttp, timeout, deadline, javaRepositories: java } = scan;
   const { cycloneDx } = scan.reports;
   return pulumi
-    .output({ targets, strict, severities, ignoreUnfixed, scanners, plainHttp, timeout, deadline, cycloneDx, java, service, reports })
+    .output({
+      targets,
+      strict,
+      platforms,
+      severities,
+      ignoreUnfixed,
+      scanners,
+      plainHttp,
+      timeout,
+      deadline,
+      cycloneDx,
+      java,
+      service,
+      reports,
+    })
     .apply((own) => ({
       targets: own.targets,
       strict: own.strict,
+      ...(own.platforms && { platforms: own.platforms }),
       policy: { severities: own.severities, ignoreUnfixed: own.ignoreUnfixed, scanners: own.scanners },
       plainHttp: own.plainHttp,
       timeout: seconds(own.timeout),

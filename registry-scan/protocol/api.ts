@@ -62,6 +62,8 @@ export const targetSchema = z.object({
   /** Display names, `registry/repository:tag`: several when tags share a digest. */
   names: z.array(nonEmptyString).check(z.minLength(1)),
   digest: z.optional(nonEmptyString),
+  /** The platform, if the image was chosen by it. */
+  platform: z.optional(nonEmptyString),
 });
 /** One image to scan, by all of its names. */
 export interface Target extends Parsed<typeof targetSchema> {}

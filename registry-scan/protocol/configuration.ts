@@ -10,6 +10,8 @@ export interface ScanConfiguration {
   readonly targets: readonly TargetArgs[];
   /** A glob or range that matches no tag is an error instead of a warning. */
   readonly strict: boolean;
+  /** Platforms whose images are scanned. @default linux/amd64 if there is one, otherwise another one */
+  readonly platforms?: readonly string[];
   readonly policy: ScanPolicy;
   /** Tries plain HTTP when HTTPS fails, and does not verify registries' certificates. */
   readonly plainHttp: boolean;

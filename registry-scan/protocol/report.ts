@@ -10,6 +10,8 @@ export type Counts = Readonly<Record<Severity, number>>;
 export interface ImageReport {
   readonly name: string;
   readonly digest?: string;
+  /** The platform, such as `linux/arm64`, if the image was chosen by it. */
+  readonly platform?: string;
   readonly os?: string;
   readonly endOfLife?: boolean;
   /** The image had no successful scan before, which is why all its findings are fresh. */

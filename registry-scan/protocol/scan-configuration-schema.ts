@@ -1,5 +1,6 @@
 import * as z from "zod/mini";
 import type { ScanConfiguration } from "./configuration.ts";
+import { platformProblem } from "./platforms.ts";
 import { scanPolicySchema } from "./policy-schema.ts";
 import { scannedImageProblem, scannedRepositoryProblem, tagOrders, versionRangeProblem } from "./targets.ts";
 import { nonEmptyString, positiveInteger, stringWith, url } from "./validation.ts";
@@ -21,6 +22,7 @@ const target = z.union([
 export const scanConfigurationSchema: z.ZodMiniType<ScanConfiguration> = z.object({
   targets: z.array(target).check(z.minLength(1)),
   strict: z.boolean(),
+  platforms: z.optional(z.array(stringWith(platformProblem)).check(z.minLength(1))),
   policy: scanPolicySchema,
   plainHttp: z.boolean(),
   timeout: seconds,

@@ -27,7 +27,8 @@ export const scannedImageSchema = z.object({
 export interface ScannedImage extends Parsed<typeof scannedImageSchema> {}
 
 /**
- * The queries that planning a run takes, as crane calls them; the answer to `manifest` is the digest and, on a second line, `image` or `other`.
+ * The queries that planning a run takes, as crane calls them; the answer to `manifest` is the digest, on a second line `image` or `other`, and a
+ * line for each image of an index with its platform and digest.
  * Docker Hub counts a query of a manifest as a pull, one of a digest not.
  */
 export const craneCommands = ["ls", "digest", "config", "manifest"] as const;

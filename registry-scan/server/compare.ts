@@ -8,6 +8,7 @@ import { addCounts, alphabetical, countBySeverity, findingIdentity, worstFirst }
 export interface LastScan {
   readonly name: string;
   readonly digest?: string;
+  readonly platform?: string;
   readonly os?: string;
   readonly endOfLife?: boolean;
   /** ISO 8601 */
@@ -85,12 +86,14 @@ export function compare({ run, start, finishedAt, ended, outcomes, problems, bef
   const after = new Map(before);
   const images = new Map<string, ImageReport>();
 
-  const failedImage = (name: string, error: string, attempts: number, digest?: string): ImageReport => {
+  const failedImage = (name: string, error: string, attempts: number, target?: Target): ImageReport => {
     const last = before.get(name);
+    const [digest, platform] = [target?.digest ?? last?.digest, target?.platform ?? last?.platform];
     const findings = (last?.findings ?? []).filter(inPolicy).sort(worstFirst);
     return {
       name,
-      ...((digest ?? last?.digest) && { digest: digest ?? last?.digest }),
+      ...(digest && { digest }),
+      ...(platform && { platform }),
       ...(last?.os && { os: last.os }),
       ...(last?.endOfLife && { endOfLife: true }),
       firstScan: last === undefined,
@@ -110,7 +113,7 @@ export function compare({ run, start, finishedAt, ended, outcomes, problems, bef
       const other = images.get(name);
       if (other && (other.error === undefined || result?.outcome !== "scanned")) continue;
       if (result?.outcome !== "scanned") {
-        images.set(name, failedImage(name, failureReason(outcome, ended), attempts, target.digest));
+        images.set(name, failedImage(name, failureReason(outcome, ended), attempts, target));
         continue;
       }
       const last = before.get(name);
@@ -120,6 +123,7 @@ export function compare({ run, start, finishedAt, ended, outcomes, problems, bef
       const image = {
         name,
         ...(target.digest && { digest: target.digest }),
+        ...(target.platform && { platform: target.platform }),
         ...(result.os && { os: result.os }),
         ...(result.endOfLife && { endOfLife: true }),
       };

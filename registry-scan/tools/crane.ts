@@ -15,7 +15,11 @@ export async function queryRegistry({ command, image }: CraneQuestion, plainHttp
   if (exitCode !== 0) return { outcome: "failed", reason: failureReason(stderr) };
   if (command !== "manifest") return { outcome: "answered", output: stdout.trim() };
   const described = describe(stdout);
-  if (described) return { outcome: "answered", output: `${described.digest}\n${described.kind}` };
+  if (described) {
+    const { digest, kind, images } = described;
+    const lines = [digest, kind, ...images.map((one) => `${one.platform} ${one.digest}`)];
+    return { outcome: "answered", output: lines.join("\n") };
+  }
   return queryRegistry({ command: "digest", image }, plainHttp, signal);
 }
 

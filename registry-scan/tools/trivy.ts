@@ -4,8 +4,10 @@ import { tmpdir, totalmem } from "node:os";
 import { join } from "node:path";
 import type { ScanConfiguration } from "../protocol/configuration.ts";
 import { resultLimit } from "../protocol/findings.ts";
+import { formatImageReference, parseImageReference } from "../protocol/image-reference.ts";
 import type { ScannedImage } from "../protocol/tools.ts";
 import { InvalidData } from "../protocol/validation.ts";
+import { queryRegistry } from "./crane.ts";
 import { failureReason } from "./failure-reason.ts";
 import { runProgram } from "./subprocess.ts";
 import { readReport } from "./trivy-report.ts";
@@ -45,8 +47,16 @@ export async function scanImage(
   const folder = await mkdtemp(join(tmpdir(), "scan-"));
   const report = join(folder, "report.json");
   try {
-    const scan = ["image", "--server", service, ...scanArguments(configuration), "--output", report, reference];
-    await runTrivy(scan, configuration.timeout, folder, signal);
+    const scan = (image: string) => {
+      const args = ["image", "--server", service, ...scanArguments(configuration), "--output", report, image];
+      return runTrivy(args, configuration.timeout, folder, signal);
+    };
+    await scan(reference).catch(async (error: Error) => {
+      if (!/no child with platform linux\/amd64/.test(error.message)) throw error;
+      const other = await otherPlatform(reference, configuration.plainHttp, signal);
+      if (other === undefined) throw error;
+      await scan(other);
+    });
     const scanned = readReport(await readFile(report, "utf8"));
     if (Buffer.byteLength(JSON.stringify(scanned)) > resultLimit)
       throw new ClientError(
@@ -67,6 +77,15 @@ export async function scanImage(
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
+}
+
+/** Returns the image of an index without linux/amd64 that is scanned instead; planning does not ask for the indexes of images that are named. */
+async function otherPlatform(reference: string, plainHttp: boolean, signal: AbortSignal): Promise<string | undefined> {
+  const parsed = parseImageReference(reference);
+  const answer = await queryRegistry({ command: "manifest", image: reference }, plainHttp, signal);
+  const [digest = ""] = answer.outcome === "answered" ? answer.output.split("\n") : [];
+  if (!parsed || digest === "" || digest === parsed.digest) return undefined;
+  return formatImageReference({ registry: parsed.registry, repository: parsed.repository, digest });
 }
 
 async function convert(report: string, timeout: number, folder: string, signal: AbortSignal): Promise<string> {

@@ -16,15 +16,15 @@ const intervals = { conflict: 2000, keepAlive: 60_000, progress: 5000, end: 500 
  */
 export async function beginRun(context: WorkerContext, partial: boolean): Promise<void> {
   const { configuration, reports, tools, startedAt, stop, deadline, log } = context;
-  const { timeout, policy, cycloneDx, strict, targets } = configuration;
+  const { timeout, policy, cycloneDx, strict, targets, platforms } = configuration;
   const start = { startedAt: startedAt.toISOString(), deadline: configuration.deadline, timeout, policy, partial, cycloneDx };
   const status = await beginWhenPossible(context, start);
   if (status.state !== "planning") return log(`continuing a run that is already planned: ${progressOf(status)}`);
 
   // Otherwise the reports server would hear nothing of this run while it lists registries, and abandon it.
   const keepAlive = setInterval(() => void reports.begin(start).catch(() => undefined), intervals.keepAlive);
-  const registry = craneRegistry(tools, AbortSignal.any([stop, deadline]));
-  const planned = await plan(targets, registry, { strict }).finally(() => clearInterval(keepAlive));
+  const registry = craneRegistry(tools, AbortSignal.any([stop, deadline]), { platforms: platforms !== undefined });
+  const planned = await plan(targets, registry, { strict, platforms }).finally(() => clearInterval(keepAlive));
   stop.throwIfAborted();
   for (const line of planned.lines()) if ("problem" in line) log(`${line.problem.kind}: ${line.problem.about}: ${line.problem.message}`);
   log(`${(await reports.plan(planned.lines)).planned} images to scan`);

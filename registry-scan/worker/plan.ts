@@ -1,6 +1,7 @@
 import pMap from "p-map";
 import type { PlanLine, PlanProblem } from "../protocol/api.ts";
 import { formatImageReference, type ImageReference, parseImageReference } from "../protocol/image-reference.ts";
+import { defaultPlatform, imageOfName, matchesPlatform, nameForPlatform } from "../protocol/platforms.ts";
 import type { TargetArgs } from "../protocol/targets.ts";
 import type { Description, Registry } from "./registry.ts";
 import { selectTags } from "./tags.ts";
@@ -8,6 +9,8 @@ import { selectTags } from "./tags.ts";
 export interface PlanOptions {
   /** A glob or range that matches no tag is an error instead of a warning. */
   readonly strict: boolean;
+  /** Platforms to scan of each image, or `all`. @default one: linux/amd64 if there is an image for it */
+  readonly platforms?: readonly string[] | undefined;
   /** Maximum number of queries to registries at a time. @default 8 */
   readonly concurrency?: number;
 }
@@ -20,13 +23,14 @@ export interface Plan {
 }
 
 /**
- * Lists the images to scan, in the order of the settings, so that a second plan has the same ids. Images with the same digest are one target;
- * an image whose digest the registry does not return is a target of its own, so that its scan fails with a reason.
+ * Lists the images to scan, in the order of the settings, so that a second plan has the same ids. Images with the same digest are one target.
+ * With several platforms, the result for linux/amd64, or for the first one without it, has the image's name; others have the platform in
+ * their names, so that further platforms change no earlier result. An image whose digest the registry does not return is a target of its own, so that its scan fails with a reason.
  *
  * It keeps the names and digests of all images in memory, but never all lines at once.
  */
 export async function plan(targets: readonly TargetArgs[], registry: Registry, options: PlanOptions): Promise<Plan> {
-  const { strict, concurrency = 8 } = options;
+  const { strict, platforms, concurrency = 8 } = options;
   const known = new Map<string, Promise<Description | undefined>>();
   /** Describes an image once; undefined if the registry does not. */
   const describe = (name: string) => {
@@ -40,14 +44,18 @@ export async function plan(targets: readonly TargetArgs[], registry: Registry, o
     async (image): Promise<Listed & Partial<Description>> => {
       const { name, repository } = image;
       if (repository !== undefined) return { ...image, ...(await describe(name)) };
-      // Of an image that the settings name, what it is does not matter.
-      const digest = read(name).digest ?? (await registry.digest(name).catch(() => undefined));
-      return { ...image, ...(digest !== undefined && { digest }) };
+      // Of an image that the settings name, what it is does not matter, unless platforms are told apart.
+      const { images, digest = read(name).digest ?? (await registry.digest(name).catch(() => undefined)) } =
+        (platforms && (await describe(name))) ?? {};
+      return { ...image, ...(images && { images }), ...(digest !== undefined && { digest }) };
     },
     { concurrency },
   );
   problems.push(...skipped(described.filter(({ isImage }) => isImage === false)));
-  const images = groupByDigest(described.filter(({ isImage }) => isImage !== false));
+  const existing = described.filter(({ isImage }) => isImage !== false);
+  const chosen = platforms ? existing.map((image) => ({ image, found: ofPlatforms(image, platforms) })) : [];
+  problems.push(...chosen.flatMap(({ image, found }) => (found.length > 0 ? [] : [missingPlatform(image, platforms ?? [])])));
+  const images = groupByDigest(platforms ? chosen.flatMap(({ found }) => found) : existing);
 
   if (images.length === 0 && !problems.some(({ kind }) => kind === "error"))
     problems.push({ kind: "error", about: "targets", message: "there is no image to scan" });
@@ -55,11 +63,11 @@ export async function plan(targets: readonly TargetArgs[], registry: Registry, o
   function* lines(): Generator<PlanLine> {
     for (const problem of problems) yield { problem };
     let id = 0;
-    for (const { digest, names } of images) {
-      const [name] = names;
+    for (const { digest, platform, names } of images) {
+      const name = imageOfName(names[0]);
       const { registry, repository } = read(name);
       const pinned = digest !== undefined && { reference: formatImageReference({ registry, repository, digest }), digest };
-      yield { target: { id: `${id++}`, reference: name, names, ...pinned } };
+      yield { target: { id: `${id++}`, reference: name, names, ...pinned, ...(platform !== undefined && { platform }) } };
     }
   }
   return { targets: images.length, lines };
@@ -113,18 +121,39 @@ function skipped(listed: readonly Listed[]): PlanProblem[] {
   }));
 }
 
-interface Image {
+/** An image to scan, by one of its names. */
+interface Named {
+  readonly name: string;
+  readonly digest?: string;
+  readonly platform?: string;
+}
+
+/** Returns the images of an index for the platforms. What is no index is scanned whatever its platform, which only its configuration says. */
+function ofPlatforms({ name, digest, images = [] }: Listed & Partial<Description>, platforms: readonly string[]): Named[] {
+  if (images.length === 0) return [{ name, ...(digest !== undefined && { digest }) }];
+  const found = images.filter(({ platform }) => matchesPlatform(platform, platforms));
+  const first = found.find(({ platform }) => platform === defaultPlatform) ?? found[0];
+  return found.map((one) => ({ ...one, name: one === first ? name : nameForPlatform(name, one.platform) }));
+}
+
+const missingPlatform = ({ name, images = [] }: Listed & Partial<Description>, platforms: readonly string[]): PlanProblem => ({
+  kind: "warning",
+  about: name,
+  message: `it has no image for ${platforms.join(" or ")}, but for ${images.map(({ platform }) => platform).join(", ")}, and is not scanned`,
+});
+
+interface Image extends Pick<Named, "platform"> {
   readonly digest: string | undefined;
   readonly names: [string, ...string[]];
 }
 
-function groupByDigest(named: readonly (Pick<Listed, "name"> & Partial<Description>)[]): Image[] {
+function groupByDigest(named: readonly Named[]): Image[] {
   const images = new Map<string, Image>();
-  for (const { name, digest } of named) {
+  for (const { name, digest, platform } of named) {
     const key = digest ?? name;
     const image = images.get(key);
     if (image) image.names.push(name);
-    else images.set(key, { digest, names: [name] });
+    else images.set(key, { digest, names: [name], ...(platform !== undefined && { platform }) });
   }
   return [...images.values()];
 }

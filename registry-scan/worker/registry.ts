@@ -15,15 +15,22 @@ export interface Registry {
 
 export interface Description {
   readonly digest: string;
-  /** False for Helm charts, build caches, signatures and the like. Docker Hub is not asked, because it would count that as a pull. */
+  /** False for Helm charts, build caches, signatures and the like. */
   readonly isImage: boolean;
+  /** The images of an index, by their platforms. @default unknown, or none */
+  readonly images?: readonly { readonly platform: string; readonly digest: string }[];
 }
 
 /** The grammar of tags in the OCI distribution specification. */
 const tagPattern = /^\w[\w.-]{0,127}$/;
 
-/** Queries registries with crane. */
-export function craneRegistry(tools: Pick<ToolsClient, "crane">, signal: AbortSignal): Registry {
+/**
+ * Queries registries with crane.
+ *
+ * @param platforms whether images are told apart by platform. Otherwise Docker Hub is not asked for manifests, because it would count that as
+ *   a pull: everything there counts as an image for one platform.
+ */
+export function craneRegistry(tools: Pick<ToolsClient, "crane">, signal: AbortSignal, { platforms }: { platforms: boolean }): Registry {
   /** Registries that timed out. Each further digest would take as long again, and an image can be scanned without it. */
   const unresponsive = new Set<string>();
 
@@ -41,8 +48,13 @@ export function craneRegistry(tools: Pick<ToolsClient, "crane">, signal: AbortSi
   }
 
   async function describe(image: string): Promise<Description> {
-    const [digest = "", kind] = (await identify(registryOf(image) === dockerHub ? "digest" : "manifest", image)).split("\n");
-    return { digest, isImage: kind !== "other" };
+    const command = registryOf(image) === dockerHub && !platforms ? "digest" : "manifest";
+    const [digest = "", kind, ...lines] = (await identify(command, image)).split("\n");
+    const images = lines.map((line) => {
+      const [platform = "", own = ""] = line.split(" ");
+      return { platform, digest: own };
+    });
+    return { digest, isImage: kind !== "other", ...(images.length > 0 && { images }) };
   }
 
   /** Returns the configuration of an image; of one without linux/amd64, which crane takes by default, that of the image to scan. */

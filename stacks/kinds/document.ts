@@ -2,6 +2,7 @@ import { existsSync, readFileSync, statSync } from "node:fs";
 import { parseDocument } from "yaml";
 import { z } from "zod";
 import { describeText, wrong } from "./message.ts";
+import { matching } from "./text.ts";
 
 /** A path of a document below the project's folder. No document is on one line without white space and ends like this. */
 const path = /^(?!\/)(?!.*(^|\/)\.\.(\/|$))[\w./-]+\.(ya?ml|json)$/;
@@ -27,6 +28,12 @@ const document = (kind: string, advice: string, problem: (value: string) => stri
       return z.NEVER;
     })
     .meta({ kind });
+
+/** A path of a YAML file below the project's folder. */
+export const yamlPath = /^(?!\/)(?!.*(^|\/)\.\.(\/|$))[\w./-]+\.ya?ml$/;
+
+/** The path of a YAML file, which is read where it is used. */
+export const yamlFile = (advice: string) => matching("path of a YAML file", advice, yamlPath);
 
 /** What tells the formats of VEX documents from each other and from other JSON. */
 const vexFormats: readonly ((document: Record<string, unknown>) => boolean)[] = [

@@ -3,6 +3,7 @@ import { type images, pinnedImageProblem } from "../../components/shared/images.
 import {
   dockerHub,
   parseImageReference,
+  platformProblem,
   scannedImageProblem,
   scannedRepositoryProblem,
   versionRangeProblem,
@@ -99,6 +100,12 @@ export const scannedRepository = () =>
       pattern: /^([^\s@]+\/)?[^\s@:/]+$/,
     },
   );
+
+export const platform = () =>
+  checked("platform", "use a platform such as linux/arm64, or all", platformProblem, {
+    joint: ", which ",
+    pattern: /^(all|linux\/[a-z0-9_]+(\/[a-z0-9.]+)?)$/,
+  }).meta({ example: "linux/arm64" });
 
 export const versionRange = () =>
   checked("range of versions", "use a range of semantic versions such as >=1.4 <3", versionRangeProblem, { joint: ", which " });

@@ -404,6 +404,46 @@ describe("the registry scan", () => {
     });
   });
 
+  describe("images of several platforms", () => {
+    const [multi, edge] = [`${scratch}/multi:1.0`, `${scratch}/edge:1.0`];
+    before(async function () {
+      if (!environment.unfixed) return this.skip();
+      // The image for arm64 has another finding than that for amd64.
+      await crane("mutate", environment.unfixed, "--set-platform", "linux/arm64", "--tag", `${scratch}/multi:arm64`);
+      await crane("index", "append", "-m", environment.alpine, "-m", `${scratch}/multi:arm64`, "--tag", multi);
+      await crane("index", "append", "-m", `${scratch}/multi:arm64`, "--tag", edge);
+    });
+    const ids = (image: KubernetesObject) => image.findings.map(({ id }: KubernetesObject) => id);
+
+    it("an image for arm64 alone is scanned as well, and of several platforms linux/amd64", async () => {
+      const { result, run: name } = await scan(edge, multi);
+      expect(result.exitCode, result.stdout + result.stderr).to.equal(1);
+      const { images } = await report(name);
+      const of = (image: string) => images.find((one: KubernetesObject) => one.name === image);
+      expect(ids(of(edge))).not.to.include(knownFinding.VulnerabilityID);
+      expect(ids(of(multi))).to.include(knownFinding.VulnerabilityID);
+    });
+
+    it("with the setting, each platform has a result of its own", async () => {
+      await write({ platforms: ["all"] });
+      await up();
+      await reopen();
+      const { result, run: name } = await scan(multi);
+      expect(result.exitCode, result.stdout + result.stderr).to.equal(1);
+      const { images } = await report(name);
+      expect(images.map((image: KubernetesObject) => [image.name, image.platform, image.error])).to.deep.equal([
+        [multi, "linux/amd64", undefined],
+        [`${multi} (linux/arm64)`, "linux/arm64", undefined],
+      ]);
+      expect(ids(images[0])).to.include(knownFinding.VulnerabilityID);
+      expect(ids(images[1]).length).to.be.above(0);
+      expect(ids(images[1])).not.to.include(knownFinding.VulnerabilityID);
+      await write();
+      await up();
+      await reopen();
+    });
+  });
+
   describe("scheduled runs", () => {
     it("scheduled runs never overlap and end at their deadline with a report of the missing images", async () => {
       // A registry that resolves an image's tag but never returns its manifest.

@@ -80,6 +80,51 @@ describe("settings", () => {
     }
   });
 
+  it("targets may be in a file of the project, and a mistake there is reported with its line", () => {
+    const folder = mkdtempSync(join(tmpdir(), "targets-"));
+    const before = process.cwd();
+    try {
+      process.chdir(folder);
+      const scan = { registryScan: { enabled: true, targetsFile: "targets.yaml" } };
+      const refusal = (text: string) => {
+        writeFileSync("targets.yaml", text);
+        return problems(scan);
+      };
+      const good = "# generated\n- image: r.example.com/a:1\n- repository: r.example.com/b\n  newest: 3\n";
+      expect(refusal(good)).to.deep.equal([]);
+      expect(checkSettings(scan).registryScan.targets).to.deep.equal([
+        { image: "r.example.com/a:1" },
+        { repository: "r.example.com/b", newest: 3 },
+      ]);
+      const place = "registryScan.targetsFile";
+      expect(refusal(`${good}- image: r.example.com/c\n- repository: r.example.com/d\n  newest: none\n`)).to.deep.equal([
+        {
+          path: place,
+          message:
+            'is targets.yaml, where on line 5 target 3, image is "r.example.com/c", which has neither a tag nor a digest; use `r.example.com/c:latest` if that is meant',
+        },
+        { path: place, message: 'is targets.yaml, where on line 7 target 4, newest is "none"; use a whole number from 1 to 10000' },
+      ]);
+      for (const [text, message] of [
+        ["- image: [", /whose line \d is not valid YAML/],
+        ["image: r.example.com/a:1", /which has no list; use the path of a YAML file/],
+        ["[]", /where on line 1 the list is missing or empty/],
+      ] as const) {
+        const found = refusal(text);
+        expect(found.map(({ path }) => path)).to.deep.equal([place]);
+        expect(found[0]?.message).to.match(message);
+      }
+      rmSync("targets.yaml");
+      expect(problems(scan)[0]?.message).to.match(/a file that does not exist/);
+      expect(paths({ registryScan: { ...scan.registryScan, targets: [{ image: "a:1" }] } })).to.deep.equal([place]);
+      for (const path of ["../targets.yaml", "/etc/targets.yaml", "targets.txt"])
+        expect(paths({ registryScan: { enabled: true, targetsFile: path } }), path).to.include(place);
+    } finally {
+      process.chdir(before);
+      rmSync(folder, { recursive: true });
+    }
+  });
+
   it("private names and Services are accepted where another setting says where they are", () => {
     const repositories = (repository: string, more: object = {}) => ({ repositories: [repository], ...more });
     const harbor = { database: repositories("harbor.corp/trivy-db:2") };

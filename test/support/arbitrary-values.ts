@@ -51,6 +51,8 @@ const byKind: Readonly<Record<string, Arbitrary<unknown>>> = {
   ),
   repository: fc.constantFrom("alpine", "ghcr.io/team/app", "10.1.2.3:5000/app", "harbor.example.com/security/app"),
   "tag or glob": fc.constantFrom("latest", "1.*", "release-{a,b}"),
+  "path of a YAML file": fc.constant("test/support/targets.yaml"),
+  platform: fc.constantFrom("linux/amd64", "linux/arm64", "linux/arm/v7"),
   "range of versions": fc.constantFrom(">=1.4 <3", "^2.1", "1.x || 3"),
   duration: fc.constantFrom("1h30m", "168h", "600s"),
   "quantity of bytes": fc

@@ -74,9 +74,10 @@ const findingNumbers = (report: RunReport, image: ImageReport): Html =>
     shownSeverities(image.counts, report.policy.severities).map((severity) => [severityBadge(severity), number(image.counts[severity])]),
   );
 
-function origin({ os, scannedAt, digest }: ImageReport): Html {
+function origin({ os, platform, scannedAt, digest }: ImageReport): Html {
   const entries: [string, Html][] = [];
   if (os !== undefined) entries.push(["System", name(os)]);
+  if (platform !== undefined) entries.push(["Platform", name(platform)]);
   if (scannedAt !== undefined) entries.push(["Last successful scan", time(scannedAt)]);
   if (digest !== undefined) entries.push(["Digest", name(digest)]);
   return facts(entries, "plain");

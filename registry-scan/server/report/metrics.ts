@@ -1,4 +1,5 @@
 import { formatImageReference, parseImageReference } from "../../protocol/image-reference.ts";
+import { imageOfName } from "../../protocol/platforms.ts";
 import { severities } from "../../protocol/policy.ts";
 import type { Counts, ImageReport, RunReport } from "../../protocol/report.ts";
 import { visible } from "../../protocol/text.ts";
@@ -133,7 +134,7 @@ const times = (label: string, subjects: readonly Subject[]): Sample[] =>
 
 /** Returns the repository of an image's name. */
 function repositoryOf(name: string): string {
-  const reference = parseImageReference(name);
+  const reference = parseImageReference(imageOfName(name));
   return reference ? formatImageReference({ registry: reference.registry, repository: reference.repository }) : name;
 }
 

@@ -26,16 +26,16 @@ type ReportedFinding = ImageReport["findings"][number];
  */
 export function sarif(report: RunReport): Log {
   const all = report.images
-    .flatMap(({ name, findings }) => findings.map((finding) => ({ image: name, finding: visibleFinding(finding) })))
+    .flatMap(({ name, platform, findings }) => findings.map((finding) => ({ image: name, platform, finding: visibleFinding(finding) })))
     .sort((a, b) => moreSevereFirst(a.finding.severity, b.finding.severity));
   const included = all.slice(0, maximumResults);
   const rules = new Map<string, { index: number; finding: Finding }>();
-  const results = included.map(({ image, finding }) => {
+  const results = included.map(({ image, platform, finding }) => {
     const key = `${finding.scanner}\0${finding.id}`;
     const rule = rules.get(key) ?? { index: rules.size, finding };
     // A rule is as severe as the worst of its findings.
     rules.set(key, worstFirst(finding, rule.finding) < 0 ? { ...rule, finding } : rule);
-    return toResult(image, finding, rule.index);
+    return toResult(image, platform, finding, rule.index);
   });
   return {
     $schema: "https://json.schemastore.org/sarif-2.1.0.json",
@@ -66,12 +66,12 @@ export function sarif(report: RunReport): Log {
   };
 }
 
-function toResult(image: string, finding: ReportedFinding, ruleIndex: number): Result {
+function toResult(image: string, platform: string | undefined, finding: ReportedFinding, ruleIndex: number): Result {
   return {
     ruleId: finding.id,
     ruleIndex,
     level: levels[finding.severity],
-    message: { text: message(image, finding) },
+    message: { text: message(image, platform, finding) },
     locations: [location(image, finding)],
     partialFingerprints: {
       primaryLocationLineHash: createHash("sha256")
@@ -83,12 +83,22 @@ function toResult(image: string, finding: ReportedFinding, ruleIndex: number): R
   };
 }
 
-function message(image: string, { id, package: name, installed, fixed, severity, scanner, title }: Finding): string {
+function message(
+  image: string,
+  platform: string | undefined,
+  { id, package: name, installed, fixed, severity, scanner, title }: Finding,
+): string {
   const details =
     scanner === "vuln"
       ? [`Package: ${name}`, `Installed version: ${installed ?? "unknown"}`, `Fixed version: ${fixed ?? "none"}`]
       : [...(title === undefined ? [] : [title]), `Place: ${name}`];
-  return [`Image: ${image}`, `${kinds[scanner]} ${id}`, `Severity: ${severity}`, ...details].join("\n");
+  return [
+    `Image: ${image}`,
+    ...(platform === undefined ? [] : [`Platform: ${platform}`]),
+    `${kinds[scanner]} ${id}`,
+    `Severity: ${severity}`,
+    ...details,
+  ].join("\n");
 }
 
 function location(image: string, { package: name, path, scanner }: Finding): Location {

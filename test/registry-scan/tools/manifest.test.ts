@@ -60,9 +60,34 @@ describe("the kind of a manifest", () => {
     expect(describeManifest(both)?.digest).to.equal(`sha256:${createHash("sha256").update(both).digest("hex")}`);
   });
 
+  it("the images of an index are listed by platform, each once, without attestations and what is no platform", () => {
+    const of = (letter: string, platform: object) => entry("linux", { platform, digest: `sha256:${letter.repeat(64)}` });
+    const linux = (architecture: string, variant?: string) => ({ os: "linux", architecture, ...(variant && { variant }) });
+    const text = JSON.stringify(
+      index(
+        of("a", linux("arm64", "v8")),
+        of("b", linux("arm", "v7")),
+        of("c", linux("arm64")),
+        of("d", { os: "unknown", architecture: "unknown" }),
+        of("e", linux("amd64\n::add-mask::")),
+        entry("linux", { digest: "sha256:short" }),
+        of("f", linux("riscv64")),
+      ),
+    );
+    expect(describeManifest(text)?.images.map(({ platform, digest }) => `${platform} ${digest.slice(7, 8)}`)).to.deep.equal([
+      "linux/arm64 a",
+      "linux/arm/v7 b",
+      "linux/riscv64 f",
+    ]);
+  });
+
   it("the digest is that of the text, also with white space at its end, and unknown for the first schema", () => {
     const text = `${JSON.stringify(images[0]?.[1], undefined, 3)}\n`;
-    expect(describeManifest(text)).to.deep.equal({ digest: `sha256:${createHash("sha256").update(text).digest("hex")}`, kind: "image" });
+    expect(describeManifest(text)).to.deep.equal({
+      digest: `sha256:${createHash("sha256").update(text).digest("hex")}`,
+      kind: "image",
+      images: [],
+    });
     expect(describeManifest('{"schemaVersion":1}')).to.equal(undefined);
   });
 });

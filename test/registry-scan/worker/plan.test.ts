@@ -1,7 +1,7 @@
 import { expect } from "chai";
 import type { PlanLine, Target } from "../../../registry-scan/protocol/api.ts";
 import type { TargetArgs } from "../../../registry-scan/protocol/targets.ts";
-import { plan } from "../../../registry-scan/worker/plan.ts";
+import { type PlanOptions, plan } from "../../../registry-scan/worker/plan.ts";
 import type { Registry } from "../../../registry-scan/worker/registry.ts";
 
 const digest = (seed: string | number) => `sha256:${`${seed}`.padStart(64, "0")}`;
@@ -14,8 +14,8 @@ describe("plan", () => {
     created: async () => new Date(0),
     ...answers,
   });
-  const planned = async (targets: TargetArgs[], answers?: Partial<Registry>, strict = false) => {
-    const made = await plan(targets, registry(answers), { strict });
+  const planned = async (targets: TargetArgs[], answers?: Partial<Registry>, options: Partial<PlanOptions> = {}) => {
+    const made = await plan(targets, registry(answers), { strict: false, ...options });
     const lines = [...made.lines()];
     expect([...made.lines()], "a second plan").to.deep.equal(lines);
     const found: Target[] = lines.flatMap((line: PlanLine) => ("target" in line ? [line.target] : []));
@@ -70,7 +70,7 @@ describe("plan", () => {
     const nothing = { kind: "error", about: "targets", message: "there is no image to scan" };
     expect((await planned(targets)).problems).to.deep.equal([{ kind: "warning", ...warning }, nothing]);
     expect((await planned([...targets, { image: "a:1" }])).problems).to.deep.equal([{ kind: "warning", ...warning }]);
-    expect((await planned(targets, {}, true)).problems).to.deep.equal([{ kind: "error", ...warning }]);
+    expect((await planned(targets, {}, { strict: true })).problems).to.deep.equal([{ kind: "error", ...warning }]);
   });
   it("tags that are no images are skipped and counted, and images that the settings name are not", async () => {
     const charts = { describe: async (image: string) => ({ digest: digest(image.length), isImage: /:(2\.0|chart)$/.test(image) }) };
@@ -97,6 +97,73 @@ describe("plan", () => {
     });
     expect(targets.flatMap(({ names }) => names)).to.deep.equal(["r.example/a:1.3", "r.example/a:1.1"]);
     expect(described.sort()).to.deep.equal(["r.example/a:1.1", "r.example/a:1.2", "r.example/a:1.3"]);
+  });
+  describe("of several platforms", () => {
+    const [amd64, arm64, v6, v7] = [1, 2, 3, 4].map(digest) as [string, string, string, string];
+    const index = {
+      isImage: true,
+      digest: digest(9),
+      images: [
+        { platform: "linux/arm/v6", digest: v6 },
+        { platform: "linux/arm/v7", digest: v7 },
+        { platform: "linux/arm64", digest: arm64 },
+        { platform: "linux/amd64", digest: amd64 },
+        { platform: "windows/amd64", digest: digest(5) },
+      ],
+    };
+    const image = "r.example/a:1.0";
+    const platformsOf = async (platforms: string[], answers: Partial<Registry> = { describe: async () => index }) => {
+      const { targets, problems } = await planned([{ image }], answers, { platforms });
+      return { found: targets.map(({ names, platform, reference }) => [names, platform, reference.split("@")[1]]), problems };
+    };
+
+    it("each platform has a result of its own, and that for linux/amd64 the image's name", async () => {
+      expect(await platformsOf(["linux/arm64", "linux/amd64"])).to.deep.equal({
+        found: [
+          [[`${image} (linux/arm64)`], "linux/arm64", arm64],
+          [[image], "linux/amd64", amd64],
+        ],
+        problems: [],
+      });
+      expect((await platformsOf(["linux/arm64"])).found).to.deep.equal([[[image], "linux/arm64", arm64]]);
+    });
+
+    it("a platform without a variant stands for all of its variants, and all for everything but Windows", async () => {
+      expect((await platformsOf(["linux/arm"])).found).to.deep.equal([
+        [[image], "linux/arm/v6", v6],
+        [[`${image} (linux/arm/v7)`], "linux/arm/v7", v7],
+      ]);
+      expect((await platformsOf(["linux/arm/v7"])).found).to.deep.equal([[[image], "linux/arm/v7", v7]]);
+      expect((await platformsOf(["all"])).found.map(([, platform]) => platform)).to.deep.equal([
+        "linux/arm/v6",
+        "linux/arm/v7",
+        "linux/arm64",
+        "linux/amd64",
+      ]);
+    });
+
+    it("an image for none of the platforms is reported; what is no index is scanned, and a digest may stand for an index", async () => {
+      expect((await platformsOf(["linux/s390x"])).problems[0]).to.deep.equal({
+        kind: "warning",
+        about: image,
+        message:
+          "it has no image for linux/s390x, but for linux/arm/v6, linux/arm/v7, linux/arm64, linux/amd64, windows/amd64, and is not scanned",
+      });
+      expect((await platformsOf(["linux/arm64"], {})).found).to.deep.equal([[[image], undefined, digest(1)]]);
+      const pinned = `r.example/a@${digest(9)}`;
+      const { targets } = await planned([{ image: pinned }], { describe: async () => index }, { platforms: ["linux/arm64"] });
+      expect(targets[0]).to.deep.include({ names: [pinned], reference: `r.example/a@${arm64}`, platform: "linux/arm64" });
+    });
+
+    it("tags with the same digest are one target for each platform", async () => {
+      const describe = { describe: async () => index };
+      const { targets } = await planned([{ repository: "r.example/a", tags: ["1*"] }], describe, { platforms: ["all"] });
+      expect(targets.find(({ platform }) => platform === "linux/arm64")?.names).to.deep.equal([
+        "r.example/a:1.0 (linux/arm64)",
+        "r.example/a:1 (linux/arm64)",
+      ]);
+      expect(targets).to.have.length(4);
+    });
   });
   it("planning sends as many queries at a time as the concurrency allows, and no more", async () => {
     let now = 0;

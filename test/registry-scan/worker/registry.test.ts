@@ -5,7 +5,7 @@ import { craneRegistry } from "../../../registry-scan/worker/registry.ts";
 describe("craneRegistry", () => {
   const { signal } = new AbortController();
   const reason = (promise: Promise<unknown>) => promise.then(String, (error: Error) => error.message);
-  const registry = (answer: (question: CraneQuestion) => CraneAnswer, questions: CraneQuestion[] = []) =>
+  const registry = (answer: (question: CraneQuestion) => CraneAnswer, questions: CraneQuestion[] = [], platforms = false) =>
     craneRegistry(
       {
         async crane(question) {
@@ -14,6 +14,7 @@ describe("craneRegistry", () => {
         },
       },
       signal,
+      { platforms },
     );
 
   it("crane's output gives a repository's tags, and an image's build time", async () => {
@@ -37,6 +38,19 @@ describe("craneRegistry", () => {
     expect(await known.describe("r.example/a:1.0")).to.deep.equal({ digest: "sha256:2", isImage: false });
     expect(await known.describe("docker.io/library/alpine:3")).to.deep.equal({ digest: "sha256:1", isImage: true });
     expect(questions.map(({ command }) => command)).to.deep.equal(["manifest", "digest"]);
+  });
+
+  it("to tell platforms apart, Docker Hub is asked for manifests too", async () => {
+    const output = `sha256:1\nimage\nlinux/amd64 sha256:2\nlinux/arm/v7 sha256:3`;
+    const known = registry(() => ({ outcome: "answered", output }), [], true);
+    expect(await known.describe("docker.io/library/alpine:3")).to.deep.equal({
+      digest: "sha256:1",
+      isImage: true,
+      images: [
+        { platform: "linux/amd64", digest: "sha256:2" },
+        { platform: "linux/arm/v7", digest: "sha256:3" },
+      ],
+    });
   });
 
   it("the build time of an image without linux/amd64 is that of the image to scan", async () => {

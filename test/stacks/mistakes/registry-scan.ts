@@ -19,6 +19,14 @@ export const registryScan: Mistakes = {
       /its own setting; use timeZone/,
     ],
     ["an offset in place of a time zone", withScan({ timeZone: "+02:00" }), "registryScan.timeZone", /Europe\/Berlin/],
+    ["a platform of Windows", withScan({ platforms: ["windows/amd64"] }), "registryScan.platforms[0]", /is for windows.*linux\/arm64/],
+    [
+      "an architecture in place of a platform",
+      withScan({ platforms: ["arm64"] }),
+      "registryScan.platforms[0]",
+      /use one such as linux\/arm64/,
+    ],
+    ["no platform", withScan({ platforms: [] }), "registryScan.platforms", /is empty; name at least one/],
     [
       "a target that names nothing",
       withTargets({ newest: 3 }),
@@ -104,6 +112,13 @@ export const registryScan: Mistakes = {
     ],
   ],
   beyondSchema: [
+    [
+      "an unknown architecture",
+      withScan({ platforms: ["linux/x86_64"] }),
+      "registryScan.platforms[0]",
+      /has an unknown architecture; use one of 386, amd64/,
+    ],
+    ["all next to another platform", withScan({ platforms: ["linux/amd64", "all"] }), "registryScan.platforms", /use all alone/],
     [
       "an ignore file with an unknown key",
       withScan({ ignoreFile: "vulns: []" }),
