@@ -17,8 +17,8 @@ export interface ImageReport {
   /** The image had no successful scan before, which is why all its findings are fresh. */
   readonly firstScan: boolean;
   readonly counts: Counts;
-  /** The most severe first; `fresh` findings were not in the last successful scan. */
-  readonly findings: readonly (Finding & { readonly fresh: boolean })[];
+  /** The most severe first; `fresh` findings were not in the last successful scan. `since` is the day on which a finding was first seen. */
+  readonly findings: readonly (Finding & { readonly fresh: boolean; readonly since?: string })[];
   /** Findings of the last successful scan that are not in this one. */
   readonly gone: readonly Finding[];
   /** Why the image could not be scanned; the findings are those of the last successful scan then. */

@@ -2,7 +2,7 @@ import type { PlanProblem, RunStart, Target } from "../protocol/api.ts";
 import type { Finding, ScanResult } from "../protocol/findings.ts";
 import type { ScanPolicy } from "../protocol/policy.ts";
 import type { ImageReport, RunReport } from "../protocol/report.ts";
-import { addCounts, alphabetical, countBySeverity, findingIdentity, worstFirst } from "./findings.ts";
+import { addCounts, alphabetical, countBySeverity, type DatedFinding, findingIdentity, worstFirst } from "./findings.ts";
 
 /** An image's last successful scan, by one of the image's names. */
 export interface LastScan {
@@ -13,7 +13,7 @@ export interface LastScan {
   readonly endOfLife?: boolean;
   /** ISO 8601 */
   readonly scannedAt: string;
-  readonly findings: readonly Finding[];
+  readonly findings: readonly DatedFinding[];
 }
 
 /** The result of a target in a run. */
@@ -61,6 +61,8 @@ function failureReason({ result, attempts }: TargetOutcome, ended: RunReport["en
   const lost = `its pod was lost during ${attempts === 1 ? "the scan" : `each of ${attempts} scans`}`;
   return ended === "complete" ? lost : `${unscannedReasons[ended]}; ${lost}`;
 }
+
+const dayOf = (time: string): string => time.slice(0, 10);
 
 /** Returns the error because of which an image was not listed. */
 function listingError(name: string, problems: readonly PlanProblem[]): string | undefined {
@@ -117,9 +119,10 @@ export function compare({ run, start, finishedAt, ended, outcomes, problems, bef
         continue;
       }
       const last = before.get(name);
-      const identitiesBefore = new Set(last?.findings.map(findingIdentity));
-      const identities = new Set(result.findings.map(findingIdentity));
       const scannedAt = outcome.at ?? finishedAt;
+      const firstSeen = new Map(last?.findings.map((finding) => [findingIdentity(finding), finding.since ?? dayOf(last.scannedAt)]));
+      const dated = result.findings.map((finding) => ({ ...finding, since: firstSeen.get(findingIdentity(finding)) ?? dayOf(scannedAt) }));
+      const identities = new Set(dated.map(findingIdentity));
       const image = {
         name,
         ...(target.digest && { digest: target.digest }),
@@ -131,14 +134,12 @@ export function compare({ run, start, finishedAt, ended, outcomes, problems, bef
         ...image,
         firstScan: last === undefined,
         counts: countBySeverity(result.findings),
-        findings: result.findings
-          .map((finding) => ({ ...finding, fresh: !identitiesBefore.has(findingIdentity(finding)) }))
-          .sort(worstFirst),
+        findings: dated.map((finding) => ({ ...finding, fresh: !firstSeen.has(findingIdentity(finding)) })).sort(worstFirst),
         gone: (last?.findings ?? []).filter((finding) => inPolicy(finding) && !identities.has(findingIdentity(finding))).sort(worstFirst),
         attempts,
         scannedAt,
       });
-      after.set(name, { ...image, scannedAt, findings: result.findings });
+      after.set(name, { ...image, scannedAt, findings: dated });
     }
   }
 

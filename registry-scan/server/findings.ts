@@ -45,6 +45,12 @@ export function addCounts(a: Counts, b: Counts): Counts {
   };
 }
 
+/** A finding, with the day on which it was first seen in its image. */
+export interface DatedFinding extends Finding {
+  /** `2026-11-27` @default unknown */
+  readonly since?: string;
+}
+
 /** Findings of an image, or a part of them. */
 export interface ImageFindings {
   readonly name: string;

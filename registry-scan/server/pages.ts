@@ -7,8 +7,11 @@ import { singleLine } from "../protocol/text.ts";
 import type { Outbox } from "./alerts/outbox.ts";
 import { mediaType, runNamePattern } from "./files.ts";
 import { type Env, errorHandler } from "./http.ts";
+import { csv } from "./report/csv.ts";
 import { refusedNotice } from "./report/index-page.ts";
 import { metrics } from "./report/metrics.ts";
+import { type SearchOutcome, searchPage } from "./report/search-page.ts";
+import { checkedQuery, InvalidQuery } from "./search.ts";
 import type { Store } from "./store.ts";
 
 /**
@@ -62,21 +65,33 @@ export function createPages(store: Store, outbox: Outbox, hosts: ReadonlySet<str
 
   pages.get("/healthz", (c) => text(c, "text/plain; charset=utf-8", "ok\n"));
 
+  pages.get("/find", async (c) => {
+    const given = c.req.query();
+    const { term, id, package: name, image } = given;
+    const asked = [term, id, name, image].some((text) => text);
+    const outcome = asked ? await searched(store, given) : undefined;
+    const status = outcome && "refusal" in outcome ? 400 : 200;
+    return text(c, "text/html; charset=utf-8", searchPage(given, outcome, store.latest?.run), status);
+  });
+  for (const type of ["json", "csv"] as const)
+    pages.get(`/findings.${type}`, async (c) => {
+      const outcome = await searched(store, c.req.query());
+      if ("refusal" in outcome) throw new HTTPException(400, { message: outcome.refusal });
+      if (type === "json") return c.json(outcome.result);
+      c.header("content-disposition", 'attachment; filename="findings.csv"');
+      return text(c, "text/csv; charset=utf-8", csv(outcome.result.matches));
+    });
+
   pages.get("/", (c) => c.redirect("runs/"));
   pages.get("/runs", (c) => c.redirect("runs/"));
   pages.on("GET", ["/runs/", "/runs/index.html"], async (c) => {
-    const path = store.runPath("index.html");
-    const type = "text/html; charset=utf-8";
-    const notice = refusedNotice(outbox.refused());
-    if (notice === undefined) return file(c, path, type);
-    const page = await readFile(path, "utf8").catch((error: NodeJS.ErrnoException) => {
+    const page = await readFile(store.runPath("index.html"), "utf8").catch((error: NodeJS.ErrnoException) => {
       throw error.code === "ENOENT" ? notFound() : error;
     });
-    return text(
-      c,
-      type,
-      page.replace("</h1>", () => `</h1>\n${notice}`),
-    );
+    // What only the server itself knows is not in the file, which is copied to buckets.
+    const notice = refusedNotice(outbox.refused()) ?? "";
+    const complete = page.replace("</nav>", '<a href="../find">Search</a>\n</nav>').replace("</h1>", () => `</h1>\n${notice}`);
+    return text(c, "text/html; charset=utf-8", complete);
   });
   pages.get(`/runs/:run`, (c) => c.redirect(`${runName(c.req.param("run"))}/`));
   pages.get("/runs/:run/:file{.*}", (c) => {
@@ -90,19 +105,30 @@ export function createPages(store: Store, outbox: Outbox, hosts: ReadonlySet<str
   return pages;
 }
 
+/** Answers a query, or says why it cannot be answered. */
+async function searched(store: Store, given: Readonly<Record<string, string>>): Promise<NonNullable<SearchOutcome>> {
+  try {
+    return { result: await store.search(checkedQuery(given)) };
+  } catch (error) {
+    if (error instanceof InvalidQuery) return { refusal: error.message };
+    throw error;
+  }
+}
+
 /** Returns the name or address in a Host header, without the port. */
 function hostOf(header: string | undefined): string | undefined {
   const url = header === undefined ? null : URL.parse(`http://${header}`);
   return url?.hostname.replace(/^\[|\]$/g, "").replace(/\.$/, "");
 }
 
-/** Pages contain their style sheet, and no script, picture, font or form. Those on the volume may be older than this program. */
+/** Pages contain their style sheet, and no script, picture or font. Those on the volume may be older than this program. */
 const securityHeaders = secureHeaders({
   contentSecurityPolicy: {
     defaultSrc: ["'none'"],
     styleSrc: ["'unsafe-inline'"],
     baseUri: ["'none'"],
-    formAction: ["'none'"],
+    // The page for searches has a form. The others forbid forms by themselves.
+    formAction: ["'self'"],
     frameAncestors: ["'none'"],
   },
   xFrameOptions: "DENY",
@@ -119,8 +145,8 @@ function runName(text: string): string {
 }
 
 /** The length is set here because hono answers HEAD without a body. */
-const text = (c: Context<Env>, type: string, body: string): Response =>
-  c.body(body, 200, { "content-type": type, "content-length": String(Buffer.byteLength(body)) });
+const text = (c: Context<Env>, type: string, body: string, status: 200 | 400 = 200): Response =>
+  c.body(body, status, { "content-type": type, "content-length": String(Buffer.byteLength(body)) });
 
 /** Sends a file of the volume. hono's `serveStatic` does not know SARIF, and answers 404 when the volume cannot be read. */
 async function file(c: Context<Env>, path: string, type: string): Promise<Response> {

@@ -15,6 +15,7 @@ import { lastScansRun, readLastScans, writeLastScans } from "./last-scans.ts";
 import { indexPage } from "./report/index-page.ts";
 import { writeReport } from "./report/write.ts";
 import { DamagedRun, Run, type RunEnd } from "./run.ts";
+import { type SearchQuery, type SearchResult, search } from "./search.ts";
 import { StringPool } from "./string-pool.ts";
 import { logSummary, toRunSummary } from "./summary.ts";
 
@@ -143,6 +144,11 @@ export class Store {
   /** The report of the last full run, or of a partial run if there is no other, without findings. */
   get latest(): RunReport | undefined {
     return this.#latest;
+  }
+
+  /** Finds findings in the last successful scan of each image. */
+  search(query: SearchQuery): Promise<SearchResult> {
+    return search(this.#lastScans, query);
   }
 
   get isRunning(): boolean {

@@ -202,6 +202,20 @@ describe("the registry scan", () => {
       expect((await fetch(`${reports.url}/metrics`)).status, "next to the pages").to.equal(404);
     });
 
+    it("`npm run where` says which images have a vulnerability", async () => {
+      const where = (...args: string[]) => project.run("npm", ["run", "--silent", "where", "--", stack, ...args]);
+      const found = await where(knownFinding.VulnerabilityID.toLowerCase());
+      expect(found.exitCode, found.stderr).to.equal(1);
+      const today = new Date().toISOString().slice(0, 10);
+      expect(found.stdout).to.match(new RegExp(`^${scratch}/web:latest +${knownFinding.VulnerabilityID} .*${today}$`, "m"));
+      expect(found.stdout.trim()).to.match(/\n5 findings in 5 of 5 images$/);
+      const some = JSON.parse((await where(knownFinding.PkgName, "--image", "/web", "--versions", "<2.10.7", "--json")).stdout);
+      expect(some.matches.map(({ image }: KubernetesObject) => image)).to.deep.equal([`${scratch}/web:latest`]);
+      const none = await where("CVE-1999-0001");
+      expect([none.exitCode, none.stdout.trim()]).to.deep.equal([0, "Not found in the last scans of 5 images."]);
+      expect((await where(knownFinding.PkgName, "--versions", "new")).exitCode).to.equal(2);
+    });
+
     it("each receiver is notified once, in its own format", async () => {
       await settled();
       const [message, ...more] = receiver.at("/json");

@@ -5,10 +5,12 @@ import { decisiveLine } from "../../commands/health/reasons.ts";
 import { singleLine, visible } from "../../registry-scan/index.ts";
 import { nextAlerts, toPostedAlert } from "../../registry-scan/server/alerts/alertmanager.ts";
 import { slackMessage } from "../../registry-scan/server/alerts/slack.ts";
+import { csv } from "../../registry-scan/server/report/csv.ts";
 import { imagePages } from "../../registry-scan/server/report/image-page.ts";
 import { metrics } from "../../registry-scan/server/report/metrics.ts";
 import { runPage } from "../../registry-scan/server/report/run-page.ts";
 import { sarif } from "../../registry-scan/server/report/sarif.ts";
+import { searchPage } from "../../registry-scan/server/report/search-page.ts";
 import { logSummary, toRunSummary } from "../../registry-scan/server/summary.ts";
 import { failureReason } from "../../registry-scan/tools/failure-reason.ts";
 import { failed, finding, Runs, scanned } from "../support/registry-reports.ts";
@@ -33,6 +35,12 @@ describe("texts of a hostile image and a hostile registry", () => {
 
   const outputs: Readonly<Record<string, () => readonly string[]>> = {
     "the pages": () => [runPage(report, [first, report].map(toRunSummary)), ...new Map(imagePages(report)).values()].map(String),
+    "the search": () => {
+      const matches = report.images.flatMap(({ name, findings }) =>
+        findings.map((finding) => ({ ...finding, image: name, scannedAt: report.finishedAt })),
+      );
+      return [searchPage({ term: hostile }, { result: { images: 1, matches, omitted: 0 } }, report.run), ...csv(matches).split("\r\n")];
+    },
     "the log": () => logSummary(report).split("\n"),
     SARIF: () => textsIn(sarif(report)).filter((text) => !text.startsWith("fingerprint")),
     "the metrics": () =>

@@ -7,13 +7,17 @@ import { type Html, html, printable } from "./html.ts";
 const style = readFileSync(new URL("page.css", import.meta.url), "utf8").replace(/\s+/g, " ");
 const styleHash = createHash("sha256").update(style).digest("base64");
 
-/** A complete page. It runs no script, sends no request and applies only its own style sheet, wherever it is served from. */
-export function document(title: string, navigation: readonly Html[], body: Html): string {
+/**
+ * A complete page. It runs no script, sends no request and applies only its own style sheet, wherever it is served from.
+ *
+ * @param options - `searches`: the page has a form that leads to the server itself
+ */
+export function document(title: string, navigation: readonly Html[], body: Html, { searches = false } = {}): string {
   return html`<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'sha256-${raw(styleHash)}'; base-uri 'none'; form-action 'none'">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'sha256-${raw(styleHash)}'; base-uri 'none'; form-action '${searches ? "self" : "none"}'">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="referrer" content="no-referrer">
 <title>${printable(title)}</title>

@@ -1,5 +1,5 @@
-import type { Finding } from "../../protocol/findings.ts";
 import type { ImageReport, RunReport } from "../../protocol/report.ts";
+import type { DatedFinding } from "../findings.ts";
 import { isFirstRun } from "../summary.ts";
 import { plural } from "../text.ts";
 import { document } from "./document.ts";
@@ -90,18 +90,26 @@ function nameLinks(names: readonly string[]): Html {
 
 function findings(image: ImageReport): Html {
   const hasPaths = [...image.findings, ...image.gone].some(({ path }) => path !== undefined);
-  const columns = ["Finding", "Severity", "Package or file", ...(hasPaths ? ["Path"] : []), "Installed", "Fixed in", "Title"].map(
-    (title) => ({
-      title,
-    }),
-  );
-  const row = (finding: Finding & { readonly fresh?: boolean }): Row => [
+  const columns = [
+    "Finding",
+    "Severity",
+    "Package or file",
+    ...(hasPaths ? ["Path"] : []),
+    "Installed",
+    "Fixed in",
+    "First seen",
+    "Title",
+  ].map((title) => ({
+    title,
+  }));
+  const row = (finding: DatedFinding & { readonly fresh?: boolean }): Row => [
     [findingLink(finding), finding.fresh && !image.firstScan && [" ", badge("mark", "new")]],
     severityBadge(finding.severity),
     name(finding.package),
     ...(hasPaths ? [optionalName(finding.path)] : []),
     optionalName(finding.installed),
     fixedVersion(finding),
+    optionalName(finding.since),
     optionalName(finding.title),
   ];
   return html`${

@@ -253,11 +253,21 @@ describe("comparing a run with the one before", () => {
     ).to.deep.equal(["r/a/b:1"]);
   });
 
+  it("a finding keeps the day on which it was first seen, also across failed scans, and one that comes back is new", () => {
+    const runs = new Runs();
+    const since = (...outcomes: TargetOutcome[]) => runs.next(outcomes).images.flatMap(({ findings }) => findings.map((one) => one.since));
+    expect(since(scanned("r/a:1", [old]))).to.deep.equal(["2026-01-02"]);
+    expect(since(scanned("r/a:1", [{ ...old, installed: "another" }]))).to.deep.equal(["2026-01-02"]);
+    expect(since(failed("r/a:1"))).to.deep.equal(["2026-01-02"]);
+    expect(since(scanned("r/a:1", []))).to.deep.equal([]);
+    expect(since(scanned("r/a:1", [old]))).to.deep.equal(["2026-01-06"]);
+  });
+
   it("a warning does not keep images that are no longer targets", () => {
     const runs = new Runs();
     runs.next([scanned("r/a:1", [old])]);
     const report = runs.next([], {}, [{ kind: "warning", about: "r/a", message: "no tag matches release-*" }]);
-    expect(report.removed).to.deep.equal([{ name: "r/a:1", findings: [old] }]);
+    expect(report.removed).to.deep.equal([{ name: "r/a:1", findings: [{ ...old, since: "2026-01-02" }] }]);
     expect(report.verdict).to.equal("clean");
   });
 
