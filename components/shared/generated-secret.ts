@@ -17,6 +17,9 @@ export function validGenerations({ generation, retire }: { readonly generation: 
   return [generation, ...(generation - 1 > retire ? [generation - 1] : [])];
 }
 
+/** Returns the name in the state of a generation of what is called `name`: the first one has no number. */
+export const numbered = (name: string, generation: number): string => (generation === 1 ? name : `${name}-${generation}`);
+
 /** Returns the SHA-256 digest of a text, in hexadecimal. */
 export function sha256(text: string): string {
   return createHash("sha256").update(text).digest("hex");

@@ -2,7 +2,7 @@ import * as pulumi from "@pulumi/pulumi";
 import * as tls from "@pulumi/tls";
 import { type AuthoritiesArgs, defaults } from "../args.ts";
 import { Component, optional, several, type Transforms } from "./component.ts";
-import { validGenerations } from "./generated-secret.ts";
+import { numbered, validGenerations } from "./generated-secret.ts";
 import { withDefaults } from "./merge.ts";
 
 const hoursPerYear = 365 * 24;
@@ -54,8 +54,7 @@ export interface IssuedCertificate {
 
 /** One generation of an authority. */
 interface Generation {
-  /** What its names in the state end with. */
-  readonly suffix: string;
+  readonly number: number;
   readonly commonName: string;
   readonly privateKeyPem: pulumi.Output<string>;
   readonly certPem: pulumi.Output<string>;
@@ -94,10 +93,10 @@ export class PrivateAuthority extends Component<PrivateAuthorityArgs, typeof chi
   private generate(number: number): Generation {
     // Each has a name of its own, by which programs choose between authorities.
     const commonName = number === 1 ? this.args.commonName : `${this.args.commonName} ${number}`;
-    const suffix = number === 1 ? "" : `-${number}`;
-    const { privateKeyPem } = this.create("keys", ellipticKey, {}, `key${suffix}`);
-    const { certPem } = this.create("certificates", { privateKeyPem, subject: { commonName }, ...authority }, {}, `certificate${suffix}`);
-    return { suffix, commonName, privateKeyPem, certPem };
+    const { privateKeyPem } = this.create("keys", ellipticKey, {}, numbered("key", number));
+    const args = { privateKeyPem, subject: { commonName }, ...authority };
+    const { certPem } = this.create("certificates", args, {}, numbered("certificate", number));
+    return { number, commonName, privateKeyPem, certPem };
   }
 
   private crossSign({ privateKeyPem, commonName }: Generation, issuer: Generation): pulumi.Output<string> {
@@ -116,7 +115,7 @@ export class PrivateAuthority extends Component<PrivateAuthorityArgs, typeof chi
    * certificates of this authority.
    */
   issue(name: string, { commonName, dnsNames, ipAddresses, use }: CertificateArgs): IssuedCertificate {
-    const { privateKeyPem } = this.create("issuedKeys", ellipticKey, {}, `${name}-key${this.#current.suffix}`);
+    const { privateKeyPem } = this.create("issuedKeys", ellipticKey, {}, numbered(`${name}-key`, this.#current.number));
     const { certRequestPem } = this.create(
       "requests",
       { privateKeyPem, subject: { commonName }, ...(dnsNames && { dnsNames }), ...(ipAddresses && { ipAddresses }) },
