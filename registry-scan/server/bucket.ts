@@ -1,6 +1,5 @@
 import { createHash } from "node:crypto";
 import { createReadStream, openAsBlob, statSync } from "node:fs";
-import { pipeline } from "node:stream/promises";
 import { AwsV4Signer } from "aws4fetch";
 import pMap from "p-map";
 import type { ReportsConfiguration } from "../protocol/configuration.ts";
@@ -54,16 +53,21 @@ export class Bucket {
     const { endpoint, region, name, prefix } = this.#configuration;
     const segments = [name, ...prefix.split("/"), ...key.split("/")].filter((part) => part !== "").map(encodeURIComponent);
     const url = `${endpoint.replace(/\/+$/, "")}/${segments.join("/")}`;
-    const hash = createHash("sha256");
-    await pipeline(createReadStream(path), hash);
+    const { sha256, md5 } = await hashesOf(path);
     const signer = new AwsV4Signer({
       ...this.#keys,
       service: "s3",
       region,
       url,
       method: "PUT",
-      // Some services require the hash of the content without TLS. The file itself is never in memory as a whole.
-      headers: { "content-type": type, "x-amz-content-sha256": hash.digest("hex") },
+      headers: {
+        "content-type": type,
+        // Some services require the hash of the content without TLS.
+        "x-amz-content-sha256": sha256.toString("hex"),
+        // Buckets with Object Lock require one of the two, and not every service knows the newer one.
+        "x-amz-checksum-sha256": sha256.toString("base64"),
+        "content-md5": md5.toString("base64"),
+      },
     });
     const signed = await signer.sign();
     let response: Response;
@@ -87,6 +91,16 @@ export class Bucket {
     const reason = [`HTTP ${response.status}`, details.join(": ")].filter((part) => part !== "").join(" ");
     throw new Error(`bucket ${name} at ${endpoint} refused ${key} (${statSync(path).size} bytes): ${reason}${hint(response.status)}`);
   }
+}
+
+/** Returns the hashes of a file, which is never in memory as a whole. */
+async function hashesOf(path: string): Promise<Readonly<Record<"sha256" | "md5", Buffer>>> {
+  const [sha256, md5] = [createHash("sha256"), createHash("md5")];
+  for await (const chunk of createReadStream(path)) {
+    sha256.update(chunk);
+    md5.update(chunk);
+  }
+  return { sha256: sha256.digest(), md5: md5.digest() };
 }
 
 function hint(status: number): string {

@@ -52,6 +52,11 @@ describe("copies of the reports in a bucket", () => {
           .writeHead(403)
           .end("<Error><Code>SignatureDoesNotMatch</Code><Message>the signature does not match</Message></Error>");
       }
+      const hashes = { "x-amz-checksum-sha256": "sha256", "content-md5": "md5" };
+      if (Object.entries(hashes).some(([header, hash]) => request.headers[header] !== createHash(hash).update(body).digest("base64")))
+        return response
+          .writeHead(400)
+          .end("<Error><Code>InvalidRequest</Code><Message>Content-MD5 OR x-amz-checksum- HTTP header is required</Message></Error>");
       objects.set(decodeURIComponent(request.url ?? ""), { type: request.headers["content-type"], body });
       return response.writeHead(200).end();
     }).listen(0);
@@ -72,7 +77,7 @@ describe("copies of the reports in a bucket", () => {
     while (!server.lines.some((line) => line.includes(text))) await setTimeout(20);
   };
 
-  it("the files of a report are copied with their media types in signed requests, and no other files", async () => {
+  it("the files of a report are copied with their media types and checksums in signed requests, and no other files", async () => {
     await up();
     await server.begin("nightly-1");
     await server.plan("nightly-1", [target("a")]);
