@@ -95,8 +95,18 @@ describe("parse", () => {
     expect(problemsOf(() => parse(scanConfigurationSchema, { ...configuration, targets: [] }))).to.deep.equal(["`targets` is empty"]);
   });
 
+  it("the platforms of the scanning pods' configuration are checked", () => {
+    expect(parse(scanConfigurationSchema, { ...configuration, platforms: ["linux/arm64"] })).to.deep.include({
+      platforms: ["linux/arm64"],
+    });
+    expect(problemsOf(() => parse(scanConfigurationSchema, { ...configuration, platforms: ["arm64"] }))).to.deep.equal([
+      "`platforms[0]` is `arm64`, which is not a platform; use one such as linux/arm64, or all",
+    ]);
+  });
+
   it("the configuration of the reports server is checked", () => {
-    const valid = { folder: "/data", keep: 30, receivers: [{ name: "team", type: "slack", authorized: false }], hosts: ["trivy-reports"] };
+    const receivers = [{ name: "team", type: "slack", authorized: false }];
+    const valid = { folder: "/data", keep: 30, imageMetrics: false, receivers, hosts: ["trivy-reports"] };
     expect(parse(reportsConfigurationSchema, valid)).to.deep.equal(valid);
     const bucket = { endpoint: "s3", region: "r", name: "n" };
     expect(problemsOf(() => parse(reportsConfigurationSchema, { ...valid, keep: 0, receivers: [{ type: "mail" }], bucket }))).to.deep.equal(
