@@ -787,15 +787,17 @@ export interface ReceiverArgs {
   readonly name: string;
   /**
    * `alertmanager`: an alert for each image, package and severity. `slack`: messages in Slack's format. `json`: the complete findings, for
-   * programs.
+   * programs. `defectdojo`: all findings of each full run, imported into DefectDojo.
    */
-  readonly type: "alertmanager" | "slack" | "json";
-  /** URL to send to, as a secret: the root of an Alertmanager, or the complete URL of a webhook. @default none */
+  readonly type: "alertmanager" | "slack" | "json" | "defectdojo";
+  /** URL to send to, as a secret: the root of an Alertmanager or of DefectDojo, or the complete URL of a webhook. @default none */
   readonly url?: Input<string>;
   /** An existing Secret that holds the URL, instead of `url`. @default none */
   readonly existingSecret?: UrlSecretRef;
-  /** Value of the Authorization header, as a secret. @default none */
+  /** Value of the Authorization header, as a secret; for DefectDojo `Token` and an API key. @default none */
   readonly authorization?: Input<string>;
+  /** Where in DefectDojo findings are imported, for a receiver of that type. @default none */
+  readonly defectDojo?: DefectDojoArgs;
 }
 
 /** A value in an existing Secret. */
@@ -804,6 +806,16 @@ export interface UrlSecretRef {
   readonly name: Input<string>;
   /** Key in the Secret. @default url */
   readonly key?: Input<string>;
+}
+
+/**  */
+export interface DefectDojoArgs {
+  /** Name of the product that the findings belong to. */
+  readonly product: string;
+  /** Type of the product, with which it is created. @default the product must exist */
+  readonly productType?: string;
+  /** Name of the engagement, which is created. @default Registry scan */
+  readonly engagement?: string;
 }
 
 /** Metrics, alerts and dashboards for Prometheus and Grafana. */
@@ -1198,6 +1210,9 @@ export const blockDefaults = {
   },
   UrlSecretRef: {
     key: "url",
+  },
+  DefectDojoArgs: {
+    engagement: "Registry scan",
   },
   TolerationArgs: {
     operator: "Equal",

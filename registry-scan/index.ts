@@ -3,7 +3,13 @@
  *
  * Its files do not import zod, whose types would become part of the package's declarations, and its code part of the package.
  */
-export type { BucketConfiguration, ReceiverConfiguration, ReportsConfiguration, ScanConfiguration } from "./protocol/configuration.ts";
+export {
+  type BucketConfiguration,
+  type ReceiverConfiguration,
+  type ReportsConfiguration,
+  receiverTypes,
+  type ScanConfiguration,
+} from "./protocol/configuration.ts";
 export {
   dockerHub,
   formatImageReference,

@@ -91,7 +91,10 @@ export class ReportsServer extends Component<ReportsServerArgs, typeof children>
           folder: paths.data,
           keep: own.keep,
           imageMetrics: own.imageMetrics,
-          receivers: receivers.alerts.map(({ name, type, authorization }) => ({ name, type, authorized: authorization !== undefined })),
+          receivers: receivers.alerts.map(({ name, type, authorization, defectDojo }) => ({
+            ...{ name, type, authorized: authorization !== undefined },
+            ...(defectDojo && { defectDojo: withDefaults(blockDefaults.DefectDojoArgs, defectDojo) }),
+          })),
           hosts: [
             part.objectName,
             `${part.objectName}.${own.namespace}`,

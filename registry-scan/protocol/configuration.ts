@@ -33,13 +33,23 @@ export interface ScanConfiguration {
   readonly reports: string;
 }
 
+/** What receivers of alerts understand. */
+export const receiverTypes = ["alertmanager", "slack", "json", "defectdojo"] as const;
+
 /** A receiver of alerts. Its URL and its token may be secret: they are files in `/etc/receivers`. */
 export interface ReceiverConfiguration {
   /** Unique; `/etc/receivers/NAME.url` holds the URL, `NAME.authorization` the value of the Authorization header. */
   readonly name: string;
-  readonly type: "alertmanager" | "slack" | "json";
+  readonly type: (typeof receiverTypes)[number];
   /** Requests have an Authorization header. */
   readonly authorized: boolean;
+  /** Where DefectDojo imports findings. */
+  readonly defectDojo?: {
+    readonly product: string;
+    /** @default the product must exist */
+    readonly productType?: string;
+    readonly engagement: string;
+  };
 }
 
 /** An S3-compatible bucket. */

@@ -105,6 +105,7 @@ const byKey: Readonly<Record<string, Arbitrary<unknown>>> = {
   "RegistryScanArgs.timeout": fc.constantFrom("90s", "10m"),
   "RegistryScanArgs.retire": fc.constant(0),
   "RegistryScanArgs.deadline": fc.constantFrom("30m", "23h", "1h30m"),
+  "ReceiverArgs.type": fc.constantFrom("alertmanager", "slack", "json"),
   "TolerationArgs.operator": fc.constant("Exists"),
   "ImagesArgs.redis": fc.constantFrom("docker.io/valkey/valkey:8.1.1", `redis@sha256:${"0f".repeat(32)}`),
   "ImageTargetArgs.image": fc.constantFrom(

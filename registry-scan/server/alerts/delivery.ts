@@ -1,4 +1,5 @@
 import type { ReceiverConfiguration } from "../../protocol/configuration.ts";
+import { type DefectDojoMessage, defectDojoForm } from "./defectdojo.ts";
 
 /** A receiver with its URL. URL and header may be secret: they must not appear in the log, in metrics or in files. */
 export type Receiver = ReceiverConfiguration & {
@@ -33,6 +34,12 @@ export interface DeliveryOptions {
   readonly fetch: typeof globalThis.fetch;
 }
 
+/** Where receivers accept messages, below the URL in the settings. @default at that URL */
+const paths: Readonly<Partial<Record<Receiver["type"], string>>> = {
+  alertmanager: "/api/v2/alerts",
+  defectdojo: "/api/v2/reimport-scan/",
+};
+
 /** Posts a message to a receiver. Does not throw: returns a refusal if the receiver did not accept it. */
 export async function deliver(
   receiver: Receiver,
@@ -41,9 +48,9 @@ export async function deliver(
 ): Promise<Refusal | undefined> {
   const url = URL.parse(receiver.url);
   if (!url || !["http:", "https:"].includes(url.protocol)) return { reason: "has no valid URL; it must begin with http:// or https://" };
-  if (receiver.type === "alertmanager" && !url.pathname.endsWith("/api/v2/alerts")) {
-    url.pathname = `${url.pathname.replace(/\/+$/, "")}/api/v2/alerts`;
-  }
+  const path = paths[receiver.type];
+  if (path !== undefined && !url.pathname.endsWith(path)) url.pathname = `${url.pathname.replace(/\/+$/, "")}${path}`;
+  const isForm = receiver.type === "defectdojo";
   try {
     const authorization = receiver.authorization ?? basicAuthorization(url);
     // fetch refuses URLs with credentials.
@@ -51,11 +58,12 @@ export async function deliver(
     const response = await fetch(url, {
       method: "POST",
       headers: {
-        "content-type": "application/json",
+        // fetch itself adds the type of a form, which contains its boundary.
+        ...(!isForm && { "content-type": "application/json" }),
         ...(idempotencyKey && { "idempotency-key": idempotencyKey }),
         ...(authorization && { authorization }),
       },
-      body: JSON.stringify(body),
+      body: isForm ? defectDojoForm(body as DefectDojoMessage) : JSON.stringify(body),
       // A redirect is a mistake in the settings; following it would send the token elsewhere.
       redirect: "manual",
       signal: AbortSignal.any([signal, AbortSignal.timeout(timeout)]),

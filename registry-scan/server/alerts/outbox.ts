@@ -4,6 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { RunReport } from "../../protocol/report.ts";
 import { parseObject, writeAtomically } from "../durable.ts";
 import { type ActiveAlert, alertKey, nextAlerts, toPostedAlert } from "./alertmanager.ts";
+import { defectDojoMessage } from "./defectdojo.ts";
 import { deliver, errorCode, type Receiver, type Refusal } from "./delivery.ts";
 import { type JsonMessage, jsonMessage, shortened } from "./json.ts";
 import { slackMessage } from "./slack.ts";
@@ -168,8 +169,9 @@ export class Outbox {
     const { active, resolved } = hasAlertmanager ? nextAlerts(this.#state.active, report) : { active: [], resolved: [] };
     const file = `${report.finishedAt.replace(/[^0-9]/g, "")}~${run}.json`;
     const written: string[] = [];
-    for (const { name, type, link } of this.#receivers) {
-      const body = type === "slack" ? slackMessage(report, link) : type === "json" ? jsonMessage(report, link) : undefined;
+    for (const receiver of this.#receivers) {
+      const { name, type } = receiver;
+      const body = bodyFor(receiver, report);
       if (type !== "alertmanager" && body === undefined) continue;
       const message: Message = body === undefined ? { run, resolved } : { run, body };
       writeAtomically(join(this.#folder, name, file), JSON.stringify(message));
@@ -291,6 +293,20 @@ export class Outbox {
       ...resolved.filter((alert) => !activeKeys.has(alertKey(alert))).map((alert) => toPostedAlert(alert, now, link)),
       ...active.map((alert) => toPostedAlert(alert, new Date(now.getTime() + times.alertLife), link)),
     ];
+  }
+}
+
+/** Returns the message about a run; undefined if there is nothing to say, or alerts are sent instead. */
+function bodyFor({ type, link, defectDojo }: Receiver, report: RunReport): object | undefined {
+  switch (type) {
+    case "slack":
+      return slackMessage(report, link);
+    case "json":
+      return jsonMessage(report, link);
+    case "defectdojo":
+      return defectDojoMessage(report, defectDojo);
+    case "alertmanager":
+      return undefined;
   }
 }
 

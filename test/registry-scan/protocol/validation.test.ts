@@ -113,7 +113,7 @@ describe("parse", () => {
       [
         "`keep` is not more than 0",
         "`receivers[0].name` is missing",
-        "`receivers[0].type` is not one of alertmanager, slack, json",
+        "`receivers[0].type` is not one of alertmanager, slack, json, defectdojo",
         "`receivers[0].authorized` is missing",
         "`bucket.endpoint` is `s3`, which is not a valid URL",
         "`bucket.prefix` is missing",

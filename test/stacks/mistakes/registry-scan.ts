@@ -113,6 +113,24 @@ export const registryScan: Mistakes = {
   ],
   beyondSchema: [
     [
+      "DefectDojo without a product",
+      withAlerts({ name: "a", type: "defectdojo", existingSecret: { name: "s" }, authorization: "Token x" }),
+      "registryScan.alerts[0].defectDojo",
+      /is missing; use the product, as `product: NAME`/,
+    ],
+    [
+      "DefectDojo without an API key",
+      withAlerts({ name: "a", type: "defectdojo", existingSecret: { name: "s" }, defectDojo: { product: "p" } }),
+      "registryScan.alerts[0].authorization",
+      /is missing; use Token and an API key/,
+    ],
+    [
+      "a product of another receiver",
+      withAlerts({ name: "a", type: "slack", existingSecret: { name: "s" }, defectDojo: { product: "p" } }),
+      "registryScan.alerts[0].defectDojo",
+      /has no effect with type: slack; remove it/,
+    ],
+    [
       "an unknown architecture",
       withScan({ platforms: ["linux/x86_64"] }),
       "registryScan.platforms[0]",
