@@ -1,5 +1,6 @@
 import type { PlanProblem, RunStart, Target } from "../protocol/api.ts";
 import type { Finding, ScanResult } from "../protocol/findings.ts";
+import { imageOfName } from "../protocol/platforms.ts";
 import type { ScanPolicy } from "../protocol/policy.ts";
 import type { ImageReport, RunReport } from "../protocol/report.ts";
 import { addCounts, alphabetical, countBySeverity, type DatedFinding, findingIdentity, worstFirst } from "./findings.ts";
@@ -33,7 +34,8 @@ export interface EndedRun {
   /** ISO 8601 */
   readonly finishedAt: string;
   readonly ended: RunReport["ended"];
-  readonly outcomes: readonly TargetOutcome[];
+  /** Read once: what is compared need not stay in memory. */
+  readonly outcomes: Iterable<TargetOutcome>;
   readonly problems: readonly PlanProblem[];
   /** Last successful scans before this run, by image name. */
   readonly before: ReadonlyMap<string, LastScan>;
@@ -67,7 +69,7 @@ const dayOf = (time: string): string => time.slice(0, 10);
 /** Returns the error because of which an image was not listed. */
 function listingError(name: string, problems: readonly PlanProblem[]): string | undefined {
   const problem = problems.find(
-    ({ kind, about }) => kind === "error" && (name === about || name.startsWith(`${about}:`) || name.startsWith(`${about}@`)),
+    ({ kind, about }) => kind === "error" && (imageOfName(name) === about || name.startsWith(`${about}:`) || name.startsWith(`${about}@`)),
   );
   return problem && `it could not be listed: ${problem.message}`;
 }
@@ -108,7 +110,10 @@ export function compare({ run, start, finishedAt, ended, outcomes, problems, bef
     };
   };
 
+  // A plan is received as a whole: a run that ended without targets received none, and says nothing about which images are still targets.
+  let planned = ended === "complete";
   for (const outcome of outcomes) {
+    planned = true;
     const { target, result, attempts } = outcome;
     for (const name of target.names) {
       // Two entries of the targets may result in the same name: a successful scan takes precedence over a failed one.
@@ -143,8 +148,6 @@ export function compare({ run, start, finishedAt, ended, outcomes, problems, bef
     }
   }
 
-  // A plan is received as a whole: a run that ended without targets received none, and says nothing about which images are still targets.
-  const planned = outcomes.length > 0 || ended === "complete";
   const removed: { name: string; findings: readonly Finding[] }[] = [];
   for (const [name, { findings }] of start.partial ? [] : before) {
     if (images.has(name)) continue;

@@ -343,7 +343,7 @@ export class Store {
   async #compare(run: Run, { ended, at }: RunEnd): Promise<ReturnType<typeof compare>> {
     const strings = new StringPool();
     const before = await readLastScans(this.#lastScans, strings, this.#log);
-    const outcomes = await run.outcomes(strings);
+    const outcomes = drained(await run.outcomes(strings));
     return compare({ run: run.name, start: run.start, finishedAt: at, ended, outcomes, problems: run.problems, before });
   }
 
@@ -401,6 +401,14 @@ export class Store {
   async stop(): Promise<void> {
     await this.#finishing;
     this.#current?.dispose();
+  }
+}
+
+/** Returns the items of a list, each of which can be garbage-collected after its turn. */
+function* drained<T>(items: (T | undefined)[]): Generator<T> {
+  for (const [index, item] of items.entries()) {
+    items[index] = undefined;
+    if (item !== undefined) yield item;
   }
 }
 

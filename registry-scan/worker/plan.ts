@@ -31,28 +31,33 @@ export interface Plan {
  */
 export async function plan(targets: readonly TargetArgs[], registry: Registry, options: PlanOptions): Promise<Plan> {
   const { strict, platforms, concurrency = 8 } = options;
-  const known = new Map<string, Promise<Description | undefined>>();
-  /** Describes an image once; undefined if the registry does not. */
+  const known = new Map<string, Promise<Description | Error>>();
+  /** Describes an image once; an error if the registry does not. */
   const describe = (name: string) => {
-    const found = known.get(name) ?? registry.describe(name).catch(() => undefined);
+    const found = known.get(name) ?? registry.describe(name).catch((error: Error) => error);
     known.set(name, found);
     return found;
   };
   const { listed, problems } = await listImages(targets, { ...registry, describe }, strict, concurrency);
   const described = await pMap(
     listed,
-    async (image): Promise<Listed & Partial<Description>> => {
+    async (image): Promise<Described> => {
       const { name, repository } = image;
-      if (repository !== undefined) return { ...image, ...(await describe(name)) };
       // Of an image that the settings name, what it is does not matter, unless platforms are told apart.
-      const { images, digest = read(name).digest ?? (await registry.digest(name).catch(() => undefined)) } =
-        (platforms && (await describe(name))) ?? {};
-      return { ...image, ...(images && { images }), ...(digest !== undefined && { digest }) };
+      const found = repository === undefined && !platforms ? undefined : await describe(name);
+      if (found instanceof Error) return { ...image, ...(platforms && { error: found.message }) };
+      const digest = found?.digest ?? read(name).digest ?? (await registry.digest(name).catch(() => undefined));
+      return {
+        ...image,
+        ...(found?.images && { images: found.images }),
+        ...(digest !== undefined && { digest }),
+        isImage: repository === undefined || found?.isImage !== false,
+      };
     },
     { concurrency },
   );
-  problems.push(...skipped(described.filter(({ isImage }) => isImage === false)));
-  const existing = described.filter(({ isImage }) => isImage !== false);
+  problems.push(...skipped(described.filter(({ isImage }) => isImage === false)), ...unlisted(described));
+  const existing = described.filter(({ isImage, error }) => isImage !== false && error === undefined);
   const chosen = platforms ? existing.map((image) => ({ image, found: ofPlatforms(image, platforms) })) : [];
   problems.push(...chosen.flatMap(({ image, found }) => (found.length > 0 ? [] : [missingPlatform(image, platforms ?? [])])));
   const images = groupByDigest(platforms ? chosen.flatMap(({ found }) => found) : existing);
@@ -79,8 +84,14 @@ interface Listed {
   readonly repository?: string;
 }
 
-/** Registries as planning sees them: what cannot be described is undefined. */
-type Queries = Pick<Registry, "tags" | "created"> & { readonly describe: (name: string) => Promise<Description | undefined> };
+/** An image, and what its registry says of it. */
+interface Described extends Listed, Partial<Description> {
+  /** Why its platforms are not known. */
+  readonly error?: string;
+}
+
+/** Registries as planning sees them. */
+type Queries = Pick<Registry, "tags" | "created"> & { readonly describe: (name: string) => Promise<Description | Error> };
 
 /** Returns the names of all images, each once, and what could not be listed. */
 async function listImages(targets: readonly TargetArgs[], registry: Queries, strict: boolean, concurrency: number) {
@@ -96,7 +107,10 @@ async function listImages(targets: readonly TargetArgs[], registry: Queries, str
     try {
       const queries = {
         created: (tag: string) => registry.created(`${repository}:${tag}`),
-        isImage: async (tag: string) => (await registry.describe(`${repository}:${tag}`))?.isImage !== false,
+        isImage: async (tag: string) => {
+          const found = await registry.describe(`${repository}:${tag}`);
+          return found instanceof Error || found.isImage;
+        },
       };
       const { selected, unmatched } = await selectTags(await registry.tags(repository), target, queries, concurrency);
       for (const tag of selected) {
@@ -121,6 +135,12 @@ function skipped(listed: readonly Listed[]): PlanProblem[] {
   }));
 }
 
+/** Reports images whose platforms are not known: the results of all of their platforms stay as they are. */
+const unlisted = (described: readonly Described[]): PlanProblem[] =>
+  described.flatMap(({ name, error }) =>
+    error === undefined ? [] : [{ kind: "error", about: name, message: `its platforms cannot be listed: ${error}` }],
+  );
+
 /** An image to scan, by one of its names. */
 interface Named {
   readonly name: string;
@@ -129,14 +149,14 @@ interface Named {
 }
 
 /** Returns the images of an index for the platforms. What is no index is scanned whatever its platform, which only its configuration says. */
-function ofPlatforms({ name, digest, images = [] }: Listed & Partial<Description>, platforms: readonly string[]): Named[] {
+function ofPlatforms({ name, digest, images = [] }: Described, platforms: readonly string[]): Named[] {
   if (images.length === 0) return [{ name, ...(digest !== undefined && { digest }) }];
   const found = images.filter(({ platform }) => matchesPlatform(platform, platforms));
   const first = found.find(({ platform }) => platform === defaultPlatform) ?? found[0];
   return found.map((one) => ({ ...one, name: one === first ? name : nameForPlatform(name, one.platform) }));
 }
 
-const missingPlatform = ({ name, images = [] }: Listed & Partial<Description>, platforms: readonly string[]): PlanProblem => ({
+const missingPlatform = ({ name, images = [] }: Described, platforms: readonly string[]): PlanProblem => ({
   kind: "warning",
   about: name,
   message: `it has no image for ${platforms.join(" or ")}, but for ${images.map(({ platform }) => platform).join(", ")}, and is not scanned`,

@@ -28,6 +28,16 @@ describe("results of several platforms", () => {
     ]);
   });
 
+  it("stay as they are while the platforms cannot be listed", () => {
+    const problem = { kind: "error", about: image, message: "its platforms cannot be listed: 503" } as const;
+    const third = runs.next([], {}, [problem]);
+    expect(third.removed).to.deep.equal([]);
+    expect(third.images.map(({ name, findings }) => [name, findings.length])).to.deep.equal([
+      [image, 1],
+      [arm, 1],
+    ]);
+  });
+
   it("show their platform in the pages and in SARIF, and count for the same repository in the metrics", () => {
     const pages = new Map(imagePages(first));
     expect(pages.get(image)).to.match(/Platform<\/\w+>\s*<\w+>.*linux\/amd64/);

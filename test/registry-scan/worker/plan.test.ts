@@ -155,6 +155,18 @@ describe("plan", () => {
       expect(targets[0]).to.deep.include({ names: [pinned], reference: `r.example/a@${arm64}`, platform: "linux/arm64" });
     });
 
+    it("an image whose platforms cannot be listed is an error, so that the results of its platforms stay", async () => {
+      const silent = { describe: () => Promise.reject(new Error("r.example did not answer within 60 s")) };
+      const { targets, problems } = await planned([{ image }, { repository: "r.example/b", tags: ["1"] }], silent, { platforms: ["all"] });
+      expect(targets).to.deep.equal([]);
+      expect(problems).to.deep.equal(
+        [image, "r.example/b:1"].map((about) => ({
+          ...{ kind: "error", about },
+          message: "its platforms cannot be listed: r.example did not answer within 60 s",
+        })),
+      );
+    });
+
     it("tags with the same digest are one target for each platform", async () => {
       const describe = { describe: async () => index };
       const { targets } = await planned([{ repository: "r.example/a", tags: ["1*"] }], describe, { platforms: ["all"] });
