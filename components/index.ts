@@ -20,6 +20,7 @@ export { ScanService, type ScanServiceArgs } from "./scan-service.ts";
 export { TrivyServer, type TrivyServerArgs } from "./server/trivy-server.ts";
 export type { Context, Identity } from "./shared/context.ts";
 export { trivyVersion } from "./shared/images.ts";
+export { gatewaySelector, serverSelector } from "./shared/labels.ts";
 export type { EgressRule, Peer } from "./shared/network.ts";
 export type { SecretKey } from "./shared/pod.ts";
 export { PrivateAuthority, type PrivateAuthorityArgs } from "./shared/private-authority.ts";

@@ -19,9 +19,27 @@ describe("the programs that use the package", () => {
       for (const file of ["package.json", "tsconfig.json"]) copyFileSync(join(root, "template", file), join(folder, file));
       symlinkSync(join(root, "node_modules"), join(folder, "node_modules"));
       const programs = [...globSync("{examples/*,template}/index.ts", { cwd: root }).map(read), ...guide, ...blocks("package/README.md")];
-      expect(programs).to.have.length(9);
+      expect(programs).to.have.length(10);
       for (const [index, code] of programs.entries()) writeFileSync(join(folder, `program-${index + 1}.ts`), code);
       await must("tsc", ["-p", folder, "--customConditions", "@trivy-server/source"]);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+
+  it("the program with mocks in the guide runs, and notices what is missing", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "mocks-"));
+    try {
+      symlinkSync(join(root, "node_modules"), join(folder, "node_modules"));
+      writeFileSync(join(folder, "package.json"), '{"type": "module"}');
+      const code = guide.find((block) => block.includes("setMocks")) ?? "";
+      const run = async (text: string) => {
+        writeFileSync(join(folder, "program.ts"), text);
+        return must("node", ["--conditions=@trivy-server/source", join(folder, "program.ts")], { cwd: folder });
+      };
+      await run(code);
+      const missing = await run(code.replace("trivy-server-deployment", "another")).catch((error: Error) => error.message);
+      expect(missing).to.include("the servers are missing");
     } finally {
       rmSync(folder, { recursive: true });
     }
