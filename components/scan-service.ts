@@ -4,7 +4,6 @@ import {
   type AuthoritiesArgs,
   blockDefaults,
   type ClientArgs,
-  type DatabaseArgs,
   type DomainArgs,
   defaults,
   type RedisArgs,
@@ -12,7 +11,7 @@ import {
   type SettingsArgs,
 } from "./args.ts";
 import { RedisCache } from "./cache/redis-cache.ts";
-import { copySchedule, DatabaseCopy } from "./database-mirror/database-copy.ts";
+import { type CopyTargets, copySchedule, copyTargets, DatabaseCopy } from "./database-mirror/database-copy.ts";
 import { DatabaseMirror } from "./database-mirror/database-mirror.ts";
 import { type Backend, Exposure } from "./exposure/exposure.ts";
 import { Gateway } from "./gateway/gateway.ts";
@@ -100,7 +99,7 @@ export class ScanService extends Component<ScanServiceArgs, typeof children> {
     const monitoring = this.monitoring.enabled
       ? this.createMonitoring(context, { cache, mirror, server, gateway, exposure, registryScan }, namespace)
       : undefined;
-    if (this.copied.length > 0) this.createCopy(context, monitoring, namespace);
+    if (this.copies) this.createCopy(context, monitoring, namespace);
 
     this.namespace = namespace.name;
     this.address = exposure.address;
@@ -181,11 +180,10 @@ export class ScanService extends Component<ScanServiceArgs, typeof children> {
     return this.create("redis", { context, redis: withMonitors(this.args.redis, this.monitors), allowedPods, retried });
   }
 
-  /** The databases that are copied to a registry. */
-  private get copied(): readonly ("vulnerabilities" | "java")[] {
-    const { enabled, to, java } = withDefaults(defaults.database.mirror, this.args.database?.mirror);
-    if (!enabled || to === undefined) return [];
-    return ["vulnerabilities", ...(java.enabled && java.to !== undefined ? (["java"] as const) : [])];
+  /** Where databases are copied to in a registry, if they are. */
+  private get copies(): CopyTargets | undefined {
+    const mirror = withDefaults(defaults.database.mirror, this.args.database?.mirror);
+    return mirror.enabled && mirror.to !== undefined ? copyTargets(mirror) : undefined;
   }
 
   private createCopy(context: Context, monitoring: Monitoring | undefined, { policies }: Namespace): void {
@@ -355,9 +353,9 @@ export class ScanService extends Component<ScanServiceArgs, typeof children> {
     mirror: DatabaseMirror | undefined,
     { policies }: Namespace,
   ): RegistryScan {
-    const { registryScan = {}, database } = this.args;
+    const { registryScan = {} } = this.args;
     const { reports } = withDefaults(defaults.registryScan, registryScan);
-    const java = copiedJava(database);
+    const java = this.copies?.java;
     const monitored = {
       ...(java !== undefined && { javaRepositories: [java] }),
       ...registryScan,
@@ -376,6 +374,7 @@ export class ScanService extends Component<ScanServiceArgs, typeof children> {
     const registryScan = withDefaults(defaults.registryScan, this.args.registryScan);
     const { schedule, timeZone } = registryScan;
     const { clientCertificate } = cache.connection;
+    const { copies } = this;
     return this.create(
       "monitoring",
       {
@@ -408,31 +407,24 @@ export class ScanService extends Component<ScanServiceArgs, typeof children> {
           ),
           registryScan: registryScan.enabled ? pulumi.output({ schedule, timeZone }) : undefined,
           copy:
-            this.copied.length > 0
-              ? pulumi.output(copySchedule(this.args.database?.mirror ?? {})).apply((every) => ({
-                  ...{ schedule: every, timeZone: "Etc/UTC" },
-                  artifacts: this.copied,
-                }))
-              : undefined,
+            copies &&
+            pulumi.output(copySchedule(this.args.database?.mirror ?? {})).apply((every) => ({
+              ...{ schedule: every, timeZone: "Etc/UTC" },
+              artifacts: Object.keys(copies),
+            })),
         },
         parts: [
           ...(gateway ? (["gateway"] as const) : []),
           ...(redis.mode === "external" ? [] : (["redis"] as const)),
           ...(registryScan.enabled ? (["registryScan"] as const) : []),
           ...(mirror ? (["mirror"] as const) : []),
-          ...(this.copied.length > 0 ? (["copy"] as const) : []),
+          ...(copies ? (["copy"] as const) : []),
         ],
         service: connection(exposure, server, gateway, probeClient),
       },
       { dependsOn: [...policies] },
     );
   }
-}
-
-/** Returns the repository that the Java database is copied to, if it is. */
-function copiedJava(database: DatabaseArgs | undefined): pulumi.Input<string> | undefined {
-  const { enabled, to, java } = withDefaults(defaults.database.mirror, database?.mirror);
-  return enabled && to !== undefined && java.enabled ? java.to : undefined;
 }
 
 /** Returns the mirror's connection if it has the Java database. */

@@ -8,7 +8,7 @@ import { blockDefaults, type EmbeddedRedisArgs, type ExternalRedisArgs, type Red
 import { Component, optional, several, type Transforms } from "../shared/component.ts";
 import type { Context } from "../shared/context.ts";
 import { hostEgress } from "../shared/egress.ts";
-import { numbered, secretText, validGenerations } from "../shared/generated-secret.ts";
+import { eachGeneration, numbered, secretText } from "../shared/generated-secret.ts";
 import { image } from "../shared/images.ts";
 import { selector } from "../shared/labels.ts";
 import { type WithDefaults, withDefaults } from "../shared/merge.ts";
@@ -173,9 +173,7 @@ export class RedisCache extends Component<RedisCacheArgs, typeof children> {
     child: "passwords" | "monitorPasswords",
     name: string,
   ): [pulumi.Output<string>, ...pulumi.Output<string>[]] {
-    const create = (generation: number) => this.create(child, secretText(), {}, numbered(name, generation)).result;
-    const [current, ...earlier] = validGenerations(redis);
-    return [create(current), ...earlier.map(create)];
+    return eachGeneration(redis, (generation) => this.create(child, secretText(), {}, numbered(name, generation)).result);
   }
 
   private createCredentials(child: "credentials" | "monitorCredentials", password: pulumi.Input<string>): SecretKey {

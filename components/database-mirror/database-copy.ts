@@ -1,6 +1,6 @@
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
-import type { CopyConfiguration } from "../../database-mirror/index.ts";
+import type { ArtifactName, CopyConfiguration } from "../../database-mirror/index.ts";
 import { type DatabaseArgs, type DatabaseMirrorArgs, defaults } from "../args.ts";
 import { type ResultsConnection, resultsEgress, resultsVariables } from "../monitoring/metrics-exporter.ts";
 import { Component, optional, type Transforms } from "../shared/component.ts";
@@ -62,11 +62,7 @@ export class DatabaseCopy extends Component<DatabaseCopyArgs, typeof children> {
   constructor(name: string, args: DatabaseCopyArgs, options?: pulumi.ComponentResourceOptions) {
     super("DatabaseCopy", name, args, { children, settings: ["database"] }, options);
     const database = withDefaults(defaults.database, this.args.database);
-    const { to, java } = database.mirror;
-    const targets = {
-      ...(to !== undefined && { vulnerabilities: pulumi.output(to) }),
-      ...(java.enabled && java.to !== undefined && { java: pulumi.output(java.to) }),
-    };
+    const targets = copyTargets(database.mirror);
     const files = this.createFiles(database, targets);
     const { context, results } = this.args;
     const registries = registriesEgress(context, database, Object.values(targets));
@@ -76,7 +72,7 @@ export class DatabaseCopy extends Component<DatabaseCopyArgs, typeof children> {
     this.registerOutputs({});
   }
 
-  private createFiles(database: Database, to: Readonly<Record<string, pulumi.Output<string>>>): Files {
+  private createFiles(database: Database, to: CopyTargets): Files {
     const { context, caCertificates } = this.args;
     const configuration = pulumi
       .output({ sources: sourcesOf(database), to, plainHttp: database.plainHttp })
@@ -136,6 +132,14 @@ export class DatabaseCopy extends Component<DatabaseCopyArgs, typeof children> {
       { dependsOn: [policy, ...this.dependencies] },
     );
   }
+}
+
+/** The repositories that databases are copied to. */
+export type CopyTargets = Readonly<{ [Name in ArtifactName]?: pulumi.Input<string> }>;
+
+/** Returns the repositories that databases are copied to, by the name of the database. */
+export function copyTargets({ to, java }: Pick<Database["mirror"], "to" | "java">): CopyTargets {
+  return { ...(to !== undefined && { vulnerabilities: to }), ...(java.enabled && java.to !== undefined && { java: java.to }) };
 }
 
 /** Returns when the databases are copied, in UTC. By default not at the full hour, when many others query the registries. */

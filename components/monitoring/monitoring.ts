@@ -5,7 +5,7 @@ import { defaults, type MonitoringArgs } from "../args.ts";
 import type { ServiceConnection } from "../registry-scan/scan-job.ts";
 import { Component, optional, several, type Transforms } from "../shared/component.ts";
 import type { Context } from "../shared/context.ts";
-import { numbered, secretText, validGenerations } from "../shared/generated-secret.ts";
+import { eachGeneration, numbered, secretText } from "../shared/generated-secret.ts";
 import { labels, selector } from "../shared/labels.ts";
 import { type WithDefaults, withDefaults } from "../shared/merge.ts";
 import { configMap, secret } from "../shared/objects.ts";
@@ -109,14 +109,12 @@ export class Monitoring extends Component<MonitoringComponentArgs, typeof childr
 
   /** Returns the valid tokens, newest first. */
   private createTokens(probe: Settings["probe"]): [SecretKey, ...SecretKey[]] {
-    const create = (generation: number): SecretKey => {
+    return eachGeneration(probe, (generation) => {
       const name = numbered("token", generation);
       const token = this.create("generatedTokens", secretText(), {}, name).result;
       const { metadata } = this.create("tokens", secret(this.args.context, parts.exporter, { [tokenKey]: token }), {}, name);
       return { name: metadata.name, key: tokenKey };
-    };
-    const [current, ...earlier] = validGenerations(probe);
-    return [create(current), ...earlier.map(create)];
+    });
   }
 
   private createPodMonitor(monitoring: Settings, { part, jobs }: ScrapeTarget): void {

@@ -6,7 +6,7 @@ import { defaults, type ReceiverArgs, type RegistryScanArgs } from "../args.ts";
 import type { MirrorConnection } from "../database-mirror/connection.ts";
 import { Component, optional, several, type Transforms } from "../shared/component.ts";
 import type { Context } from "../shared/context.ts";
-import { numbered, secretText, validGenerations } from "../shared/generated-secret.ts";
+import { eachGeneration, numbered, secretText } from "../shared/generated-secret.ts";
 import { selector } from "../shared/labels.ts";
 import { withDefaults } from "../shared/merge.ts";
 import { configMap, secret } from "../shared/objects.ts";
@@ -136,14 +136,12 @@ export class RegistryScan extends Component<RegistryScanComponentArgs, typeof ch
 
   /** Returns the valid tokens, newest first. Each has a Secret of its own, so that the pods of a run in progress keep theirs. */
   private createTokens(): [SecretKey, ...SecretKey[]] {
-    const create = (generation: number): SecretKey => {
+    return eachGeneration(withDefaults(defaults.registryScan, this.args.registryScan), (generation) => {
       const name = numbered("token", generation);
       const token = this.create("generatedTokens", secretText(), {}, name).result;
       const { metadata } = this.create("tokens", secret(this.args.context, parts.reports, { [tokenKey]: token }), {}, name);
       return { name: metadata.name, key: tokenKey };
-    };
-    const [current, ...earlier] = validGenerations(withDefaults(defaults.registryScan, this.args.registryScan));
-    return [create(current), ...earlier.map(create)];
+    });
   }
 
   private createReceivers(alerts: readonly ReceiverArgs[] = []): Receivers {

@@ -17,6 +17,15 @@ export function validGenerations({ generation, retire }: { readonly generation: 
   return [generation, ...(generation - 1 > retire ? [generation - 1] : [])];
 }
 
+/** Creates every valid generation of a secret, newest first. */
+export function eachGeneration<T>(
+  generations: Parameters<typeof validGenerations>[0],
+  create: (generation: number) => T,
+): [current: T, ...earlier: T[]] {
+  const [current, ...earlier] = validGenerations(generations);
+  return [create(current), ...earlier.map(create)];
+}
+
 /** Returns the name in the state of a generation of what is called `name`: the first one has no number. */
 export const numbered = (name: string, generation: number): string => (generation === 1 ? name : `${name}-${generation}`);
 

@@ -2,7 +2,7 @@ import * as pulumi from "@pulumi/pulumi";
 import * as tls from "@pulumi/tls";
 import { type AuthoritiesArgs, defaults } from "../args.ts";
 import { Component, optional, several, type Transforms } from "./component.ts";
-import { numbered, validGenerations } from "./generated-secret.ts";
+import { eachGeneration, numbered } from "./generated-secret.ts";
 import { withDefaults } from "./merge.ts";
 
 const hoursPerYear = 365 * 24;
@@ -81,12 +81,11 @@ export class PrivateAuthority extends Component<PrivateAuthorityArgs, typeof chi
 
   constructor(name: string, args: PrivateAuthorityArgs, options?: pulumi.ComponentResourceOptions) {
     super("PrivateAuthority", name, args, { children, settings: ["commonName", "authorities"] }, options);
-    const [current, previous] = validGenerations(withDefaults(defaults.authorities, args.authorities)).map((number) =>
-      this.generate(number),
-    );
-    this.#current = current as Generation;
-    this.#crossCertificate = previous && this.crossSign(this.#current, previous);
-    this.certificate = concatenated([this.#current.certPem, ...(previous ? [previous.certPem] : [])]);
+    const generations = eachGeneration(withDefaults(defaults.authorities, args.authorities), (number) => this.generate(number));
+    const [current, previous] = generations;
+    this.#current = current;
+    this.#crossCertificate = previous && this.crossSign(current, previous);
+    this.certificate = concatenated(generations.map(({ certPem }) => certPem));
     this.registerOutputs({ certificate: this.certificate });
   }
 
