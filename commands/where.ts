@@ -55,18 +55,17 @@ export async function where(args: readonly string[]): Promise<number> {
   const pod = await reportsPod(cluster, stack, namespace);
   const query = new URLSearchParams({ term, ...(versions !== undefined && { versions }), ...(image !== undefined && { image }) });
   const from = { namespace, pod, port: reportsPorts.pages };
-  const answer = async (type: "json" | "csv") => {
-    try {
-      return await getFromPod(cluster, from, `/findings.${type}?${query}`, timeout);
-    } catch (error) {
-      throw new UserError(`The reports server in ${namespace} does not answer: ${(error as Error).message}`);
-    }
-  };
-  const text = await answer("json");
+  const type = csv && !json ? "csv" : "json";
+  const text = await getFromPod(cluster, from, `/findings.${type}?${query}`, timeout).catch((error: Error) => {
+    throw new UserError(`The reports server in ${namespace} does not answer: ${error.message}`);
+  });
+  if (type === "csv") {
+    process.stdout.write(text);
+    // Below its header.
+    return text.trimEnd().includes("\n") ? exitCodes.findings : exitCodes.clean;
+  }
   const result = resultSchema.parse(JSON.parse(text));
-  if (json) console.log(text);
-  else if (csv) process.stdout.write(await answer("csv"));
-  else console.log(table(result));
+  console.log(json ? text : table(result));
   return result.matches.length > 0 ? exitCodes.findings : exitCodes.clean;
 }
 

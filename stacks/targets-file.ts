@@ -1,7 +1,8 @@
 import { existsSync, readFileSync, statSync } from "node:fs";
-import { isMap, isSeq, LineCounter, type Node, parseDocument } from "yaml";
+import { isSeq, LineCounter, parseDocument } from "yaml";
 import type { SettingProblem } from "./errors.ts";
 import { yamlPath } from "./kinds/document.ts";
+import { lineOf } from "./locations.ts";
 import { isRaw, parsePath, type Raw } from "./paths.ts";
 
 const path = "registryScan.targetsFile";
@@ -37,16 +38,14 @@ export function readTargetsFile(settings: Raw): TargetsFile {
   const { contents, errors } = parseDocument(readFileSync(name, "utf8"), { lineCounter, prettyErrors: false, logLevel: "silent" });
   if (errors[0]) return failed(`whose line ${lineCounter.linePos(errors[0].pos[0]).line} is not valid YAML`);
   if (!isSeq(contents)) return failed("which has no list");
-  const lineAt = (node: unknown) => lineCounter.linePos((node as Node | null)?.range?.[0] ?? 0).line;
   return {
     settings: withTargets(contents.toJSON()),
     located(problem) {
       const [block, key, index, ...rest] = parsePath(problem.path);
       if (block !== "registryScan" || key !== "targets") return problem;
-      const item = contents.items[Number(index)];
-      const pair = isMap(item) ? item.items.find(({ key: own }) => String(own) === String(rest[0])) : undefined;
+      const steps = index === undefined ? [] : [index, ...rest.slice(0, 1)];
       const subject = index === undefined ? "the list" : [`target ${Number(index) + 1}`, ...rest.slice(0, 1)].join(", ");
-      return { path, message: `is ${name}, where on line ${lineAt(pair?.key ?? item)} ${subject} ${problem.message}` };
+      return { path, message: `is ${name}, where on line ${lineOf(contents, steps, lineCounter) ?? 1} ${subject} ${problem.message}` };
     },
   };
 }

@@ -4,8 +4,11 @@ import { z } from "zod";
 import { describeText, wrong } from "./message.ts";
 import { matching } from "./text.ts";
 
-/** A path of a document below the project's folder. No document is on one line without white space and ends like this. */
-const path = /^(?!\/)(?!.*(^|\/)\.\.(\/|$))[\w./-]+\.(ya?ml|json)$/;
+/** A path of a file with one of these extensions below the project's folder. */
+const pathWith = (extensions: string) => new RegExp(`^(?!/)(?!.*(^|/)\\.\\.(/|$))[\\w./-]+\\.(${extensions})$`);
+
+/** A path of a document. No document is on one line without white space and ends like this. */
+const path = pathWith("ya?ml|json");
 
 /**
  * A text in a format, or the path of a file with one: Pulumi passes at most 128 KiB of settings to a program. The parser's error says where
@@ -30,7 +33,7 @@ const document = (kind: string, advice: string, problem: (value: string) => stri
     .meta({ kind });
 
 /** A path of a YAML file below the project's folder. */
-export const yamlPath = /^(?!\/)(?!.*(^|\/)\.\.(\/|$))[\w./-]+\.ya?ml$/;
+export const yamlPath = pathWith("ya?ml");
 
 /** The path of a YAML file, which is read where it is used. */
 export const yamlFile = (advice: string) => matching("path of a YAML file", advice, yamlPath);
